@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_REPORT_H
+#define VMM_REPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/error.h"
+#include "mezz/exit.h"
+
+/* What a run leaves for people and for JSON. */
+
+/* Exit reasons folded into a small index: the SDM's numbers as they are, our own after them. */
+#define REASON_INDEX_COUNT (MEZZ_EXIT_SDM_COUNT + (MEZZ_EXIT_OWN_END - MEZZ_EXIT_OWN_FIRST))
+
+/* Index of a basic exit reason, or -1. */
+int reason_index(uint32_t reason);
+uint32_t reason_of_index(int index);
+/* The SDM's name in lower case, for example "io", "ept_violation"; never NULL. */
+const char *reason_name(uint32_t reason);
+
+struct console_text {
+    const char *
+        text; /* printable and white space as the guest wrote it, other bytes too; not cut at NUL */
+    size_t length;
+    size_t dropped; /* bytes beyond the cap */
+};
+
+struct exit_counts {
+    uint64_t root;     /* the root handled it */
+    uint64_t callback; /* L1's handler did */
+    uint64_t reflect;  /* ENTER returned to L1 */
+};
+
+enum l2_end {
+    L2_RUNNING, /* the machine ended first */
+    L2_DONE,    /* L1 destroyed it with status 0..255 */
+    L2_DIED     /* triple fault, entry failure, or L1 said so */
+};
+
+struct l2_report {
+    const char *name;
+    enum l2_end end;
+    unsigned int status;
+    struct console_text console;
+    struct exit_counts exits[REASON_INDEX_COUNT];
+    uint64_t kvm_runs;
+    uint64_t run_ns;        /* time inside KVM_RUN */
+    const char *last_words; /* for L2_DIED: the fatal tail, several lines; otherwise "" */
+};
+
+struct l1_report {
+    struct console_text console;
+    uint64_t calls[32];     /* by enum mezz_call */
+    uint64_t refused_calls; /* that returned an error */
+    uint64_t port_exits;    /* devices */
+    uint64_t other_exits;
+    uint64_t kvm_runs;
+    uint64_t run_ns;
+};
+
+enum machine_end {
+    MACHINE_DONE,    /* L1 ended it, with status */
+    MACHINE_DIED,    /* L1 died: triple fault, a callback that never returned, ... */
+    MACHINE_TIMEOUT, /* timeout_ns is over: counts as died */
+    MACHINE_STOPPED, /* machine_stop: signal_number */
+    MACHINE_HOST     /* the host failed while running: error says how */
+};
+
+struct machine_report {
+    enum machine_end end;
+    unsigned int status; /* of MACHINE_DONE */
+    int signal_number;
+    uint64_t duration_ns;        /* of machine_run */
+    uint64_t first_l2_output_ns; /* from the start of the process; 0: none */
+    struct error error;          /* one line; empty when all is well */
+    const char *last_words;      /* the fatal tail of L1, several lines; otherwise "" */
+    struct l1_report l1;
+    const struct l2_report *l2; /* in the order of the stack file, then those L1 made of its own */
+    unsigned int l2_count;
+};
+
+#endif
