@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOST_KVM_H
+#define HOST_KVM_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/error.h"
+
+/*
+ * /dev/kvm by raw ioctls (Documentation/virt/kvm/api.rst). Nothing here knows of levels: an L1 and
+ * an L2 are VMs alike.
+ */
+struct kvm {
+    int fd;
+    size_t run_size;
+    struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID */
+};
+
+struct kvm_vm {
+    const struct kvm *kvm;
+    int fd;
+};
+
+struct kvm_vcpu {
+    int fd;
+    struct kvm_run *run;
+    size_t run_size;
+    uint64_t runs;         /* KVM_RUN */
+    uint64_t other_ioctls; /* any other on this vCPU since it was created */
+};
+
+/* What every machine needs, checked by kvm_open. */
+#define KVM_SYNC_ALL       (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
+
+#define KVM_DEFAULT_DEVICE "/dev/kvm"
+
+/* device: a path, normally KVM_DEFAULT_DEVICE. -ENODEV and what to do about it when there is no
+ * usable KVM or it lacks a capability. */
+int kvm_open(struct kvm *kvm, const char *device, struct error *error);
+void kvm_close(struct kvm *kvm);
+
+/* KVM_CHECK_EXTENSION; 0 when it is not there. */
+int kvm_extension(const struct kvm *kvm, unsigned long capability);
+
+/* A VM as the root wants it: no interrupt controller, emulation failures and unknown MSR accesses
+ * exit to the root (KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_X86_USER_SPACE_MSR). */
+int kvm_vm_create(struct kvm_vm *vm, const struct kvm *kvm, struct error *error);
+void kvm_vm_destroy(struct kvm_vm *vm);
+
+/* KVM_SET_USER_MEMORY_REGION; size 0 deletes the slot. flags: 0 or KVM_MEM_READONLY. Negative
+ * errno. */
+int kvm_vm_set_slot(const struct kvm_vm *vm, uint32_t slot, uint64_t guest_physical, uint64_t size,
+                    void *host, uint32_t flags);
+
+/* cpuid: what the level sees. The vCPU synchronises all registers through the run page. */
+int kvm_vcpu_create(struct kvm_vcpu *vcpu, const struct kvm_vm *vm, unsigned int index,
+                    const struct kvm_cpuid2 *cpuid, struct error *error);
+void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
+
+/* Any vCPU ioctl but KVM_RUN, counted. Returns what ioctl(2) returns, or a negative errno. */
+int kvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned long request, void *argument);
+
+/* KVM_RUN: 0, or a negative errno: -EINTR for the kick signal or immediate_exit. */
+int kvm_vcpu_run(struct kvm_vcpu *vcpu);
+
+/* KVM_RUN lets this signal through, which is blocked otherwise: a kick that comes at any other
+ * moment stays pending and ends the next run at once, so none is lost. */
+#define KVM_KICK_SIGNAL SIGUSR1
+int kvm_vcpu_accept_kicks(struct kvm_vcpu *vcpu, struct error *error);
+
+#endif
