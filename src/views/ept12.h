@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VIEWS_EPT12_H
+#define VIEWS_EPT12_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/memory.h"
+#include "mezz/ept.h"
+#include "mezz/errors.h"
+
+/*
+ * EPT12 (mezz/ept.h, SDM 29.3.2): extended page tables that L1 wrote, so hostile, and that it may
+ * change while they are read. Each entry is read exactly once, and only that copy is looked at.
+ *
+ * Rights are the MEZZ_EPT_READ, _WRITE and _EXECUTE of all levels together (SDM 29.3.3.1): RWX,
+ * R-X, RW- and R--. An entry of any level with other rights is refused.
+ *
+ * Functions return 0, or a positive enum mezz_error for L1's mistakes:
+ *   MEZZ_E_EPT_FORMAT    EPTP: not write-back, not 4 levels, accessed and dirty flags, reserved
+ *                        bits; entry: reserved bits (large leaves: a misaligned address), a memory
+ *                        type other than write-back
+ *   MEZZ_E_EPT_ADDRESS   a table or a page is not in L1's memory
+ *   MEZZ_E_EPT_ACCESS    -W- or -WX: an EPT misconfiguration (SDM 29.3.3.1)
+ *   MEZZ_E_UNSUPPORTED   --X: KVM has no execute-only memory
+ *   MEZZ_E_EPT_LIMIT     more than EPT12_EXTENT_LIMIT extents or EPT12_TABLE_LIMIT tables
+ * or -ENOMEM for the host's.
+ */
+
+/* KVM has 32,764 slots a VM; some are the root's own. */
+#define EPT12_EXTENT_LIMIT 32000U
+/* Tables that one walk reads, shared ones as often as they are reached: 32 GiB in 4 KiB pages. It
+ * bounds the time of a walk over tables that refer to each other, 512^4 otherwise. */
+#define EPT12_TABLE_LIMIT 16384U
+
+/* A run of L2-physical memory that is backed by a run of L1-physical memory. */
+struct extent {
+    l2_address l2;
+    l1_address l1;
+    uint64_t length; /* bytes, a multiple of PAGE_SIZE, not 0 */
+    uint32_t rights; /* MEZZ_EPT_READ | ... */
+};
+
+/* By L2 address, not overlapping; neighbours that could be one extent are one. Zeroed: empty. */
+struct extent_table {
+    struct extent *extent;
+    size_t count;
+    size_t capacity;
+};
+
+/* Where a walk stopped, for a message. */
+struct ept12_fault {
+    uint64_t entry;     /* as it was read; the EPTP when level is 0 */
+    l2_address l2;      /* the first address that the entry covers */
+    unsigned int level; /* 4 PML4E .. 1 PTE; 0: the EPTP */
+};
+
+/* Walks all of EPT12 into `table`, which is empty or from an earlier walk (its memory is used
+ * again). When it fails the table is empty. fault may be NULL. */
+int ept12_walk(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
+               struct ept12_fault *fault);
+
+struct ept12_translation {
+    l1_address l1;      /* of the very byte; undefined without rights */
+    uint64_t page_size; /* of the leaf, or of what the entry that is not present would cover */
+    uint32_t rights;    /* 0: not present */
+};
+
+/* Translates one address; an entry that is not present is no error. `address` past 2^48 is not
+ * present. fault may be NULL. */
+int ept12_lookup(struct ept12_translation *translation, const struct l1_memory *l1, uint64_t eptp,
+                 l2_address address, struct ept12_fault *fault);
+
+/* The extent that holds the address, or NULL. */
+const struct extent *extent_table_find(const struct extent_table *table, l2_address address);
+
+void extent_table_destroy(struct extent_table *table);
+
+/* Three letters and a NUL, for example "r-x". */
+const char *ept12_rights_text(uint32_t rights);
+
+#endif
