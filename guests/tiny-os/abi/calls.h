@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the kernel and its programs agree on: system calls and the layout of a process.
+ *
+ * A call is `int 0x80`: number in RAX, arguments in RDI, RSI, RDX, R8, result in RAX; all other
+ * registers are kept. A result in [-TINY_ERROR_MAX, -1] is an error. The instruction must be the
+ * plain two bytes CD 80: on some KVMs it arrives as an invalid opcode and the kernel looks at them.
+ */
+#ifndef TINY_ABI_CALLS_H
+#define TINY_ABI_CALLS_H
+
+#define TINY_CALL_EXIT   0 /* (status): does not return */
+#define TINY_CALL_WRITE  1 /* (buffer, length): to the console; the length, or an error */
+#define TINY_CALL_YIELD  2 /* (): lets the next runnable process run; 0 */
+#define TINY_CALL_TIME   3 /* (): time-stamp counter ticks, monotonic */
+#define TINY_CALL_GETPID 4 /* (): 1 for the first program, and so on */
+#define TINY_CALL_SLEEP  5 /* (milliseconds): 0, or -TINY_ENODEV without a timer */
+
+#define TINY_ERROR_MAX   4095
+#define TINY_ENOENT      2
+#define TINY_EBADF       9
+#define TINY_EAGAIN      11
+#define TINY_ENOMEM      12
+#define TINY_EFAULT      14
+#define TINY_ENODEV      19
+#define TINY_EINVAL      22
+#define TINY_ENFILE      23
+#define TINY_EFBIG       27
+#define TINY_ENOSYS      38
+
+#define TINY_WRITE_MAX   4096 /* bytes in one console write */
+#define TINY_SLEEP_MAX   10000
+
+/* A process's addresses. Nothing is ever mapped outside [TINY_USER_START, TINY_USER_END). */
+#define TINY_USER_START  0x00001000
+#define TINY_USER_END    0x40000000
+#define TINY_IMAGE_START 0x00400000 /* a program's segments */
+#define TINY_IMAGE_END   0x10000000
+#define TINY_API_START   0x10000000 /* libapi.elf, the same in every process */
+#define TINY_API_END     0x10200000
+#define TINY_STACK_TOP   0x3ffff000
+#define TINY_STACK_PAGES 4
+
+#endif /* TINY_ABI_CALLS_H */
