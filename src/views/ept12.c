@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "views/ept12.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define L2_ADDRESS_BITS    48
+#define EPTP_RESERVED      (~(MEZZ_EPT_ADDRESS | MEZZ_EPTP_LOW_MASK))
+#define FIRST_CAPACITY     64U
+#define LEVEL_PTE          1U
+#define LEVEL_PML4E        4U
+#define ENTRY_INDEX_BITS   9U
+#define LARGEST_LEAF_LEVEL 3U
+
+struct walk {
+    const struct l1_memory *l1;
+    struct extent_table *table;
+    unsigned int tables; /* read so far */
+    struct ept12_fault fault;
+};
+
+/* Bytes that one entry of a level covers. */
+static uint64_t span(unsigned int level)
+{
+    return PAGE_SIZE << (ENTRY_INDEX_BITS * (level - 1));
+}
+
+/* What the entry says, when it is valid. */
+enum entry_kind {
+    ENTRY_ABSENT,
+    ENTRY_TABLE,
+    ENTRY_LEAF
+};
+
+static int check_rights(uint64_t entry)
+{
+    if (entry & MEZZ_EPT_READ)
+        return 0;
+    return entry & MEZZ_EPT_WRITE ? MEZZ_E_EPT_ACCESS : MEZZ_E_UNSUPPORTED;
+}
+
+static int check_entry(const struct l1_memory *l1, uint64_t entry, unsigned int level,
+                       enum entry_kind *kind)
+{
+    const uint64_t address = entry & MEZZ_EPT_ADDRESS;
+    bool leaf;
+    int code;
+
+    *kind = ENTRY_ABSENT;
+    if ((entry & MEZZ_EPT_RWX) == 0)
+        return 0;
+    code = check_rights(entry);
+    if (code)
+        return code;
+    leaf = level == LEVEL_PTE || (level <= LARGEST_LEAF_LEVEL && (entry & MEZZ_EPT_LEAF));
+    if (!leaf) {
+        if (entry & MEZZ_EPT_TABLE_RESERVED)
+            return MEZZ_E_EPT_FORMAT;
+        *kind = ENTRY_TABLE;
+        return l1_contains(l1, l1_at(address), PAGE_SIZE) ? 0 : MEZZ_E_EPT_ADDRESS;
+    }
+    if ((entry & MEZZ_EPT_MEMORY_TYPE) != MEZZ_EPT_WRITE_BACK || address % span(level) != 0)
+        return MEZZ_E_EPT_FORMAT;
+    *kind = ENTRY_LEAF;
+    return l1_contains(l1, l1_at(address), span(level)) ? 0 : MEZZ_E_EPT_ADDRESS;
+}
+
+static int check_eptp(const struct l1_memory *l1, uint64_t eptp)
+{
+    if ((eptp & MEZZ_EPTP_LOW_MASK) != (MEZZ_EPTP_WRITE_BACK | MEZZ_EPTP_LEVELS) ||
+        (eptp & EPTP_RESERVED))
+        return MEZZ_E_EPT_FORMAT;
+    return l1_contains(l1, l1_at(eptp & MEZZ_EPT_ADDRESS), PAGE_SIZE) ? 0 : MEZZ_E_EPT_ADDRESS;
+}
+
+/* The caller has checked that the table is in L1's memory. L1 may write the entry at this very
+ * moment: this is its only read. */
+static uint64_t read_entry(const struct l1_memory *l1, uint64_t table, unsigned int index)
+{
+    const uint64_t *entries = l1_pointer(l1, l1_at(table), PAGE_SIZE);
+
+    return __atomic_load_n(entries + index, __ATOMIC_RELAXED);
+}
+
+static int grow(struct extent_table *table)
+{
+    size_t capacity = table->capacity ? table->capacity * 2 : FIRST_CAPACITY;
+    struct extent *extent;
+
+    if (capacity > EPT12_EXTENT_LIMIT)
+        capacity = EPT12_EXTENT_LIMIT;
+    extent = realloc(table->extent, capacity * sizeof(*extent));
+    if (extent == NULL)
+        return -ENOMEM;
+    table->extent = extent;
+    table->capacity = capacity;
+    return 0;
+}
+
+/* Leaves arrive in the order of their L2 addresses. */
+static int add_leaf(struct extent_table *table, uint64_t l2, uint64_t l1, uint64_t length,
+                    uint32_t rights)
+{
+    struct extent *last = table->count ? &table->extent[table->count - 1] : NULL;
+    int code;
+
+    if (last != NULL && last->rights == rights && last->l2.value + last->length == l2 &&
+        last->l1.value + last->length == l1) {
+        last->length += length;
+        return 0;
+    }
+    if (table->count == EPT12_EXTENT_LIMIT)
+        return MEZZ_E_EPT_LIMIT;
+    if (table->count == table->capacity) {
+        code = grow(table);
+        if (code)
+            return code;
+    }
+    table->extent[table->count++] = (struct extent){l2_at(l2), l1_at(l1), length, rights};
+    return 0;
+}
+
+static int walk_table(struct walk *walk, uint64_t address, unsigned int level, uint64_t l2,
+                      uint32_t rights);
+
+static int walk_entry(struct walk *walk, uint64_t entry, unsigned int level, uint64_t l2,
+                      uint32_t rights)
+{
+    const uint64_t address = entry & MEZZ_EPT_ADDRESS;
+    enum entry_kind kind;
+    int code;
+
+    rights &= (uint32_t)(entry & MEZZ_EPT_RWX);
+    code = check_entry(walk->l1, entry, level, &kind);
+    if (code == 0 && kind == ENTRY_TABLE) {
+        if (walk->tables == EPT12_TABLE_LIMIT)
+            code = MEZZ_E_EPT_LIMIT;
+        else
+            return walk_table(walk, address, level - 1, l2, rights);
+    }
+    if (code == 0 && kind == ENTRY_LEAF)
+        code = add_leaf(walk->table, l2, address, span(level), rights);
+    if (code)
+        walk->fault = (struct ept12_fault){.entry = entry, .l2 = l2_at(l2), .level = level};
+    return code;
+}
+
+static int walk_table(struct walk *walk, uint64_t address, unsigned int level, uint64_t l2,
+                      uint32_t rights)
+{
+    int code = 0;
+
+    walk->tables++;
+    for (unsigned int index = 0; index < MEZZ_EPT_ENTRIES && code == 0; index++)
+        code = walk_entry(walk, read_entry(walk->l1, address, index), level,
+                          l2 + index * span(level), rights);
+    return code;
+}
+
+int ept12_walk(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
+               struct ept12_fault *fault)
+{
+    struct walk walk = {.l1 = l1, .table = table, .fault = {.entry = eptp}};
+    int code;
+
+    table->count = 0;
+    code = check_eptp(l1, eptp);
+    if (code == 0)
+        code = walk_table(&walk, eptp & MEZZ_EPT_ADDRESS, LEVEL_PML4E, 0, MEZZ_EPT_RWX);
+    if (code)
+        table->count = 0;
+    if (code && fault != NULL)
+        *fault = walk.fault;
+    return code;
+}
+
+int ept12_lookup(struct ept12_translation *translation, const struct l1_memory *l1, uint64_t eptp,
+                 l2_address address, struct ept12_fault *fault)
+{
+    uint64_t entry = eptp;
+    uint32_t rights = MEZZ_EPT_RWX;
+    unsigned int level = 0;
+    enum entry_kind kind = ENTRY_TABLE;
+    int code = check_eptp(l1, eptp);
+
+    *translation = (struct ept12_translation){.page_size = span(LEVEL_PML4E)};
+    if (code == 0 && address.value >> L2_ADDRESS_BITS)
+        return 0;
+    for (unsigned int next = LEVEL_PML4E; code == 0 && kind == ENTRY_TABLE; next--) {
+        level = next;
+        entry = read_entry(l1, entry & MEZZ_EPT_ADDRESS,
+                           (unsigned int)(address.value / span(level)) % MEZZ_EPT_ENTRIES);
+        rights &= (uint32_t)(entry & MEZZ_EPT_RWX);
+        code = check_entry(l1, entry, level, &kind);
+    }
+    if (code) {
+        if (fault != NULL)
+            *fault = (struct ept12_fault){
+                entry, l2_at(level ? address.value & ~(span(level) - 1) : 0), level};
+        return code;
+    }
+    translation->page_size = span(level);
+    if (kind == ENTRY_LEAF) {
+        translation->rights = rights;
+        translation->l1 = l1_at((entry & MEZZ_EPT_ADDRESS) | (address.value & (span(level) - 1)));
+    }
+    return 0;
+}
+
+const struct extent *extent_table_find(const struct extent_table *table, l2_address address)
+{
+    size_t low = 0;
+    size_t high = table->count;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const struct extent *extent = &table->extent[middle];
+
+        if (address.value < extent->l2.value)
+            high = middle;
+        else if (address.value - extent->l2.value >= extent->length)
+            low = middle + 1;
+        else
+            return extent;
+    }
+    return NULL;
+}
+
+void extent_table_destroy(struct extent_table *table)
+{
+    free(table->extent);
+    *table = (struct extent_table){0};
+}
+
+const char *ept12_rights_text(uint32_t rights)
+{
+    static const char text[][4] = {"---", "r--", "-w-", "rw-", "--x", "r-x", "-wx", "rwx"};
+
+    return text[rights & MEZZ_EPT_RWX];
+}
