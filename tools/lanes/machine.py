@@ -19,12 +19,23 @@ import selectors
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 from lanes.errors import LaneError, TimeRanOut
 
 PORTS = ("output", "report", "console")
 CHUNK = 65536
 CONSOLE_KEPT = 65536
+
+
+@dataclass
+class Setting:
+    """What a machine is made of, and where the command's output goes."""
+
+    memory: int = 1024
+    cpus: int = 1
+    console: str = None  # a file that keeps the console
+    sink: object = None
 
 
 class Report:
@@ -87,7 +98,7 @@ class Report:
 class Machine:
     """One emulator process in one run directory."""
 
-    def __init__(self, run, job, boot_limit, console_file=None):
+    def __init__(self, run, job, setting, boot_limit):
         self.run = run
         self.report = Report(job)
         self._deadline = time.monotonic() + boot_limit
@@ -95,7 +106,8 @@ class Machine:
         self._job = job
         self._errors = os.path.join(run, "errors")
         self._console = b""
-        self._console_file = open(console_file, "wb") if console_file else None
+        self._sink = setting.sink
+        self._console_file = open(setting.console, "wb") if setting.console else None
         self._process = None
         self._ports = {}
 
@@ -116,7 +128,7 @@ class Machine:
                                              start_new_session=True, **options)
 
     def finish(self):
-        """Serves the machine until the job is done; its exit status."""
+        """Serves the machine until the job is done."""
         with selectors.DefaultSelector() as selector:
             for port in self._ports:
                 selector.register(port, selectors.EVENT_READ)
@@ -127,7 +139,6 @@ class Machine:
                     self._serve(selector, ended)
             finally:
                 os.close(ended)
-        return self.report.status
 
     def stop(self):
         if self._process is not None:
@@ -158,7 +169,7 @@ class Machine:
         except BlockingIOError:
             return
         if self._ports[port] == "output":
-            write_all(sys.stdout.fileno(), data)
+            self._sink(data)
         elif self._ports[port] == "report":
             self.report.feed(data)
         else:
@@ -184,6 +195,6 @@ class Machine:
         return f"; its console says: {telling[-1]}" if telling else ""
 
 
-def write_all(descriptor, data):
+def to_stdout(data):
     while data:
-        data = data[os.write(descriptor, data):]
+        data = data[os.write(sys.stdout.fileno(), data):]

@@ -12,7 +12,6 @@ class Archive:
         self._out = out
         self._inode = 0
         self._directories = {""}
-        self._names = set()
 
     def directory(self, path, mode=0o755):
         path = path.strip("/")
@@ -39,21 +38,6 @@ class Archive:
         with open(source, "rb") as file:
             self.file(path, file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode))
 
-    def tree(self, path, source):
-        """Adds what the directory `source` holds, below `path`."""
-        self.directory(path)
-        for parent, directories, files in os.walk(source):
-            below = os.path.normpath(os.path.join(path, os.path.relpath(parent, source)))
-            for name in sorted(directories):
-                self.directory(os.path.join(below, name))
-            for name in sorted(files):
-                full = os.path.join(parent, name)
-                if os.path.isfile(full):
-                    self.copy(os.path.join(below, name), full)
-
-    def has(self, path):
-        return path.strip("/") in self._names
-
     def close(self):
         self._inode = 0
         self._entry("TRAILER!!!", 0)
@@ -65,7 +49,6 @@ class Archive:
 
     def _entry(self, path, mode, data=b"", device=(0, 0)):
         name = path.strip("/")
-        self._names.add(name)
         self._inode += 1
         fields = (self._inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name.encode()) + 1, 0)
         header = "070701" + "".join(f"{field:08x}" for field in fields)

@@ -20,18 +20,24 @@ PT_INTERP = 3
 
 @dataclass
 class Job:
-    """One command and its files."""
+    """One command and its files. Paths inside are relative to the working directory."""
 
     command: list
-    directory: str
-    extra_files: list = field(default_factory=list)
-    gets: list = field(default_factory=list)  # (path inside, path outside)
+    files: dict = field(default_factory=dict)  # path inside -> path outside
+    texts: dict = field(default_factory=dict)  # path inside -> content
+    gets: list = field(default_factory=list)  # (path inside, path outside), fetched afterwards
     vendor_options: str = ""
     timeout: float = 300.0
 
+    def add_tree(self, directory, inside=""):
+        for parent, _, names in os.walk(directory):
+            below = os.path.join(inside, os.path.relpath(parent, directory))
+            for name in names:
+                self.files[os.path.normpath(os.path.join(below, name))] = os.path.join(parent, name)
+
 
 def write_base(out, kernel, modules):
-    """A busybox system that loads `modules` can be loaded from and ends by running /lane/job."""
+    """A busybox system that has `modules` and ends by running /lane/job."""
     archive = Archive(out)
     for path in ("dev", "proc", "sys", "tmp", "root"):
         archive.directory(path)
@@ -54,12 +60,14 @@ def write_base(out, kernel, modules):
 def write_job(out, job, vendor_module):
     """The job's files in /w, the libraries that they need, and the command."""
     archive = Archive(out)
-    archive.tree("w", job.directory)
-    for path in job.extra_files:
-        if not os.path.isfile(path):
-            raise LaneError(f"no such file: {path}")
-        archive.copy(f"w/{os.path.basename(path)}", path)
-    for library in _libraries(_programs(job)):
+    archive.directory("w")
+    for inside, outside in sorted(job.files.items()):
+        if not os.path.isfile(outside):
+            raise LaneError(f"no such file: {outside}")
+        archive.copy(f"w/{inside}", outside)
+    for inside, text in sorted(job.texts.items()):
+        archive.file(f"w/{inside}", text.encode())
+    for library in _libraries(job.files.values()):
         archive.copy(library, library)
     archive.copy("lane/job", os.path.join(INSIDE, "job"))
     archive.file("lane/command", f"exec {shlex.join(job.command)}\n".encode())
@@ -77,12 +85,6 @@ def _busybox():
     return path
 
 
-def _programs(job):
-    for parent, _, files in os.walk(job.directory):
-        yield from (os.path.join(parent, name) for name in files)
-    yield from job.extra_files
-
-
 def _libraries(paths):
     found = set()
     for path in filter(_is_dynamic, paths):
@@ -98,7 +100,7 @@ def _libraries(paths):
 def _is_dynamic(path):
     """Whether `path` is an executable that names a dynamic loader. The images of guests do not, and
     must never reach ldd."""
-    if not os.path.isfile(path) or not os.stat(path).st_mode & stat.S_IXUSR:
+    if not os.stat(path).st_mode & stat.S_IXUSR:
         return False
     with open(path, "rb") as file:
         header = file.read(64)

@@ -15,8 +15,8 @@ MIB = 1 << 20
 KERNEL_NEEDS = 160 * MIB
 
 
-def run(job, memory, cpus, console_file=None):
-    """Runs the job; its exit status."""
+def run(job, setting):
+    """Runs the job; its report."""
     if not shutil.which(EMULATOR):
         raise LaneError(f"no {EMULATOR} here: install qemu-system-x86")
     kernel = cache.kernel()
@@ -27,24 +27,25 @@ def run(job, memory, cpus, console_file=None):
             payload.write_job(out, job, "kvm-amd")
         # The archive and what is unpacked from it are in memory at the same time.
         needed = KERNEL_NEEDS + 2 * os.path.getsize(initramfs)
-        if memory * MIB < needed:
-            raise LaneError(f"{memory} MiB of memory do not do: {needed // MIB} or more are needed")
-        machine = Machine(directory, job, BOOT_LIMIT, console_file)
+        if setting.memory * MIB < needed:
+            raise LaneError(f"{setting.memory} MiB of memory do not do:"
+                            f" {needed // MIB} or more are needed")
+        machine = Machine(directory, job, setting, BOOT_LIMIT)
         try:
-            machine.start(_command_line(machine, kernel, initramfs, memory, cpus))
-            status = machine.finish()
+            machine.start(_command_line(machine, kernel, initramfs, setting))
+            machine.finish()
         finally:
             machine.stop()
-        return status, machine.report.missing_files()
+        return machine.report
 
 
-def _command_line(machine, kernel, initramfs, memory, cpus):
+def _command_line(machine, kernel, initramfs, setting):
     ports = []
     for name in ("output", "report", "console"):
         # "append" keeps QEMU from truncating, which a pipe has no notion of.
         ports += ["-chardev", f"file,id={name},path={machine.port(name)},append=on",
                   "-serial", f"chardev:{name}"]
-    return [EMULATOR, "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory), "-smp", str(cpus),
-            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", *ports,
-            "-kernel", kernel.image, "-initrd", initramfs,
+    return [EMULATOR, "-accel", "tcg", "-cpu", "max,+svm", "-m", str(setting.memory),
+            "-smp", str(setting.cpus), "-nodefaults", "-no-user-config", "-display", "none",
+            "-no-reboot", *ports, "-kernel", kernel.image, "-initrd", initramfs,
             "-append", "console=ttyS2,115200 quiet panic=-1"]

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the test programs on this machine, by meson."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+
+from lanes import outcome
+from lanes.outcome import Count
+
+KVM_GET_API_VERSION = 0xAE00
+
+
+def why_no_kvm():
+    """One line that says why /dev/kvm is not usable here; None when it is."""
+    try:
+        with open("/dev/kvm", "rb+", buffering=0) as kvm:
+            fcntl.ioctl(kvm, KVM_GET_API_VERSION)
+    except FileNotFoundError:
+        return "this machine has no /dev/kvm"
+    except PermissionError:
+        return "no permission to open /dev/kvm (are you in the group kvm?)"
+    except OSError as error:
+        return f"/dev/kvm: {error.strerror}"
+    return None
+
+
+def run(build, patience):
+    """Runs every suite; without /dev/kvm the unit suite, and the other programs count as skipped."""
+    count = Count()
+    suites = []
+    missing = why_no_kvm()
+    if missing:
+        print(f"host: {missing}: only the unit suite runs on this machine", flush=True)
+        suites = ["--suite", "unit"]
+        count.skipped = sum("unit" not in test.suites for test in build.tests())
+    log = os.path.join(build.path, "meson-logs", "testlog.json")
+    if os.path.exists(log):
+        os.remove(log)
+    done = subprocess.run(["meson", "test", "-C", build.path, "--no-rebuild", "--print-errorlogs",
+                           "--timeout-multiplier", patience, *suites], stdin=subprocess.DEVNULL, check=False)
+    results = _read(log)
+    for result in results:
+        status = None if result["result"] == "TIMEOUT" else result["returncode"]
+        count += outcome.of_program(result.get("stdout") or "", status)
+    if done.returncode != 0 and count.failed == 0:
+        print(f"host: meson test ended with status {done.returncode}", file=sys.stderr)
+        count.failed += 1
+    return count
+
+
+def _read(log):
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            return [json.loads(line) for line in file if line.strip()]
+    except FileNotFoundError:
+        return []

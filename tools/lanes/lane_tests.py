@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the test programs of the suites kvm and e2e inside a lane, where there is no meson."""
+
+import os
+import secrets
+import shlex
+import sys
+import time
+from dataclasses import dataclass, field
+
+from lanes import outcome, payload, program
+from lanes.errors import LaneError, TimeRanOut
+from lanes.machine import Setting
+from lanes.outcome import Count
+
+SUITES = {"kvm", "e2e"}
+SLOW_SUITE = "slow"
+
+
+@dataclass
+class Pace:
+    """How much slower than real hardware a lane is, and what that leaves out."""
+
+    factor: int  # of the tests' own time limits
+    limit: float  # seconds, for all of them together
+    slow_tests: bool
+
+
+PACES = {
+    "svm": Pace(6, 1200, True),
+    "svm-npt0": Pace(10, 1200, True),
+}
+
+
+@dataclass
+class Transcript:
+    """Reads the lane's output as it arrives: which program prints, and how it ended."""
+
+    lane: str
+    tests: list
+    mark: str = field(default_factory=lambda: secrets.token_hex(16))
+    count: Count = field(default_factory=Count)
+    log: object = None
+    ended: int = 0
+    _partial: bytes = b""
+    _lines: list = field(default_factory=list)
+    _started: float = 0.0
+
+    def feed(self, data):
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._line(line.decode(errors="replace"))
+
+    def _line(self, line):
+        word, _, rest = line.partition(" ")
+        if word != self.mark:
+            self._lines.append(line)
+            print(line, file=self.log, flush=True)
+            return
+        event, *numbers = rest.split()
+        if event == "begin":
+            self._lines = []
+            self._started = time.monotonic()
+            print(f"--- {self.tests[int(numbers[0])].name}", file=self.log, flush=True)
+        else:
+            self._end(self.tests[int(numbers[0])], int(numbers[1]))
+
+    def _end(self, test, status):
+        self.ended += 1
+        seconds = time.monotonic() - self._started
+        output = "\n".join(self._lines)
+        count = outcome.of_program(output, status)
+        self.count += count
+        word = "FAIL" if count.failed else "SKIP" if status == outcome.STATUS_SKIPPED else "OK"
+        print(f"{self.ended}/{len(self.tests)} {self.lane}: {test.name}  {word}  {seconds:.1f} s"
+              f"  ({count})", flush=True)
+        if count.failed:
+            print(f"exit status {status}; it printed:\n{output}", flush=True)
+
+    def unfinished(self):
+        return "\n".join(self._lines)
+
+
+def run(build, lane):
+    pace = PACES[lane]
+    tests = [test for test in build.tests() if test.suites & SUITES]
+    too_slow = [test for test in tests if SLOW_SUITE in test.suites and not pace.slow_tests]
+    tests = [test for test in tests if test not in too_slow]
+    for test in too_slow:
+        print(f"{lane}: {test.name}  SKIP  (too slow for this lane)", flush=True)
+    if not tests:
+        print(f"{lane}: the build has no test program for this lane", file=sys.stderr)
+        return Count(failed=1, skipped=len(too_slow))
+
+    logs = os.path.join(build.path, "lane-logs")
+    os.makedirs(logs, exist_ok=True)
+    with open(os.path.join(logs, f"{lane}.log"), "w", encoding="utf-8") as log:
+        transcript = Transcript(lane, tests, log=log)
+        transcript.count.skipped = len(too_slow)
+        job = _job(build, lane, pace, transcript)
+        setting = Setting(cpus=2, console=os.path.join(logs, f"{lane}.console"),
+                          sink=transcript.feed)
+        try:
+            report = program.run(lane, job, setting)
+            trouble = f"the runner inside ended with status {report.status}" if report.status else ""
+        except (LaneError, TimeRanOut) as error:
+            trouble = str(error)
+    if trouble or transcript.ended != len(tests):
+        print(f"{lane}: {trouble or 'not every test program ran'}"
+              f" (see {log.name}); it had printed:\n{transcript.unfinished()}", file=sys.stderr)
+        transcript.count.failed += 1
+    return transcript.count
+
+
+def _job(build, lane, pace, transcript):
+    job = payload.Job(["./tests", transcript.mark], timeout=pace.limit)
+    found_by = {**build.stage(job), "MEZZ_LANE": lane}
+    job.files["tests"] = os.path.join(payload.INSIDE, "tests")
+    plan = []
+    for number, test in enumerate(transcript.tests):
+        command = [_inside(job, argument) for argument in test.command]
+        environment = {**test.environment, **found_by}
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        plan.append(shlex.join(["run_test", str(number), str(test.timeout * pace.factor),
+                                "env", *variables, *command]))
+    job.texts["plan"] = "\n".join(plan) + "\n"
+    return job
+
+
+def _inside(job, argument):
+    """An argument that names a file takes the file along."""
+    if not os.path.isfile(argument):
+        return argument
+    path = os.path.join("bin", os.path.basename(argument))
+    if job.files.setdefault(path, argument) != argument:
+        raise LaneError(f"two files of one name: {argument} and {job.files[path]}")
+    return f"/w/{path}"

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a build goes into a lane."""
+
+import glob
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+
+from lanes.errors import LaneError
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MEZZ = "src/vmm/mezz"
+IMAGE_ENDINGS = (".elf", ".bin")
+
+
+@dataclass
+class Test:
+    """One test program as meson knows it."""
+
+    name: str
+    suites: set
+    command: list
+    environment: dict
+    timeout: int
+
+
+class Build:
+    """A configured and built build directory."""
+
+    def __init__(self, path):
+        self.path = os.path.abspath(path)
+
+    def stage(self, job):
+        """Adds mezz, the guests' images (in one directory) and the stacks to the job; the variables
+        by which they are found inside."""
+        mezz = os.path.join(self.path, MEZZ)
+        if not os.path.exists(mezz):
+            raise LaneError(f"{mezz} is not built")
+        job.files["mezz"] = mezz
+        for image in self._images():
+            inside = os.path.join("images", os.path.basename(image))
+            if inside in job.files:
+                raise LaneError(f"two images of one name: {image} and {job.files[inside]}")
+            job.files[inside] = image
+        job.add_tree(os.path.join(SOURCE, "stacks"), "stacks")
+        return {"MEZZ_BIN": "/w/mezz", "MEZZ_IMAGES": "/w/images", "MEZZ_STACKS": "/w/stacks"}
+
+    def tests(self):
+        listing = subprocess.run(["meson", "introspect", "--tests", self.path], capture_output=True,
+                                 stdin=subprocess.DEVNULL, text=True, check=False)
+        if listing.returncode != 0:
+            raise LaneError(f"{self.path} is not a configured build directory")
+        return [Test(test["name"], {suite.rpartition(":")[2] for suite in test["suite"]},
+                     test["cmd"], test["env"], test["timeout"])
+                for test in json.loads(listing.stdout)]
+
+    def _images(self):
+        for ending in IMAGE_ENDINGS:
+            for path in glob.glob(f"{self.path}/**/*{ending}", recursive=True):
+                # *.p directories hold a target's private files.
+                parts = os.path.relpath(path, self.path).split(os.sep)
+                if not any(part.endswith(".p") for part in parts):
+                    yield path
