@@ -17,8 +17,11 @@
  * accepted.
  */
 
+/* Assembly may include this file for the port numbers. */
+#ifndef __ASSEMBLER__
 #include <stddef.h>
 #include <stdint.h>
+#endif
 
 #define MEZZ_ABI_VERSION 1U
 
