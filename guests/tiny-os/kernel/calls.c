@@ -58,7 +58,7 @@ static int64_t call_sleep(const struct arguments *args)
     if (args->a > TINY_SLEEP_MAX) {
         return -TINY_EINVAL;
     }
-    if (!timer_start()) {
+    if (!timer_ticks_come()) {
         return -TINY_ENODEV;
     }
     process_sleep(timer_deadline(args->a));

@@ -47,6 +47,11 @@ static inline uint64_t read_tsc(void)
     return (uint64_t)high << 32 | low;
 }
 
+static inline void let_interrupts_in(void)
+{
+    __asm__ volatile("sti; nop; cli" : : : "memory");
+}
+
 /* Lets one interrupt in; returns after it. */
 static inline void wait_for_interrupt(void)
 {

@@ -18,6 +18,8 @@
 #define PIC_8086           0x01
 #define PIC_AUTO           0x02 /* no end-of-interrupt command: one exit less a tick */
 
+#define FIRST_TICK_WITHIN  (1ul << 30) /* TSC ticks: some tenths of a second */
+
 enum timer_state {
     UNTRIED,
     RUNNING,
@@ -26,7 +28,7 @@ enum timer_state {
 
 static enum timer_state state;
 static unsigned period_ms = TICK_MS_DEFAULT;
-static uint64_t ticks;
+static volatile uint64_t ticks;
 
 void timer_set_period(unsigned ms)
 {
@@ -64,6 +66,22 @@ bool timer_start(void)
     out8(PIT_COUNTER, (uint8_t)reload);
     out8(PIT_COUNTER, (uint8_t)(reload >> 8));
     state = RUNNING;
+    return true;
+}
+
+bool timer_ticks_come(void)
+{
+    if (!timer_start()) {
+        return false;
+    }
+    uint64_t start = read_tsc();
+    while (!ticks) {
+        if (read_tsc() - start > FIRST_TICK_WITHIN) {
+            state = ABSENT;
+            return false;
+        }
+        let_interrupts_in();
+    }
     return true;
 }
 

@@ -18,6 +18,12 @@ void timer_set_period(unsigned ms);
 /* Starts it unless it runs already; false if there is none. */
 bool timer_start(void);
 
+/*
+ * Starts it and sees a tick come: there are machines with a timer whose interrupts lead nowhere,
+ * and a kernel that halts on those never wakes up. Waits, at most once and for a moment.
+ */
+bool timer_ticks_come(void);
+
 void timer_interrupt(uint64_t irq);
 uint64_t timer_ticks(void);
 
