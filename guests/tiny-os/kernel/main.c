@@ -148,6 +148,7 @@ void kernel_main(uint32_t start_info)
 
     kernel_pml4[0] = 0;
     console_init();
+    timer_init();
     info = must_have(start_info, sizeof(*info));
     if (info->magic != MEZZ_PVH_START_MAGIC || info->version < 1 || !info->memmap_entries) {
         panic("no PVH start info with a memory map", NULL);

@@ -16,6 +16,8 @@
 #define PIC_SLAVE          0xa0
 #define PIC_INIT           0x11
 #define PIC_8086           0x01
+#define PIC_MASK_ALL       0xff
+#define PIC_MASK_NOT_0     0xfe
 #define PIC_AUTO           0x02 /* no end-of-interrupt command: one exit less a tick */
 
 #define FIRST_TICK_WITHIN  (1ul << 30) /* TSC ticks: some tenths of a second */
@@ -29,6 +31,11 @@ enum timer_state {
 static enum timer_state state;
 static unsigned period_ms = TICK_MS_DEFAULT;
 static volatile uint64_t ticks;
+
+void timer_init(void)
+{
+    out8(PIC_MASTER + 1, PIC_MASK_ALL); /* the slave goes through the master */
+}
 
 void timer_set_period(unsigned ms)
 {
@@ -60,8 +67,8 @@ bool timer_start(void)
     if ((in8(PIT_COUNTER) & PIT_STATUS_MODE) != PIT_RATE_GENERATOR) {
         return false;
     }
-    pic_init(PIC_MASTER, VECTOR_IRQ, 0x04, 0xfe);
-    pic_init(PIC_SLAVE, VECTOR_IRQ + 8, 0x02, 0xff);
+    pic_init(PIC_MASTER, VECTOR_IRQ, 0x04, PIC_MASK_NOT_0);
+    pic_init(PIC_SLAVE, VECTOR_IRQ + 8, 0x02, PIC_MASK_ALL);
     unsigned reload = PIT_HZ / 1000 * period_ms;
     out8(PIT_COUNTER, (uint8_t)reload);
     out8(PIT_COUNTER, (uint8_t)(reload >> 8));

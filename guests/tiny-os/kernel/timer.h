@@ -12,6 +12,12 @@
 #define TICK_MS_DEFAULT 10
 #define TICK_MS_MAX     54 /* the 16-bit counter at 1.19 MHz */
 
+/*
+ * Masks all interrupt lines: firmware may have left its own timer running, with vectors that mean
+ * exceptions here. Call before ring 3 runs.
+ */
+void timer_init(void);
+
 /* 0: never start it. Call before timer_start. */
 void timer_set_period(unsigned ms);
 
