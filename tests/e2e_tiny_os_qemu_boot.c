@@ -148,6 +148,7 @@ void boots(const char *command_line, const struct file *module, int status)
 {
     int result = boot(command_line, module);
 
+    archive.size = 0;
     ck_assert_msg(result == QEMU_STATUS(status), "exit status %d, console:\n%s", result, console);
 }
 
@@ -165,7 +166,7 @@ void in_order(const char *first, const char *second)
                   second, console);
 }
 
-bool boot_is_possible(void)
+const char *boot_obstacle(void)
 {
     char command[4200];
 
@@ -174,13 +175,8 @@ bool boot_is_possible(void)
     }
     images = getenv("MEZZ_IMAGES");
     if (!images) {
-        fprintf(stderr, "skipped: MEZZ_IMAGES is not set\n");
-        return false;
+        return "MEZZ_IMAGES is not set";
     }
     snprintf(command, sizeof(command), "command -v %.4000s >/dev/null", qemu);
-    if (system(command) != 0) {
-        fprintf(stderr, "skipped: no %s\n", qemu);
-        return false;
-    }
-    return true;
+    return system(command) == 0 ? NULL : "no qemu-system-x86_64";
 }

@@ -3,11 +3,9 @@
 #ifndef E2E_TINY_OS_QEMU_BOOT_H
 #define E2E_TINY_OS_QEMU_BOOT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define TEST_SKIPPED  77
 #define TEST_SECONDS  60
 #define TEST_FILE_MAX (1 << 20)
 
@@ -16,14 +14,15 @@ struct file {
     uint8_t bytes[TEST_FILE_MAX];
 };
 
-/* What load() read, for a test to spoil; and the newc archive that add() appends to. */
+/* What load() read, for a test to spoil; the newc archive that add() appends to, emptied by
+ * boots(). */
 extern struct file image, archive;
 
 /* What the last boot printed. */
 extern char console[1 << 16];
 
-/* False, after saying why, if there is no QEMU or there are no images. */
-bool boot_is_possible(void);
+/* NULL, or why no test can run: no QEMU, no images. */
+const char *boot_obstacle(void);
 
 void load(const char *name);
 

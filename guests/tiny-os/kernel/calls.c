@@ -5,12 +5,13 @@
 #include "abi/calls.h"
 #include "kernel/console.h"
 #include "kernel/cpu.h"
+#include "kernel/file.h"
 #include "kernel/memory.h"
 #include "kernel/process.h"
 #include "kernel/timer.h"
 
 struct arguments {
-    uint64_t a, b, c, d;
+    uint64_t a, b, c;
 };
 
 static int64_t call_exit(const struct arguments *args)
@@ -65,14 +66,48 @@ static int64_t call_sleep(const struct arguments *args)
     return 0;
 }
 
+static int64_t call_open(const struct arguments *args)
+{
+    return file_open(args->a, args->b, args->c);
+}
+
+static int64_t call_read(const struct arguments *args)
+{
+    return file_read(args->a, args->b, args->c);
+}
+
+static int64_t call_store(const struct arguments *args)
+{
+    return file_store(args->a, args->b, args->c);
+}
+
+static int64_t call_close(const struct arguments *args)
+{
+    return file_close(args->a);
+}
+
+static int64_t call_send(const struct arguments *args)
+{
+    return message_send(args->a, args->b, args->c);
+}
+
+static int64_t call_receive(const struct arguments *args)
+{
+    return message_receive(args->a, args->b);
+}
+
 static int64_t (*const calls[])(const struct arguments *) = {
-    [TINY_CALL_EXIT] = call_exit, [TINY_CALL_WRITE] = call_write,   [TINY_CALL_YIELD] = call_yield,
-    [TINY_CALL_TIME] = call_time, [TINY_CALL_GETPID] = call_getpid, [TINY_CALL_SLEEP] = call_sleep,
+    [TINY_CALL_EXIT] = call_exit,     [TINY_CALL_WRITE] = call_write,
+    [TINY_CALL_YIELD] = call_yield,   [TINY_CALL_TIME] = call_time,
+    [TINY_CALL_GETPID] = call_getpid, [TINY_CALL_SLEEP] = call_sleep,
+    [TINY_CALL_OPEN] = call_open,     [TINY_CALL_READ] = call_read,
+    [TINY_CALL_STORE] = call_store,   [TINY_CALL_CLOSE] = call_close,
+    [TINY_CALL_SEND] = call_send,     [TINY_CALL_RECEIVE] = call_receive,
 };
 
 void call_dispatch(struct frame *frame)
 {
-    const struct arguments args = {frame->rdi, frame->rsi, frame->rdx, frame->r8};
+    const struct arguments args = {frame->rdi, frame->rsi, frame->rdx};
     uint64_t number = frame->rax;
 
     process_count_call();

@@ -122,3 +122,8 @@ uint64_t page_allocate(void)
     pool.start += PAGE_SIZE;
     return page;
 }
+
+void *page_for_kernel(void)
+{
+    return memory_pages_left() ? physical(page_allocate(), PAGE_SIZE) : NULL;
+}

@@ -32,6 +32,9 @@ void memory_init(const struct mezz_pvh_memory *map, unsigned n);
 
 uint64_t memory_pages_left(void);
 
+/* A zero page to use right away, or NULL if there is none. */
+void *page_for_kernel(void);
+
 /* Physical address of a zero page; only after memory_pages_left said that there is one. */
 uint64_t page_allocate(void);
 

@@ -119,6 +119,13 @@ struct process *process_current(void)
     return current;
 }
 
+struct process *process_living(uint64_t pid)
+{
+    struct process *p = pid && pid <= n_processes ? &processes[pid - 1] : NULL;
+
+    return p && p->state != ENDED ? p : NULL;
+}
+
 void process_count_call(void)
 {
     total.calls++;

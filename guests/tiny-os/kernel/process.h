@@ -3,6 +3,7 @@
 #ifndef TINY_KERNEL_PROCESS_H
 #define TINY_KERNEL_PROCESS_H
 
+#include "kernel/file.h"
 #include "kernel/image.h"
 #include "kernel/trap.h"
 
@@ -29,6 +30,8 @@ struct process {
     enum process_state state;
     int pid;
     char name[PROCESS_NAME_MAX];
+    struct handle handles[TINY_HANDLES];
+    struct message *mail; /* NULL: has never received */
 } __attribute__((aligned(16)));
 
 /* The library that later processes get, too; NULL or why it is refused. */
@@ -39,6 +42,10 @@ const char *process_create(const struct image *image);
 
 unsigned process_count(void);
 struct process *process_current(void);
+
+/* NULL if there is none or it has ended. */
+struct process *process_living(uint64_t pid);
+
 void process_count_call(void);
 
 /* These may change process_current(). All of them keep interrupts off. */

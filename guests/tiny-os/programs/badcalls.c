@@ -10,6 +10,7 @@
 #define NON_CANONICAL 0x8000000000000000ul
 #define ALL_ONES      0xfffffffffffffffful
 #define UNMAPPED      0x20000000ul
+#define CODE          (TINY_IMAGE_START + 0x1000ul) /* where program.ld puts it */
 #define STACK_END     ((uint64_t)TINY_STACK_TOP)
 
 /* int 0x80 with CD as the last byte of a page; the rest as in a function without arguments. */
@@ -24,6 +25,7 @@ __asm__(".section .text.straddle, \"ax\"\n"
         ".text\n");
 _Static_assert(TINY_CALL_GETPID == 4, "getpid_across_pages");
 
+static const char name[] = "file";
 static unsigned refused, accepted;
 
 struct attempt {
@@ -40,30 +42,46 @@ static const struct attempt attempts[] = {
     {"write(end of the stack)", TINY_CALL_WRITE, STACK_END - 4, 8, 0, 0},
     {"write(end of user memory)", TINY_CALL_WRITE, TINY_USER_END - 4, 8, 0, 0},
     {"write(last byte of all)", TINY_CALL_WRITE, ALL_ONES, 1, 0, 0},
-    {"write(too long)", TINY_CALL_WRITE, TINY_IMAGE_START, TINY_WRITE_MAX + 1, 0, 0},
-    {"write(longest)", TINY_CALL_WRITE, TINY_IMAGE_START + 4096, ALL_ONES, 0, 0},
-    {"write(wraps)", TINY_CALL_WRITE, TINY_IMAGE_START + 4096, 0 - (uint64_t)TINY_IMAGE_START, 0,
-     0},
+    {"write(too long)", TINY_CALL_WRITE, CODE, TINY_WRITE_MAX + 1, 0, 0},
+    {"write(longest)", TINY_CALL_WRITE, CODE, ALL_ONES, 0, 0},
+    {"write(wraps)", TINY_CALL_WRITE, CODE, 0 - (uint64_t)TINY_IMAGE_START, 0, 0},
     {"sleep(for ever)", TINY_CALL_SLEEP, ALL_ONES, 0, 0, 0},
+    {"open(null)", TINY_CALL_OPEN, 0, 4, 0, 0},
+    {"open(kernel text)", TINY_CALL_OPEN, KERNEL_TEXT, 4, TINY_OPEN_CREATE, 0},
+    {"open(no name)", TINY_CALL_OPEN, (uint64_t)name, 0, TINY_OPEN_CREATE, 0},
+    {"open(long name)", TINY_CALL_OPEN, (uint64_t)name, ALL_ONES, TINY_OPEN_CREATE, 0},
+    {"open(odd flags)", TINY_CALL_OPEN, (uint64_t)name, 4, ALL_ONES, 0},
+    {"read(no such handle)", TINY_CALL_READ, 1, (uint64_t)name, 4, 0},
+    {"read(handle 2^63)", TINY_CALL_READ, NON_CANONICAL, (uint64_t)name, 4, 0},
+    {"read(into kernel)", TINY_CALL_READ, 0, KERNEL_DIRECT, 4, 0},
+    {"read(into code)", TINY_CALL_READ, 0, CODE, 4, 0},
+    {"read(into null)", TINY_CALL_READ, 0, 0, ALL_ONES, 0},
+    {"store(kernel text)", TINY_CALL_STORE, 0, KERNEL_TEXT, 4, 0},
+    {"store(too much)", TINY_CALL_STORE, 0, CODE, ALL_ONES, 0},
+    {"store(end of the stack)", TINY_CALL_STORE, 0, STACK_END - 4, 8, 0},
+    {"close(handle -1)", TINY_CALL_CLOSE, ALL_ONES, 0, 0, 0},
+    {"send(pid 0)", TINY_CALL_SEND, 0, CODE, 4, 0},
+    {"send(pid 2^32 + 1)", TINY_CALL_SEND, (1ul << 32) + 1, CODE, 4, 0},
+    {"receive(nothing)", TINY_CALL_RECEIVE, CODE, ALL_ONES, 0, 0},
     {"call 4095", 4095, 0, 0, 0, 0},
     {"call 2^32", 1ul << 32, 0, 0, 0, 0},
     {"call 2^64 - 1", ALL_ONES, 0, 0, 0, 0},
 };
 
-static void expect_refused(const char *name, int64_t result)
+static void expect_refused(const char *what, int64_t result)
 {
     if (result < 0 && result >= -TINY_ERROR_MAX) {
         refused++;
     } else {
         accepted++;
     }
-    tiny_print("badcalls: %s = %ld\n", name, result);
+    tiny_print("badcalls: %s = %ld\n", what, result);
 }
 
-static void expect_works(const char *name, int works)
+static void expect_works(const char *what, int works)
 {
     accepted += !works;
-    tiny_print("badcalls: %s %s\n", name, works ? "works" : "FAILED");
+    tiny_print("badcalls: %s %s\n", what, works ? "works" : "FAILED");
 }
 
 /* Only RAX may change, and the flags of ring 3 must not harm the kernel. */
@@ -82,15 +100,35 @@ static int registers_are_kept(void)
            (direction & 0x400);
 }
 
+static void try_messages(void)
+{
+    uint64_t self = (uint64_t)tiny_getpid();
+
+    expect_refused("send(kernel text)", tiny_call(TINY_CALL_SEND, self, KERNEL_TEXT, 4, 0));
+    expect_refused("send(too long)",
+                   tiny_call(TINY_CALL_SEND, self, CODE, TINY_MESSAGE_MAX + 1, 0));
+    expect_works("a message", tiny_call(TINY_CALL_SEND, self, (uint64_t)name, 4, 0) == 0);
+    expect_refused("receive(into code)", tiny_call(TINY_CALL_RECEIVE, CODE, 4, 0, 0));
+    expect_refused("receive(into kernel)", tiny_call(TINY_CALL_RECEIVE, KERNEL_DIRECT, 4, 0, 0));
+    expect_refused("receive(too short)", tiny_call(TINY_CALL_RECEIVE, CODE, 3, 0, 0));
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
     (void)argv;
+    /* Handle 0, with something to read at offset 0: what is refused below must not be for lack of
+     * it. */
+    tiny_call(TINY_CALL_OPEN, (uint64_t)name, 4, TINY_OPEN_CREATE, 0);
+    tiny_call(TINY_CALL_STORE, 0, (uint64_t)name, 4, 0);
+    tiny_call(TINY_CALL_CLOSE, 0, 0, 0, 0);
+    expect_works("an open file", tiny_call(TINY_CALL_OPEN, (uint64_t)name, 4, 0, 0) == 0);
     for (unsigned i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
         const struct attempt *t = &attempts[i];
 
         expect_refused(t->name, tiny_call(t->number, t->a, t->b, t->c, t->d));
     }
+    try_messages();
     expect_works("write of nothing", tiny_write(attempts, 0) == 0);
     expect_works("a call across pages", getpid_across_pages() == tiny_getpid());
     expect_works("a call with odd flags", registers_are_kept());
