@@ -107,7 +107,7 @@ static void parse_options(const char *text)
 
 static void take_modules(const struct mezz_pvh_module *module, unsigned n)
 {
-    for (; n && n_images < IMAGE_MAX; n--, module++) {
+    for (; n; n--, module++) {
         struct image image = {
             .bytes = must_have(module->paddr, module->size),
             .paddr = module->paddr,
@@ -121,6 +121,9 @@ static void take_modules(const struct mezz_pvh_module *module, unsigned n)
                 image.command = "program"; /* QEMU gives its one module no name */
             }
             images[n_images++] = image;
+        }
+        if (n_images == IMAGE_MAX) { /* of more, the memory would be taken for free */
+            panic("too many modules", NULL);
         }
     }
 }

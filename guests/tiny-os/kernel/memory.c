@@ -2,7 +2,6 @@
 /* Which physical memory there is, and pages of it. */
 #include "kernel/memory.h"
 
-#include "abi/calls.h"
 #include "kernel/console.h"
 #include "kernel/layout.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kernel/process.h"
 
-#include "abi/calls.h"
 #include "kernel/console.h"
 #include "kernel/cpu.h"
 #include "kernel/memory.h"

@@ -5,7 +5,6 @@
 #include "kernel/memory.h"
 #include "kernel/trap.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #define PTE_TABLE      0x067 /* present, writable, user, accessed, dirty */
