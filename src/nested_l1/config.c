@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "lib/machine.h"
+#include "lib/say.h"
+#include "lib/text.h"
+#include "personality.h"
+
+#define DEFAULT_SLICE_US 2000
+#define MAX_SLICE_US     10000000
+#define MICROSECOND      1000ULL
+
+extern const char image_end[];
+
+static bool read_word(struct config *config, struct text word)
+{
+    struct text value;
+
+    if (text_skip(word, "exits=", &value)) {
+        config->personality = personality_find(value);
+        if (!config->personality)
+            say("command line: exits= wants one of callback, reflect, classic");
+        return config->personality;
+    }
+    if (text_skip(word, "slice=", &value)) {
+        uint64_t slice;
+
+        if (text_number(value, &slice) && slice > 0 && slice <= MAX_SLICE_US) {
+            config->slice = slice * MICROSECOND;
+            return true;
+        }
+        say("command line: slice= wants microseconds, 1 to %u", MAX_SLICE_US);
+        return false;
+    }
+    say("command line: unknown word '%s'", word.start);
+    return false;
+}
+
+static bool read_command_line(struct config *config, const char *line)
+{
+    struct text rest = text_of(line);
+    struct text word;
+
+    while (text_word(&rest, &word))
+        if (!read_word(config, word))
+            return false;
+    return true;
+}
+
+static bool same_name(const struct guest_config *guest, struct text name)
+{
+    for (unsigned int i = 0; i < name.length; i++)
+        if (guest->name[i] != name.start[i])
+            return false;
+    return !guest->name[name.length];
+}
+
+static const char *add_guest(struct config *config, const struct mezz_pvh_module *module,
+                             struct text name, struct text rest)
+{
+    struct guest_config *guest = &config->guest[config->guest_count];
+    struct text word, value;
+
+    if (config->guest_count == CONFIG_GUESTS)
+        return "there are too many guests";
+    for (unsigned int i = 0; i < config->guest_count; i++)
+        if (same_name(&config->guest[i], name))
+            return "another guest has its name";
+    copy_bytes(guest->name, name.start, name.length);
+    guest->image = module;
+    guest->command_line = "";
+    if (!text_word(&rest, &word) || !text_skip(word, "memory=", &value) ||
+        !text_number(value, &guest->memory) || !guest->memory || guest->memory % MEZZ_PAGE_SIZE)
+        return "memory= is missing or is not a number of whole pages";
+    if (rest.length) {
+        if (!text_skip(rest, "cmdline=", &value))
+            return "an image has nothing but memory= and cmdline=";
+        guest->command_line = value.start;
+    }
+    config->guest_count++;
+    return NULL;
+}
+
+static const char *add_module(struct config *config, const struct mezz_pvh_module *module,
+                              struct text name, struct text command_line)
+{
+    struct guest_config *guest = &config->guest[config->guest_count - 1];
+
+    if (!config->guest_count || !same_name(guest, name))
+        return "a guest's modules have to follow its image";
+    if (guest->module_count == CONFIG_GUEST_MODULES)
+        return "its guest has too many modules";
+    guest->module[guest->module_count++] =
+        (struct guest_module){.file = module, .command_line = command_line.start};
+    return NULL;
+}
+
+static const char *read_module(struct config *config, const struct mezz_pvh_module *module)
+{
+    struct text rest = text_of(pointer_at(module->cmdline_paddr));
+    struct text name, word;
+
+    if (!module->cmdline_paddr || !text_skip(rest, "l2=", &rest) || !text_word(&rest, &name))
+        return "it does not start with l2=NAME";
+    if (!name.length || name.length >= MEZZ_NAME_SIZE)
+        return "the name is empty or too long";
+    if (module->paddr % MEZZ_PAGE_SIZE)
+        return "it is not on a page of its own";
+    if (text_skip(rest, "module=", &word))
+        return add_module(config, module, name, word);
+    if (!text_word(&rest, &word) || !text_is(word, "image"))
+        return "it is neither image nor module=";
+    return add_guest(config, module, name, rest);
+}
+
+bool config_read(struct config *config, const struct mezz_pvh_start_info *info)
+{
+    const struct mezz_pvh_module *module = pointer_at(info->modlist_paddr);
+
+    config->personality = personality_default();
+    config->slice = DEFAULT_SLICE_US * MICROSECOND;
+    if (info->cmdline_paddr && !read_command_line(config, pointer_at(info->cmdline_paddr)))
+        return false;
+    for (uint32_t i = 0; i < info->nr_modules; i++) {
+        const char *wrong = read_module(config, &module[i]);
+
+        if (wrong) {
+            say("module %u ('%s'): %s", i,
+                module[i].cmdline_paddr ? (const char *)pointer_at(module[i].cmdline_paddr) : "",
+                wrong);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void raise_to(uint64_t *top, uint64_t address, uint64_t size)
+{
+    if (address + size > *top)
+        *top = address + size;
+}
+
+static void raise_to_string(uint64_t *top, uint64_t address)
+{
+    if (address)
+        raise_to(top, address, text_of(pointer_at(address)).length + 1);
+}
+
+bool config_arena(struct arena *arena, const struct mezz_pvh_start_info *info)
+{
+    const struct mezz_pvh_module *module = pointer_at(info->modlist_paddr);
+    const struct mezz_pvh_memory *memory = pointer_at(info->memmap_paddr);
+    uint64_t top = address_of(image_end);
+
+    raise_to(&top, address_of(info), sizeof(*info));
+    raise_to(&top, info->modlist_paddr, info->nr_modules * sizeof(*module));
+    raise_to(&top, info->memmap_paddr, info->memmap_entries * sizeof(*memory));
+    raise_to_string(&top, info->cmdline_paddr);
+    for (uint32_t i = 0; i < info->nr_modules; i++) {
+        raise_to(&top, module[i].paddr, module[i].size);
+        raise_to_string(&top, module[i].cmdline_paddr);
+    }
+    for (uint32_t i = 0; i < info->memmap_entries; i++, memory++) {
+        if (memory->type != MEZZ_PVH_MEMORY_RAM || top < memory->addr ||
+            top - memory->addr >= memory->size)
+            continue;
+        arena->next = top;
+        arena->end = memory->addr + memory->size;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef L1_CONFIG_H
+#define L1_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/arena.h"
+#include "mezz/abi.h"
+#include "mezz/pvh.h"
+
+/* What L1 was started with: its command line, and what its modules are. */
+
+#define CONFIG_GUESTS        16U
+#define CONFIG_GUEST_MODULES 32U
+
+struct personality;
+
+struct guest_module {
+    const struct mezz_pvh_module *file;
+    const char *command_line;
+};
+
+struct guest_config {
+    char name[MEZZ_NAME_SIZE];
+    const struct mezz_pvh_module *image;
+    const char *command_line; /* "" when there is none */
+    uint64_t memory;          /* whole pages */
+    unsigned int module_count;
+    struct guest_module module[CONFIG_GUEST_MODULES];
+};
+
+struct config {
+    const struct personality *personality;
+    uint64_t slice; /* nanoseconds */
+    unsigned int guest_count;
+    struct guest_config guest[CONFIG_GUESTS];
+};
+
+/* Says what is wrong and returns false. */
+bool config_read(struct config *config, const struct mezz_pvh_start_info *info);
+
+/* The memory above everything that the start info mentions and above L1's own image. */
+bool config_arena(struct arena *arena, const struct mezz_pvh_start_info *info);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A guest from its configuration to the state in which PVH starts it. */
+#include <stddef.h>
+
+#include "l1.h"
+#include "lib/machine.h"
+#include "lib/say.h"
+#include "mezz/guest.h"
+#include "personality.h"
+
+#define CODE32_RIGHTS   0xc09bU
+#define DATA32_RIGHTS   0xc093U
+#define TSS32_RIGHTS    0x008bU
+#define TSS_LIMIT       0x67
+#define CR0_PE_ET       0x11
+#define RFLAGS_FIXED    0x2
+#define PAT_AFTER_RESET 0x0007040600070406ULL
+#define DR6_AFTER_RESET 0xffff0ff0ULL
+#define DR7_AFTER_RESET 0x400
+
+#define BITMAP_BYTES    4096
+#define FLAT(rights)                                     \
+    {                                                    \
+        .limit = 0xffffffffU, .access_rights = (rights), \
+    }
+
+/* A guest gets no port of L1's machine but the POST port, which the root answers by itself. */
+static const uint8_t io_bitmap_a[BITMAP_BYTES] __attribute__((aligned(4096))) = {
+    [0 ... MEZZ_PORT_POST / 8 - 1] = 0xff,
+    [MEZZ_PORT_POST / 8] = 0xff & ~(1U << MEZZ_PORT_POST % 8),
+    [MEZZ_PORT_POST / 8 + 1 ... BITMAP_BYTES - 1] = 0xff,
+};
+static const uint8_t io_bitmap_b[BITMAP_BYTES] __attribute__((aligned(4096))) = {
+    [0 ... BITMAP_BYTES - 1] = 0xff,
+};
+/* KVM knows the usual MSRs itself; those beyond the bitmap's two ranges exit always. */
+static const uint8_t msr_bitmap[BITMAP_BYTES] __attribute__((aligned(4096)));
+
+/* 32-bit protected mode, flat, paging and interrupts off: what PVH promises a kernel. */
+static const struct mezz_vmcs12 start_state = {
+    .revision = MEZZ_VMCS12_REVISION,
+    .regs = {.guest_rflags = RFLAGS_FIXED},
+    .system =
+        {
+            .segment =
+                {
+                    [MEZZ_ES] = FLAT(DATA32_RIGHTS),
+                    [MEZZ_CS] = FLAT(CODE32_RIGHTS),
+                    [MEZZ_SS] = FLAT(DATA32_RIGHTS),
+                    [MEZZ_DS] = FLAT(DATA32_RIGHTS),
+                    [MEZZ_FS] = FLAT(DATA32_RIGHTS),
+                    [MEZZ_GS] = FLAT(DATA32_RIGHTS),
+                    [MEZZ_LDTR] = {.access_rights = MEZZ_SEGMENT_UNUSABLE},
+                    [MEZZ_TR] = {.limit = TSS_LIMIT, .access_rights = TSS32_RIGHTS},
+                },
+            .guest_cr0 = CR0_PE_ET,
+        },
+    .msrs = {.pat = PAT_AFTER_RESET},
+    .debug = {.dr6 = DR6_AFTER_RESET, .dr7 = DR7_AFTER_RESET},
+    .controls =
+        {
+            .cpu_based = MEZZ_CPU_HLT_EXITING | MEZZ_CPU_USE_IO_BITMAPS | MEZZ_CPU_USE_MSR_BITMAPS,
+        },
+};
+
+static void fill_vmcs(struct l2 *l2, uint64_t start_info, uint64_t entry)
+{
+    struct mezz_vmcs12 *vmcs = l2->shared;
+
+    copy_words(vmcs, &start_state, offsetof(struct mezz_vmcs12, reserved3));
+    vmcs->regs.gpr[MEZZ_RBX] = start_info;
+    vmcs->regs.guest_rip = entry;
+    vmcs->controls.io_bitmap_a = address_of(io_bitmap_a);
+    vmcs->controls.io_bitmap_b = address_of(io_bitmap_b);
+    vmcs->controls.msr_bitmap = address_of(msr_bitmap);
+    vmcs->ept.eptp = MEZZ_EPTP(l2->ept.root);
+}
+
+static void copy_name(struct mezz_l2_parameters *parameters, const struct guest_config *config)
+{
+    *parameters = (struct mezz_l2_parameters){.reserved = {0}};
+    copy_words(parameters->name, config->name, sizeof(parameters->name));
+}
+
+/* NULL, or what went wrong: if error is negative, the call that the root refused. */
+static const char *create(struct l1 *l1, struct l2 *l2, const struct guest_config *config,
+                          int64_t *error)
+{
+    struct mezz_l2_parameters parameters;
+
+    copy_name(&parameters, config);
+    *error = mezz_call(MEZZ_CALL_L2_CREATE, address_of(&parameters), 0, 0);
+    if (*error < 0)
+        return "L2_CREATE";
+    l2->number = (uint32_t)*error;
+    l2->uart.console = l2->number;
+    *error = mezz_call(MEZZ_CALL_VCPU_CREATE, l2->number, address_of(l2->shared), 0);
+    if (*error < 0)
+        return "VCPU_CREATE";
+    l2->vcpu = (uint32_t)*error;
+    return l1->config.personality->attach ? l1->config.personality->attach(l1, l2, error) : NULL;
+}
+
+/* NULL, or why it can not be; error is the root's if it was the root who refused. */
+static const char *make(struct l1 *l1, struct l2 *l2, const struct guest_config *config,
+                        int64_t *error)
+{
+    uint64_t start_info, entry;
+    const char *wrong;
+
+    *error = 0;
+    l2->shared = pointer_at(arena_take(&l1->arena, MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE));
+    l2->vmcs = l2->shared;
+    if (!l2->shared)
+        return "L1 has no memory left";
+    wrong = guest_load(l1, l2, config, &start_info, &entry);
+    if (wrong)
+        return wrong;
+    fill_vmcs(l2, start_info, entry);
+    return create(l1, l2, config, error);
+}
+
+bool guest_create(struct l1 *l1, const struct guest_config *config)
+{
+    struct l2 *l2 = &l1->l2[l1->l2_count];
+    const char *wrong;
+    int64_t error;
+
+    l2->name = config->name;
+    l2->memory = config->memory;
+    pic_init(&l2->pic);
+    wrong = make(l1, l2, config, &error);
+    if (!wrong) {
+        l1->l2_count++;
+        return true;
+    }
+    if (error < 0)
+        say("guest %s cannot start: the root refused %s: error %lu", config->name, wrong,
+            -(uint64_t)error);
+    else
+        say("guest %s cannot start: %s", config->name, wrong);
+    if (l2->number)
+        mezz_call(MEZZ_CALL_L2_DESTROY, l2->number, MEZZ_L2_DIED, 0);
+    *l2 = (struct l2){.state = L2_ENDED};
+    return false;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef L1_LIB_SAY_H
+#define L1_LIB_SAY_H
+
+#include <stdint.h>
+
+/*
+ * L1's own console: COM1 until say_to_root, then MEZZ_CALL_CONSOLE, a call for a line. Each line
+ * starts with "nested_l1: " and ends by itself; what is longer than a line is cut.
+ * %s, %c, %u, %x, %lu, %lx and %%.
+ */
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void say_to_root(void);
+
+/* Ends the machine. */
+_Noreturn void stop(uint8_t status);
+
+#endif

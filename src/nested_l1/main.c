@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "l1.h"
+#include "layout.h"
+#include "lib/machine.h"
+#include "lib/say.h"
+#include "mezz/abi.h"
+#include "mezz/pvh.h"
+#include "personality.h"
+
+#define CPUID_FEATURES       1
+#define CPUID_ECX_HYPERVISOR (1U << 31)
+
+static struct l1 l1;
+
+_Noreturn void l1_main(const struct mezz_pvh_start_info *info);
+
+static void find_root(void)
+{
+    struct cpuid_result id = cpuid(MEZZ_CPUID_SIGNATURE);
+
+    if (!(cpuid(CPUID_FEATURES).ecx & CPUID_ECX_HYPERVISOR) || id.ebx != MEZZ_SIGNATURE_EBX ||
+        id.ecx != MEZZ_SIGNATURE_ECX || id.edx != MEZZ_SIGNATURE_EDX ||
+        id.eax < MEZZ_CPUID_INTERFACE) {
+        say("no root hypervisor is present; this is an L1, start it with mezz");
+        stop(L1_STATUS_NO_ROOT);
+    }
+    id = cpuid(MEZZ_CPUID_INTERFACE);
+    if (id.eax != MEZZ_ABI_VERSION) {
+        say("the root speaks version %u of the interface, this L1 wants version %u", id.eax,
+            MEZZ_ABI_VERSION);
+        stop(L1_STATUS_VERSION);
+    }
+    say_to_root();
+}
+
+_Noreturn void l1_main(const struct mezz_pvh_start_info *info)
+{
+    find_root();
+    if (info->magic != MEZZ_PVH_START_MAGIC || info->version < MEZZ_PVH_START_VERSION) {
+        say("the start info is not one of PVH version %u", MEZZ_PVH_START_VERSION);
+        stop(L1_STATUS_BAD_INPUT);
+    }
+    if (!config_read(&l1.config, info))
+        stop(L1_STATUS_BAD_INPUT);
+    if (!config_arena(&l1.arena, info)) {
+        say("the memory map has no memory behind the modules");
+        stop(L1_STATUS_BAD_INPUT);
+    }
+    say("root hypervisor found; guests: %u, exits=%s", l1.config.guest_count,
+        l1.config.personality->name);
+    for (unsigned int i = 0; i < l1.config.guest_count; i++)
+        if (!guest_create(&l1, &l1.config.guest[i]))
+            l1.failed = true;
+    schedule(&l1);
+    stop(l1.failed ? L1_STATUS_GUEST : L1_STATUS_OK);
+}

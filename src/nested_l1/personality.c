@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "personality.h"
+
+#include <stddef.h>
+
+static const struct personality personalities[] = {
+    {
+        .name = "callback",
+        .handlers = reflected_exits,
+        .attach = callback_attach,
+    },
+    {
+        .name = "reflect",
+        .handlers = reflected_exits,
+    },
+    {
+        .name = "classic",
+        .handlers = reflected_exits,
+        .attach = classic_attach,
+        .fetch = classic_fetch,
+        .store = classic_store,
+    },
+};
+
+const struct personality *personality_find(struct text name)
+{
+    for (unsigned int i = 0; i < sizeof(personalities) / sizeof(personalities[0]); i++)
+        if (text_is(name, personalities[i].name))
+            return &personalities[i];
+    return NULL;
+}
+
+const struct personality *personality_default(void)
+{
+    return &personalities[0];
+}
