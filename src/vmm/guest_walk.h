@@ -22,8 +22,9 @@ struct guest_paging {
     uint64_t cr3;
     uint64_t cr4;
     uint64_t efer;
-    uint64_t rflags;            /* AC, for SMAP */
-    unsigned int physical_bits; /* bits of a physical address that are not reserved; 0: 52 */
+    uint64_t rflags; /* AC, for SMAP */
+    unsigned int
+        physical_bits; /* bits of a physical address that are not reserved; 0 or more: 52 */
 };
 
 enum guest_access {
@@ -81,7 +82,7 @@ int guest_walk(struct guest_translation *translation, const struct guest_paging 
                struct guest_fault *fault);
 
 /* Reads linear memory. Returns how many bytes could be read from the start, with the fault (kind
- * GUEST_FAULT_NONE if it is all of them) that stopped it; -EOPNOTSUPP. length <= 4096. */
+ * GUEST_FAULT_NONE if it is all of them) that stopped it; -EOPNOTSUPP; -EINVAL if length > 4096. */
 int guest_read(const struct guest_paging *paging, uint64_t linear, unsigned int access, void *to,
                size_t length, const struct guest_reader *reader, struct guest_fault *fault);
 
