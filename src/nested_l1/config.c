@@ -16,13 +16,13 @@ static bool read_word(struct config *config, struct text word)
 {
     struct text value;
 
-    if (text_skip(word, "exits=", &value)) {
+    if (text_skip(word, TEXT("exits="), &value)) {
         config->personality = personality_find(value);
         if (!config->personality)
             say("command line: exits= wants one of callback, reflect, classic");
         return config->personality;
     }
-    if (text_skip(word, "slice=", &value)) {
+    if (text_skip(word, TEXT("slice="), &value)) {
         uint64_t slice;
 
         if (text_number(value, &slice) && slice > 0 && slice <= MAX_SLICE_US) {
@@ -49,10 +49,7 @@ static bool read_command_line(struct config *config, const char *line)
 
 static bool same_name(const struct guest_config *guest, struct text name)
 {
-    for (unsigned int i = 0; i < name.length; i++)
-        if (guest->name[i] != name.start[i])
-            return false;
-    return !guest->name[name.length];
+    return text_equal(text_of(guest->name), name);
 }
 
 static const char *add_guest(struct config *config, const struct mezz_pvh_module *module,
@@ -69,11 +66,11 @@ static const char *add_guest(struct config *config, const struct mezz_pvh_module
     copy_bytes(guest->name, name.start, name.length);
     guest->image = module;
     guest->command_line = "";
-    if (!text_word(&rest, &word) || !text_skip(word, "memory=", &value) ||
+    if (!text_word(&rest, &word) || !text_skip(word, TEXT("memory="), &value) ||
         !text_number(value, &guest->memory) || !guest->memory || guest->memory % MEZZ_PAGE_SIZE)
         return "memory= is missing or is not a number of whole pages";
     if (rest.length) {
-        if (!text_skip(rest, "cmdline=", &value))
+        if (!text_skip(rest, TEXT("cmdline="), &value))
             return "an image has nothing but memory= and cmdline=";
         guest->command_line = value.start;
     }
@@ -100,15 +97,15 @@ static const char *read_module(struct config *config, const struct mezz_pvh_modu
     struct text rest = text_of(pointer_at(module->cmdline_paddr));
     struct text name, word;
 
-    if (!module->cmdline_paddr || !text_skip(rest, "l2=", &rest) || !text_word(&rest, &name))
+    if (!module->cmdline_paddr || !text_skip(rest, TEXT("l2="), &rest) || !text_word(&rest, &name))
         return "it does not start with l2=NAME";
     if (!name.length || name.length >= MEZZ_NAME_SIZE)
         return "the name is empty or too long";
     if (module->paddr % MEZZ_PAGE_SIZE)
         return "it is not on a page of its own";
-    if (text_skip(rest, "module=", &word))
+    if (text_skip(rest, TEXT("module="), &word))
         return add_module(config, module, name, word);
-    if (!text_word(&rest, &word) || !text_is(word, "image"))
+    if (!text_word(&rest, &word) || !text_equal(word, TEXT("image")))
         return "it is neither image nor module=";
     return add_guest(config, module, name, rest);
 }
@@ -134,38 +131,61 @@ bool config_read(struct config *config, const struct mezz_pvh_start_info *info)
     return true;
 }
 
-static void raise_to(uint64_t *top, uint64_t address, uint64_t size)
+/* Where L1 may put things of its own: behind its image up to the first thing that lies there, or
+ * behind the last one. */
+struct room {
+    uint64_t image_end;
+    uint64_t first;
+    uint64_t last;
+};
+
+static void in_use(struct room *room, uint64_t address, uint64_t size)
 {
-    if (address + size > *top)
-        *top = address + size;
+    if (!size || address + size <= room->image_end)
+        return;
+    if (address < room->first)
+        room->first = address;
+    if (address + size > room->last)
+        room->last = address + size;
 }
 
-static void raise_to_string(uint64_t *top, uint64_t address)
+static void string_in_use(struct room *room, uint64_t address)
 {
     if (address)
-        raise_to(top, address, text_of(pointer_at(address)).length + 1);
+        in_use(room, address, text_of(pointer_at(address)).length + 1);
+}
+
+static void look_for_room(struct room *room, const struct mezz_pvh_start_info *info)
+{
+    const struct mezz_pvh_module *module = pointer_at(info->modlist_paddr);
+
+    in_use(room, address_of(info), sizeof(*info));
+    in_use(room, info->modlist_paddr, info->nr_modules * sizeof(*module));
+    in_use(room, info->memmap_paddr, info->memmap_entries * sizeof(struct mezz_pvh_memory));
+    string_in_use(room, info->cmdline_paddr);
+    for (uint32_t i = 0; i < info->nr_modules; i++, module++) {
+        in_use(room, module->paddr, module->size);
+        string_in_use(room, module->cmdline_paddr);
+    }
 }
 
 bool config_arena(struct arena *arena, const struct mezz_pvh_start_info *info)
 {
-    const struct mezz_pvh_module *module = pointer_at(info->modlist_paddr);
     const struct mezz_pvh_memory *memory = pointer_at(info->memmap_paddr);
-    uint64_t top = address_of(image_end);
+    struct room room = {.image_end = address_of(image_end), .last = address_of(image_end)};
 
-    raise_to(&top, address_of(info), sizeof(*info));
-    raise_to(&top, info->modlist_paddr, info->nr_modules * sizeof(*module));
-    raise_to(&top, info->memmap_paddr, info->memmap_entries * sizeof(*memory));
-    raise_to_string(&top, info->cmdline_paddr);
-    for (uint32_t i = 0; i < info->nr_modules; i++) {
-        raise_to(&top, module[i].paddr, module[i].size);
-        raise_to_string(&top, module[i].cmdline_paddr);
-    }
     for (uint32_t i = 0; i < info->memmap_entries; i++, memory++) {
-        if (memory->type != MEZZ_PVH_MEMORY_RAM || top < memory->addr ||
-            top - memory->addr >= memory->size)
+        uint64_t end = memory->addr + memory->size;
+
+        if (memory->type != MEZZ_PVH_MEMORY_RAM || memory->addr > room.image_end ||
+            end <= room.image_end)
             continue;
-        arena->next = top;
-        arena->end = memory->addr + memory->size;
+        room.first = end;
+        look_for_room(&room, info);
+        if (room.last >= end || room.first - room.image_end >= end - room.last)
+            *arena = (struct arena){.next = room.image_end, .end = room.first};
+        else
+            *arena = (struct arena){.next = room.last, .end = end};
         return true;
     }
     return false;

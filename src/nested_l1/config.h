@@ -40,7 +40,8 @@ struct config {
 /* Says what is wrong and returns false. */
 bool config_read(struct config *config, const struct mezz_pvh_start_info *info);
 
-/* The memory above everything that the start info mentions and above L1's own image. */
+/* The larger of the two parts of memory that nobody uses: behind L1's image and before what else
+ * the start info mentions, or behind all of it. */
 bool config_arena(struct arena *arena, const struct mezz_pvh_start_info *info);
 
 #endif

@@ -43,7 +43,7 @@ _Noreturn void l1_main(const struct mezz_pvh_start_info *info)
     if (!config_read(&l1.config, info))
         stop(L1_STATUS_BAD_INPUT);
     if (!config_arena(&l1.arena, info)) {
-        say("the memory map has no memory behind the modules");
+        say("the memory map has no memory where this image lies");
         stop(L1_STATUS_BAD_INPUT);
     }
     say("root hypervisor found; guests: %u, exits=%s", l1.config.guest_count,

@@ -25,7 +25,7 @@ static const struct personality personalities[] = {
 const struct personality *personality_find(struct text name)
 {
     for (unsigned int i = 0; i < sizeof(personalities) / sizeof(personalities[0]); i++)
-        if (text_is(name, personalities[i].name))
+        if (text_equal(name, text_of(personalities[i].name)))
             return &personalities[i];
     return NULL;
 }

@@ -21,6 +21,7 @@ struct pit {
     uint8_t latched; /* bytes of the latch that are still to be read */
     bool second_write;
     bool second_read;
+    bool status_latched; /* the next read is the status */
 };
 
 void pit_write(struct pit *pit, uint16_t port, uint8_t value, uint64_t now);

@@ -5,6 +5,8 @@
 
 #include "lib/machine.h"
 
+#define PAGE_SHIFT  12
+#define LARGE_SHIFT 21
 #define LEAF_FLAGS  (MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK)
 #define LARGE_FLAGS (LEAF_FLAGS | MEZZ_EPT_LEAF)
 
@@ -13,16 +15,16 @@ static unsigned int table_index(uint64_t l2, unsigned int level)
     return (unsigned int)(l2 >> (12 + 9 * level)) % MEZZ_EPT_ENTRIES;
 }
 
-/* Two instructions an entry. */
+/* Two instructions an entry, mostly: this is the longest loop of L1's start. */
 static void fill(uint64_t *entries, uint64_t first, uint64_t step, uint64_t count)
 {
-    for (; count % 8; count--, first += step)
-        *entries++ = first;
-    for (count /= 8; count; count--)
-        __asm__ volatile(".rept 8\n\tstosq\n\taddq %[step], %%rax\n\t.endr"
+    for (uint64_t blocks = count / 16; blocks; blocks--)
+        __asm__ volatile(".rept 16\n\tstosq\n\taddq %[step], %%rax\n\t.endr"
                          : "+D"(entries), "+a"(first)
                          : [step] "r"(step)
                          : "memory", "cc");
+    for (count %= 16; count; count--, first += step)
+        *entries++ = first;
 }
 
 bool ept_init(struct ept *ept, struct arena *arena)
@@ -32,8 +34,9 @@ bool ept_init(struct ept *ept, struct arena *arena)
     return ept->root != 0;
 }
 
-/* The entry for an L2 address at a level (0: 4 KiB leaves); tables above it are made. */
-static uint64_t *entry_at(struct ept *ept, uint64_t l2, unsigned int level)
+/* The table that holds an L2 address's entry at a level (0: 4 KiB leaves). It and those above it
+ * are made. NULL: the arena is empty. */
+static uint64_t *table_of(struct ept *ept, uint64_t l2, unsigned int level)
 {
     uint64_t table = ept->root;
 
@@ -49,32 +52,39 @@ static uint64_t *entry_at(struct ept *ept, uint64_t l2, unsigned int level)
         }
         table = *entry & MEZZ_EPT_ADDRESS;
     }
-    return (uint64_t *)pointer_at(table) + table_index(l2, level);
+    return pointer_at(table);
 }
 
-/* How much of size one table of a level holds from address on. */
-static uint64_t within_table(uint64_t address, uint64_t size, uint64_t table_span)
+static bool look_up(struct ept *ept, uint64_t l2, unsigned int page_shift)
 {
-    uint64_t rest = table_span - (address & (table_span - 1));
+    uint64_t span = 1ULL << (page_shift + 9);
 
-    return size < rest ? size : rest;
+    if (ept->table_span == span && l2 - ept->table_start < span)
+        return true;
+    ept->table = table_of(ept, l2, page_shift == LARGE_SHIFT);
+    ept->table_start = l2 & ~(span - 1);
+    ept->table_span = ept->table ? span : 0;
+    return ept->table;
 }
 
 bool ept_map(struct ept *ept, uint64_t l2, uint64_t l1, uint64_t size)
 {
     while (size) {
         bool large = !((l2 | l1) & (EPT_LARGE_SIZE - 1)) && size >= EPT_LARGE_SIZE;
-        unsigned int level = large ? 1 : 0;
-        uint64_t page = large ? EPT_LARGE_SIZE : MEZZ_PAGE_SIZE;
-        uint64_t part = within_table(l2, size & ~(page - 1), page * MEZZ_EPT_ENTRIES);
-        uint64_t *entry = entry_at(ept, l2, level);
+        unsigned int shift = large ? LARGE_SHIFT : PAGE_SHIFT;
+        uint64_t index, count, rest;
 
-        if (!entry)
+        if (!look_up(ept, l2, shift))
             return false;
-        fill(entry, l1 | (large ? LARGE_FLAGS : LEAF_FLAGS), page, part / page);
-        l2 += part;
-        l1 += part;
-        size -= part;
+        index = (l2 - ept->table_start) >> shift;
+        count = size >> shift;
+        rest = MEZZ_EPT_ENTRIES - index;
+        if (count > rest)
+            count = rest;
+        fill(ept->table + index, l1 | (large ? LARGE_FLAGS : LEAF_FLAGS), 1ULL << shift, count);
+        l2 += count << shift;
+        l1 += count << shift;
+        size -= count << shift;
     }
     return true;
 }
@@ -92,14 +102,18 @@ static bool split(struct ept *ept, uint64_t *entry)
 
 bool ept_set_page(struct ept *ept, uint64_t l2, uint64_t entry)
 {
-    uint64_t *at = entry_at(ept, l2, 1);
+    uint64_t *table = table_of(ept, l2, 1);
+    uint64_t *large;
 
-    if (!at || (*at & MEZZ_EPT_LEAF && !split(ept, at)))
+    if (!table)
         return false;
-    at = entry_at(ept, l2, 0);
-    if (!at)
+    large = table + table_index(l2, 1);
+    if (*large & MEZZ_EPT_LEAF && !split(ept, large))
         return false;
-    *at = entry;
+    table = table_of(ept, l2, 0);
+    if (!table)
+        return false;
+    table[table_index(l2, 0)] = entry;
     return true;
 }
 

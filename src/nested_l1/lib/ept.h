@@ -14,6 +14,9 @@
 struct ept {
     uint64_t root; /* the PML4 table */
     struct arena *arena;
+    uint64_t *table; /* the one that was last looked up: its L2 address and what it spans */
+    uint64_t table_start;
+    uint64_t table_span;
 };
 
 /* False: the arena is empty. */

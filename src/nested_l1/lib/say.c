@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "lib/machine.h"
+#include "lib/text.h"
 #include "mezz/guest.h"
 
 #define LINE_SIZE       512U
@@ -31,10 +32,14 @@ static void put_char(struct line *line, char c)
         *line->at++ = c;
 }
 
-static void put_string(struct line *line, const char *string)
+static void put_text(struct line *line, struct text text)
 {
-    while (*string)
-        put_char(line, *string++);
+    uint64_t room = (uint64_t)(line->end - line->at);
+
+    if (text.length > room)
+        text.length = room;
+    copy_bytes(line->at, text.start, text.length);
+    line->at += text.length;
 }
 
 static void put_number(struct line *line, uint64_t value, unsigned int base)
@@ -52,29 +57,41 @@ static void put_number(struct line *line, uint64_t value, unsigned int base)
         put_char(line, digits[--count]);
 }
 
+static void put_argument(struct line *line, char kind, uint64_t value)
+{
+    switch (kind) {
+    case 's':
+        put_text(line, text_of(pointer_at(value)));
+        break;
+    case 'u':
+        put_number(line, value, 10);
+        break;
+    case 'x':
+        put_number(line, value, 16);
+        break;
+    default:
+        put_char(line, kind);
+        break;
+    }
+}
+
 static void put_format(struct line *line, const char *format, va_list arguments)
 {
-    for (; *format; format++) {
-        bool is_long = false;
+    struct text rest = text_of(format);
 
-        if (*format != '%') {
-            put_char(line, *format);
-            continue;
-        }
-        if (*++format == 'l') {
-            is_long = true;
-            format++;
-        }
-        if (*format == 's')
-            put_string(line, va_arg(arguments, const char *));
-        else if (*format == 'c')
-            put_char(line, (char)va_arg(arguments, int));
-        else if (*format == 'u' || *format == 'x')
-            put_number(line,
-                       is_long ? va_arg(arguments, unsigned long) : va_arg(arguments, unsigned int),
-                       *format == 'x' ? 16 : 10);
-        else
-            put_char(line, *format);
+    for (;;) {
+        struct text plain = text_until(rest, '%');
+        bool is_long;
+
+        put_text(line, plain);
+        text_drop(&rest, plain.length);
+        if (rest.length < 2)
+            return;
+        is_long = rest.start[1] == 'l' || rest.start[1] == 's';
+        text_drop(&rest, rest.start[1] == 'l' ? 2 : 1);
+        put_argument(line, *rest.start,
+                     is_long ? va_arg(arguments, unsigned long) : va_arg(arguments, unsigned int));
+        text_drop(&rest, 1);
     }
 }
 
@@ -94,7 +111,7 @@ void say(const char *format, ...)
     struct line line = {.at = text, .end = text + LINE_SIZE - 1};
     va_list arguments;
 
-    put_string(&line, "nested_l1: ");
+    put_text(&line, TEXT("nested_l1: "));
     va_start(arguments, format);
     put_format(&line, format, arguments);
     va_end(arguments);

@@ -1,43 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/text.h"
 
+/* The first place of c in length bytes, or their end. */
+static const char *find(const char *start, uint64_t length, char c)
+{
+    const char *at = start;
+    bool found = false;
+
+    if (length)
+        __asm__ volatile("repne scasb"
+                         : "+D"(at), "+c"(length), "=@ccz"(found)
+                         : "a"(c)
+                         : "memory");
+    return at - found;
+}
+
 struct text text_of(const char *string)
 {
-    const char *end = string;
-    uint64_t rest = UINT64_MAX;
+    return (struct text){.start = string,
+                         .length = (uint64_t)(find(string, UINT64_MAX, 0) - string)};
+}
 
-    __asm__ volatile("repne scasb" : "+D"(end), "+c"(rest) : "a"(0) : "memory", "cc");
-    return (struct text){.start = string, .length = (uint64_t)(end - string) - 1};
+struct text text_until(struct text text, char c)
+{
+    text.length = (uint64_t)(find(text.start, text.length, c) - text.start);
+    return text;
 }
 
 bool text_word(struct text *rest, struct text *word)
 {
-    const char *at = rest->start;
-    const char *end = at + rest->length;
-
-    while (at < end && *at == ' ')
-        at++;
-    word->start = at;
-    while (at < end && *at != ' ')
-        at++;
-    word->length = (uint64_t)(at - word->start);
-    while (at < end && *at == ' ')
-        at++;
-    rest->start = at;
-    rest->length = (uint64_t)(end - at);
+    while (rest->length && *rest->start == ' ')
+        text_drop(rest, 1);
+    *word = text_until(*rest, ' ');
+    text_drop(rest, word->length);
+    if (rest->length)
+        text_drop(rest, 1);
     return word->length;
 }
 
-bool text_is(struct text text, const char *string)
+static bool same(const char *one, const char *other, uint64_t length)
 {
-    return text_skip(text, string, &text) && !text.length;
+    bool equal = true;
+
+    if (length)
+        __asm__ volatile("repe cmpsb"
+                         : "+S"(one), "+D"(other), "+c"(length), "=@ccz"(equal)
+                         :
+                         : "memory");
+    return equal;
 }
 
-bool text_skip(struct text text, const char *prefix, struct text *rest)
+bool text_equal(struct text one, struct text other)
 {
-    for (; *prefix; prefix++, text.start++, text.length--)
-        if (!text.length || *text.start != *prefix)
-            return false;
+    return one.length == other.length && same(one.start, other.start, one.length);
+}
+
+bool text_skip(struct text text, struct text prefix, struct text *rest)
+{
+    if (text.length < prefix.length || !same(text.start, prefix.start, prefix.length))
+        return false;
+    text_drop(&text, prefix.length);
     *rest = text;
     return true;
 }
