@@ -32,7 +32,7 @@ static bool read_word(struct config *config, struct text word)
         say("command line: slice= wants microseconds, 1 to %u", MAX_SLICE_US);
         return false;
     }
-    say("command line: unknown word '%s'", word.start);
+    say("command line: unknown word '%.*s'", (int)word.length, word.start);
     return false;
 }
 

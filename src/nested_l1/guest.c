@@ -141,6 +141,6 @@ bool guest_create(struct l1 *l1, const struct guest_config *config)
         say("guest %s cannot start: %s", config->name, wrong);
     if (l2->number)
         mezz_call(MEZZ_CALL_L2_DESTROY, l2->number, MEZZ_L2_DIED, 0);
-    *l2 = (struct l2){.state = L2_ENDED};
+    *l2 = (struct l2){.name = NULL}; /* the place is free again */
     return false;
 }

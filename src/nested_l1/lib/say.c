@@ -57,41 +57,41 @@ static void put_number(struct line *line, uint64_t value, unsigned int base)
         put_char(line, digits[--count]);
 }
 
-static void put_argument(struct line *line, char kind, uint64_t value)
+/* One conversion, from behind its % on; takes it from the front of the format. */
+static void put_conversion(struct line *line, struct text *format, va_list arguments)
 {
-    switch (kind) {
-    case 's':
-        put_text(line, text_of(pointer_at(value)));
-        break;
-    case 'u':
-        put_number(line, value, 10);
-        break;
-    case 'x':
-        put_number(line, value, 16);
-        break;
-    default:
-        put_char(line, kind);
-        break;
+    uint64_t length = UINT64_MAX;
+    struct text string;
+
+    if (text_skip(*format, TEXT(".*"), format))
+        length = (uint64_t)va_arg(arguments, int);
+    if (text_skip(*format, TEXT("s"), format)) {
+        string = text_of(va_arg(arguments, const char *));
+        if (string.length > length)
+            string.length = length;
+        put_text(line, string);
+    } else if (text_skip(*format, TEXT("u"), format)) {
+        put_number(line, va_arg(arguments, unsigned int), 10);
+    } else if (text_skip(*format, TEXT("x"), format)) {
+        put_number(line, va_arg(arguments, unsigned int), 16);
+    } else if (text_skip(*format, TEXT("lu"), format)) {
+        put_number(line, va_arg(arguments, unsigned long), 10);
+    } else if (text_skip(*format, TEXT("lx"), format)) {
+        put_number(line, va_arg(arguments, unsigned long), 16);
     }
 }
 
-static void put_format(struct line *line, const char *format, va_list arguments)
+static void put_format(struct line *line, struct text format, va_list arguments)
 {
-    struct text rest = text_of(format);
-
-    for (;;) {
-        struct text plain = text_until(rest, '%');
-        bool is_long;
+    while (format.length) {
+        struct text plain = text_until(format, '%');
 
         put_text(line, plain);
-        text_drop(&rest, plain.length);
-        if (rest.length < 2)
-            return;
-        is_long = rest.start[1] == 'l' || rest.start[1] == 's';
-        text_drop(&rest, rest.start[1] == 'l' ? 2 : 1);
-        put_argument(line, *rest.start,
-                     is_long ? va_arg(arguments, unsigned long) : va_arg(arguments, unsigned int));
-        text_drop(&rest, 1);
+        text_drop(&format, plain.length);
+        if (format.length) {
+            text_drop(&format, 1);
+            put_conversion(line, &format, arguments);
+        }
     }
 }
 
@@ -113,7 +113,7 @@ void say(const char *format, ...)
 
     put_text(&line, TEXT("nested_l1: "));
     va_start(arguments, format);
-    put_format(&line, format, arguments);
+    put_format(&line, text_of(format), arguments);
     va_end(arguments);
     *line.at++ = '\n';
     if (root_listens)

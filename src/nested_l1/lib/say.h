@@ -7,7 +7,7 @@
 /*
  * L1's own console: COM1 until say_to_root, then MEZZ_CALL_CONSOLE, a call for a line. Each line
  * starts with "nested_l1: " and ends by itself; what is longer than a line is cut.
- * %s, %u, %x, %lu and %lx.
+ * %s, %.*s, %u, %x, %lu and %lx.
  */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_to_root(void);
