@@ -22,9 +22,8 @@ struct guest_paging {
     uint64_t cr3;
     uint64_t cr4;
     uint64_t efer;
-    uint64_t rflags; /* AC, for SMAP */
-    unsigned int
-        physical_bits; /* bits of a physical address that are not reserved; 0 or more: 52 */
+    uint64_t rflags;            /* AC, for SMAP */
+    unsigned int physical_bits; /* bits of a physical address that are not reserved; 0: 52 */
 };
 
 enum guest_access {
