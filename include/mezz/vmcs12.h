@@ -144,17 +144,21 @@ MEZZ_PIN_SIZE(struct mezz_vmcs12_events, 16);
 #define MEZZ_CPU_UNCONDITIONAL_IO_EXITING   (1U << 24)
 #define MEZZ_CPU_USE_IO_BITMAPS             (1U << 25)
 #define MEZZ_CPU_USE_MSR_BITMAPS            (1U << 28)
+#define MEZZ_VMEXIT_SAVE_DEBUG              (1U << 2) /* store MEZZ_GROUP_DEBUG at a reflected exit */
+#define MEZZ_VMEXIT_SAVE_MSRS               (1U << 18) /* (SDM: save PAT) store MEZZ_GROUP_MSRS */
 
 struct mezz_vmcs12_controls {
     uint32_t pin_based;           /* IN */
     uint32_t cpu_based;           /* IN: primary processor-based controls */
     uint32_t cpu_based_secondary; /* IN: 0 in version 1 */
-    uint32_t preemption_timer; /* IN: microseconds (the SDM counts TSC ticks), from each entry on */
-    uint64_t io_bitmap_a;      /* IN: page: ports 0x0000 to 0x7fff; 1 exits */
-    uint64_t io_bitmap_b;      /* IN: page: ports 0x8000 to 0xffff */
-    uint64_t msr_bitmap; /* IN: page, SDM 25.6.9; without one every MSR access exits that can */
-    uint64_t tsc_offset; /* IN: 0 in version 1 */
-    uint64_t reserved[2];
+    uint32_t preemption_timer;    /* IN: microseconds (SDM: TSC ticks), from each ENTER on */
+    uint64_t io_bitmap_a;         /* IN: page: ports 0x0000 to 0x7fff; 1 exits */
+    uint64_t io_bitmap_b;         /* IN: page: ports 0x8000 to 0xffff */
+    uint64_t msr_bitmap;          /* IN: page, SDM 25.6.9; without one all that can exit does */
+    uint64_t tsc_offset;          /* IN: 0 in version 1 */
+    uint32_t exit_controls;       /* IN: MEZZ_VMEXIT_... */
+    uint32_t reserved;
+    uint64_t reserved2;
 };
 MEZZ_PIN_SIZE(struct mezz_vmcs12_controls, 64);
 

@@ -32,6 +32,7 @@ struct l2_config {
 };
 
 struct machine_config {
+    const char *kvm_device; /* NULL: /dev/kvm */
     uint64_t memory; /* bytes of the whole machine, a multiple of 2 MiB; 0: L1's and what the root
                         needs */
     uint64_t l1_memory; /* bytes, a multiple of 2 MiB, at most 2 GiB */
@@ -41,6 +42,7 @@ struct machine_config {
     unsigned int l1_vcpus; /* 1 */
     const struct l2_config *l2;
     unsigned int l2_count;
+    uint64_t process_started_ns;  /* CLOCK_MONOTONIC, for first_l2_output_ns; 0: machine_create */
     uint64_t timeout_ns;          /* of the whole run; not 0 */
     uint64_t callback_timeout_ns; /* of one callback handler; 0: 1 s */
     /* Where a level's console goes while the machine runs; NULL: only into the report. source is 0

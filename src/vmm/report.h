@@ -2,6 +2,7 @@
 #ifndef VMM_REPORT_H
 #define VMM_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -70,6 +71,7 @@ enum machine_end {
 struct machine_report {
     enum machine_end end;
     unsigned int status; /* of MACHINE_DONE */
+    uint8_t last_post;   /* the last byte written to MEZZ_PORT_POST */
     int signal_number;
     uint64_t duration_ns;        /* of machine_run */
     uint64_t first_l2_output_ns; /* from the start of the process; 0: none */
@@ -79,5 +81,26 @@ struct machine_report {
     const struct l2_report *l2; /* in the order of the stack file, then those L1 made of its own */
     unsigned int l2_count;
 };
+
+/* The reason is one that this root knows of: it has a name of its own. */
+bool reason_is_known(int index);
+
+/* Words for people, for stack files and for JSON: "done", "failed" (L1 ended with another status
+ * than 0), "died", "timeout", "stopped", "host"; "running", "done", "died". */
+const char *report_status(const struct machine_report *report);
+const char *report_l2_end_name(enum l2_end end);
+
+/* L1 or an L2 died, L1 ended with another status than 0, or the time was over. */
+bool report_has_death(const struct machine_report *report);
+
+struct exit_counts report_total(const struct l2_report *l2);
+uint64_t report_calls(const struct l1_report *l1);
+uint64_t report_kvm_runs(const struct machine_report *report);
+
+/* Copies a report and all that it points to, so that it outlives its machine. -ENOMEM. */
+int report_copy(struct machine_report *to, const struct machine_report *from);
+
+/* Frees what report_copy made. */
+void report_release(struct machine_report *report);
 
 #endif

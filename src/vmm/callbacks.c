@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/callbacks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mezz/errors.h"
+#include "vmm/l2_run.h"
+#include "vmm/machine_state.h"
+#include "vmm/vmcs12.h"
+#include "vmm/x86.h"
+
+/* Room that a handler must have on its stack. */
+#define STACK_MINIMUM 512
+
+#define bit(number)   (1ULL << (number))
+
+/* Exits that this root gives to L1, and those that stock KVM keeps from every root. */
+enum reason_support {
+    REASON_NONE,
+    REASON_GIVEN,
+    REASON_KEPT_BY_KVM
+};
+
+static const uint8_t reason_support[REASON_INDEX_COUNT] = {
+    [MEZZ_EXIT_EXCEPTION] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_TRIPLE_FAULT] = REASON_GIVEN,
+    [MEZZ_EXIT_INTERRUPT_WINDOW] = REASON_GIVEN,
+    [MEZZ_EXIT_TASK_SWITCH] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_CPUID] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_HLT] = REASON_GIVEN,
+    [MEZZ_EXIT_INVD] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_INVLPG] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_RDPMC] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_RDTSC] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_VMCALL] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_CR_ACCESS] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_DR_ACCESS] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_IO] = REASON_GIVEN,
+    [MEZZ_EXIT_RDMSR] = REASON_GIVEN,
+    [MEZZ_EXIT_WRMSR] = REASON_GIVEN,
+    [MEZZ_EXIT_MONITOR_TRAP] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_PAUSE] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_EPT_VIOLATION] = REASON_GIVEN,
+    [MEZZ_EXIT_RDTSCP] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_PREEMPTION_TIMER] = REASON_GIVEN,
+    [MEZZ_EXIT_WBINVD] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_XSETBV] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_SDM_COUNT + MEZZ_EXIT_EMULATION_FAILURE - MEZZ_EXIT_OWN_FIRST] = REASON_GIVEN,
+};
+
+static int check_reason(uint32_t reason)
+{
+    int index = reason_index(reason);
+
+    if (index < 0 || reason_support[index] == REASON_NONE)
+        return MEZZ_E_REASON;
+    return reason_support[index] == REASON_KEPT_BY_KVM ? MEZZ_E_REASON_KVM : 0;
+}
+
+static int check_addresses(const struct machine *machine,
+                           const struct mezz_callback_registration *r)
+{
+    if (!l1_contains(&machine->l1_memory, l1_at(r->handler), 1))
+        return MEZZ_E_HANDLER;
+    if (r->stack % 16 != 0 || r->frame % PAGE_SIZE != 0)
+        return MEZZ_E_ALIGNMENT;
+    if (r->stack < STACK_MINIMUM ||
+        !l1_contains(&machine->l1_memory, l1_at(r->stack - STACK_MINIMUM), STACK_MINIMUM) ||
+        !l1_contains(&machine->l1_memory, l1_at(r->frame), sizeof(struct mezz_callback_frame)))
+        return MEZZ_E_STACK;
+    return 0;
+}
+
+static int check_registration(const struct machine *machine,
+                              const struct mezz_callback_registration *r)
+{
+    int error = check_reason(r->reason);
+
+    if (error == 0 && r->mode != MEZZ_MODE_OBSERVE && r->mode != MEZZ_MODE_DECIDE)
+        error = MEZZ_E_MODE;
+    if (error == 0)
+        error = check_addresses(machine, r);
+    if (error == 0 && r->state_mask & ~MEZZ_STATE_MASK_ALLOWED)
+        error = MEZZ_E_STATE_MASK;
+    return error != 0 ? error : conditions_check(r);
+}
+
+static void unlink_callback(struct callback *callback)
+{
+    struct callback **at = &callback->l2->callbacks[reason_index(callback->registration.reason)];
+
+    while (*at != callback)
+        at = &(*at)->next;
+    *at = callback->next;
+}
+
+static void link_callback(struct callback *callback)
+{
+    struct callback **at = &callback->l2->callbacks[reason_index(callback->registration.reason)];
+
+    while (*at != NULL && (*at)->registration.order <= callback->registration.order)
+        at = &(*at)->next;
+    callback->next = *at;
+    *at = callback;
+}
+
+static void fill_callback(struct callback *callback, struct machine *machine, struct l2 *l2,
+                          const struct mezz_callback_registration *r)
+{
+    *callback = (struct callback){
+        .l2 = l2,
+        .id = callback->id,
+        .registration = *r,
+        .frame = l1_pointer(&machine->l1_memory, l1_at(r->frame), sizeof(*callback->frame)),
+        .needs = conditions_needs(r),
+        .history.fired_at = machine_time(machine),
+    };
+    if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
+        callback->needs |= bit(MEZZ_FIELD_RIP);
+}
+
+static int64_t replace_callback(struct machine *machine, struct l2 *l2,
+                                const struct mezz_callback_registration *r)
+{
+    struct callback *callback = callback_find(machine, r->replace);
+
+    if (callback == NULL || callback->l2 != l2 || callback->registration.reason != r->reason)
+        return -MEZZ_E_ID;
+    if (callback->running > 0)
+        return -MEZZ_E_BUSY;
+    unlink_callback(callback);
+    fill_callback(callback, machine, l2, r);
+    link_callback(callback);
+    return callback->id;
+}
+
+int64_t callback_register(struct machine *machine, const struct mezz_callback_registration *r)
+{
+    struct l2 *l2 = l2_find(machine, r->l2);
+    struct callback *callback;
+    unsigned int index = 0;
+    int error;
+
+    if (l2 == NULL)
+        return -MEZZ_E_ID;
+    error = check_registration(machine, r);
+    if (error != 0)
+        return -error;
+    if (r->replace != 0)
+        return replace_callback(machine, l2, r);
+    while (index < MEZZ_MAX_CALLBACKS && machine->callback[index] != NULL)
+        index++;
+    if (index == MEZZ_MAX_CALLBACKS)
+        return -MEZZ_E_LIMIT;
+    callback = calloc(1, sizeof(*callback));
+    if (callback == NULL)
+        return -MEZZ_E_HOST;
+    callback->id = index + 1;
+    fill_callback(callback, machine, l2, r);
+    link_callback(callback);
+    machine->callback[index] = callback;
+    return callback->id;
+}
+
+static void remove_callback(struct machine *machine, struct callback *callback)
+{
+    unlink_callback(callback);
+    machine->callback[callback->id - 1] = NULL;
+    free(callback);
+}
+
+int64_t callback_unregister(struct machine *machine, uint64_t id)
+{
+    struct callback *callback = callback_find(machine, id);
+
+    if (callback == NULL)
+        return -MEZZ_E_ID;
+    if (callback->running > 0)
+        return -MEZZ_E_BUSY;
+    remove_callback(machine, callback);
+    return 0;
+}
+
+struct callback *callback_find(struct machine *machine, uint64_t id)
+{
+    return id == 0 || id > MEZZ_MAX_CALLBACKS ? NULL : machine->callback[id - 1];
+}
+
+void callbacks_remove_all(struct l2 *l2)
+{
+    for (unsigned int i = 0; i < MEZZ_MAX_CALLBACKS; i++)
+        if (l2->machine->callback[i] != NULL && l2->machine->callback[i]->l2 == l2)
+            remove_callback(l2->machine, l2->machine->callback[i]);
+}
+
+static uint64_t direction_of(const struct l2_exit *exit)
+{
+    switch (exit->reason) {
+    case MEZZ_EXIT_IO:
+        return !!(exit->qualification & MEZZ_IO_IN);
+    case MEZZ_EXIT_EPT_VIOLATION:
+        return !(exit->qualification & MEZZ_EPT_VIOLATION_WRITE);
+    default:
+        return exit->reason == MEZZ_EXIT_RDMSR;
+    }
+}
+
+/* Cheap enough to fill all but the time, which is a system call on some hosts. */
+static void fill_inputs(struct condition_inputs *inputs, const struct callback *callback,
+                        struct l2_vcpu *vcpu)
+{
+    const struct l2_exit *exit = &vcpu->exit;
+    const struct kvm_sync_regs *regs = &vcpu->kvm.run->s.regs;
+    uint64_t *field = inputs->field;
+
+    if (callback->needs & bit(MEZZ_FIELD_RIP))
+        l2_settle(vcpu);
+    field[MEZZ_FIELD_QUALIFICATION] = exit->qualification;
+    field[MEZZ_FIELD_GPA] = exit->gpa;
+    field[MEZZ_FIELD_RIP] = regs->regs.rip;
+    field[MEZZ_FIELD_CPL] = regs->sregs.ss.dpl;
+    field[MEZZ_FIELD_CR3] = regs->sregs.cr3;
+    field[MEZZ_FIELD_VIEW] = vcpu->ept.eptp_index;
+    field[MEZZ_FIELD_PORT] = (uint16_t)(exit->qualification >> MEZZ_IO_PORT_SHIFT);
+    field[MEZZ_FIELD_SIZE] = exit->size;
+    field[MEZZ_FIELD_DIRECTION] = direction_of(exit);
+    field[MEZZ_FIELD_VALUE] = exit->value;
+    field[MEZZ_FIELD_MSR] = exit->msr;
+    field[MEZZ_FIELD_ACCESS] = exit->qualification & 7;
+    field[MEZZ_FIELD_COUNT] = callback->history.since_firing;
+    if (callback->needs & bit(MEZZ_FIELD_TIME))
+        field[MEZZ_FIELD_TIME] = machine_time(vcpu->l2->machine) - callback->history.fired_at;
+}
+
+struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, uint32_t mode)
+{
+    int index = reason_index(vcpu->exit.reason);
+    struct callback *callback = from;
+
+    if (index < 0)
+        return NULL;
+    if (callback == NULL)
+        callback = vcpu->l2->callbacks[index];
+    for (; callback != NULL; callback = callback->next) {
+        struct condition_inputs inputs;
+        int failed;
+
+        if (callback->registration.mode != mode)
+            continue;
+        callback->history.since_firing++;
+        callback->counters.evaluated++;
+        if (callback->registration.condition_count > 0)
+            fill_inputs(&inputs, callback, vcpu);
+        failed = conditions_evaluate(&callback->registration, &inputs);
+        if (failed < 0)
+            return callback;
+        callback->counters.failed[failed]++;
+    }
+    return NULL;
+}
+
+static void fill_frame(struct mezz_callback_frame *frame, const struct callback *callback,
+                       const struct l2_vcpu *vcpu, uint64_t now)
+{
+    uint64_t mask = callback->registration.state_mask;
+
+    frame->callback = callback->id;
+    frame->l2 = vcpu->l2->id;
+    frame->vcpu = vcpu->id;
+    frame->view = vcpu->ept.eptp_index;
+    frame->time = now;
+    frame->cookie = callback->registration.cookie;
+    vmcs12_exit_fill(&frame->exit, vcpu);
+    frame->state_mask = mask;
+    frame->sync_count = 0;
+    frame->sync_lost = 0;
+    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
+        vmcs12_regs_from_run(&frame->regs, vcpu->kvm.run);
+    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM))
+        vmcs12_system_from_run(&frame->system, vcpu->kvm.run);
+    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
+        vmcs12_events_from_run(&frame->events, vcpu);
+}
+
+void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback)
+{
+    const struct mezz_callback_registration *r = &callback->registration;
+    struct kvm_run *run = l1->kvm.run;
+    uint64_t now = 0;
+
+    if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
+        l2_settle(vcpu);
+    if (r->mode == MEZZ_MODE_OBSERVE || callback->needs & bit(MEZZ_FIELD_TIME))
+        now = callback->history.fired_at = machine_time(l1->machine);
+    callback->history.since_firing = 0;
+    callback->counters.fired++;
+    callback->running++;
+    fill_frame(callback->frame, callback, vcpu, r->mode == MEZZ_MODE_OBSERVE ? now : 0);
+    vcpu->asked = callback;
+    l1->mode = L1_IN_HANDLER;
+    l1->handler_number++;
+    run->s.regs.regs = (struct kvm_regs){
+        .rip = r->handler,
+        .rsp = r->stack,
+        .rdi = r->frame,
+        .rsi = vcpu->exit.reason,
+        .rdx = vcpu->exit.qualification,
+        .rcx = vcpu->exit.value,
+        .r8 = r->cookie,
+        .rflags = RFLAGS_FIXED,
+    };
+    run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}

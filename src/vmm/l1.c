@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/l1.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "mezz/calls.h"
+#include "vmm/calls.h"
+#include "vmm/fatal.h"
+#include "vmm/l2_run.h"
+#include "vmm/machine_state.h"
+#include "vmm/ports.h"
+
+/* How often a guest that does not exit is looked at: the grain of all time-outs but the preemption
+ * timer's. */
+#define TICK_NS 20000000ULL
+#define NS      1000000000ULL
+
+int l1_vcpu_create(struct machine *machine, unsigned int index, struct error *error)
+{
+    struct l1_vcpu *l1 = calloc(1, sizeof(*l1));
+    int code;
+
+    if (l1 == NULL)
+        return error_set(error, ENOMEM, "out of memory");
+    l1->machine = machine;
+    l1->index = index;
+    l1->mode = L1_RUNNING;
+    code = kvm_vcpu_create(&l1->kvm, &machine->l1_vm, index, machine->l1_cpuid, error);
+    if (code != 0) {
+        free(l1);
+        return code;
+    }
+    machine->l1[index] = l1;
+    machine->l1_count = index + 1;
+    return 0;
+}
+
+void l1_vcpu_destroy(struct l1_vcpu *l1)
+{
+    kvm_vcpu_destroy(&l1->kvm);
+    free(l1);
+}
+
+int l1_vcpu_begin(struct l1_vcpu *l1, struct error *error)
+{
+    struct sigevent event = {
+        .sigev_notify = SIGEV_THREAD_ID,
+        .sigev_signo = KVM_KICK_SIGNAL,
+    };
+    sigset_t kick;
+
+    sigemptyset(&kick);
+    sigaddset(&kick, KVM_KICK_SIGNAL);
+    pthread_sigmask(SIG_BLOCK, &kick, NULL);
+    event._sigev_un._tid = gettid();
+    if (timer_create(CLOCK_MONOTONIC, &event, &l1->timer) < 0)
+        return error_set(error, errno, "timer_create: %s", strerror(errno));
+    l1->thread = pthread_self();
+    l1->timer_at = UINT64_MAX;
+    atomic_store(&l1->running, true);
+    l1_timer_not_after(l1, machine_time(l1->machine) + TICK_NS);
+    return 0;
+}
+
+static void take_kicks(void)
+{
+    const struct timespec now = {0, 0};
+    sigset_t kick;
+
+    sigemptyset(&kick);
+    sigaddset(&kick, KVM_KICK_SIGNAL);
+    while (sigtimedwait(&kick, NULL, &now) > 0)
+        ;
+}
+
+void l1_vcpu_end(struct l1_vcpu *l1)
+{
+    atomic_store(&l1->running, false);
+    timer_delete(l1->timer);
+    take_kicks();
+}
+
+void l1_vcpu_kick(struct l1_vcpu *l1)
+{
+    if (atomic_load(&l1->running))
+        pthread_kill(l1->thread, KVM_KICK_SIGNAL);
+}
+
+void l1_timer_not_after(struct l1_vcpu *l1, uint64_t at)
+{
+    uint64_t absolute = l1->machine->started_at + at;
+    struct itimerspec when = {
+        .it_value = {.tv_sec = (time_t)(absolute / NS), .tv_nsec = (long)(absolute % NS)}};
+
+    if (l1->timer_at <= at)
+        return;
+    l1->timer_at = at;
+    timer_settime(l1->timer, TIMER_ABSTIME, &when, NULL);
+}
+
+static void check_handler(struct l1_vcpu *l1, uint64_t now)
+{
+    const struct machine *machine = l1->machine;
+
+    if (l1->mode != L1_IN_HANDLER)
+        return;
+    if (l1->handler_seen != l1->handler_number) {
+        l1->handler_seen = l1->handler_number;
+        l1->handler_started = now;
+    } else if (now - l1->handler_started > machine->callback_timeout) {
+        const struct callback *asked = l1->entered->asked;
+
+        fatal_l1(l1,
+                 "L1's callback handler %u at 0x%llx (%s of L2 %s) has not returned for %llu ms",
+                 asked->id, (unsigned long long)asked->registration.handler,
+                 reason_name(asked->registration.reason), l1->entered->l2->name,
+                 (unsigned long long)(machine->callback_timeout / 1000000));
+    }
+}
+
+void l1_check_time(struct l1_vcpu *l1)
+{
+    struct machine *machine = l1->machine;
+    uint64_t now = machine_time(machine);
+    uint64_t next = now + TICK_NS;
+    int signal_number = atomic_load(&machine->stop_signal);
+
+    take_kicks();
+    if (signal_number != 0) {
+        machine->report.signal_number = signal_number;
+        machine_end(machine, MACHINE_STOPPED, "stopped by signal %d (%s)", signal_number,
+                    strsignal(signal_number));
+        return;
+    }
+    if (now >= machine->deadline) {
+        fatal_timeout(l1);
+        return;
+    }
+    check_handler(l1, now);
+    if (l1->entered != NULL && now >= l1->entered->preempt_at)
+        l1->preempt_due = true;
+    else if (l1->entered != NULL && l1->entered->preempt_at < next)
+        next = l1->entered->preempt_at;
+    l1->timer_at = UINT64_MAX;
+    l1_timer_not_after(l1, next);
+}
+
+void l1_wait(struct l1_vcpu *l1)
+{
+    struct machine *machine = l1->machine;
+    sigset_t kick;
+    int taken;
+
+    sigemptyset(&kick);
+    sigaddset(&kick, KVM_KICK_SIGNAL);
+    pthread_mutex_unlock(&machine->lock);
+    /* The timer is armed: this ends at the next tick at the latest. */
+    sigwait(&kick, &taken);
+    pthread_mutex_lock(&machine->lock);
+}
+
+static void port_exit(struct l1_vcpu *l1)
+{
+    struct kvm_run *run = l1->kvm.run;
+    bool in = run->io.direction == KVM_EXIT_IO_IN;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+    if (!in && run->io.port == MEZZ_CALL_PORT && run->io.size == 1 && run->io.count == 1) {
+        calls_dispatch(l1);
+        return;
+    }
+    l1->machine->report.l1.port_exits++;
+    for (uint32_t i = 0; i < run->io.count && !l1->machine->ended; i++) {
+        uint64_t value = 0;
+
+        memcpy(&value, data, run->io.size);
+        ports_access(l1->machine, run->io.port, run->io.size, in, &value);
+        if (in)
+            memcpy(data, &value, run->io.size);
+        data += run->io.size;
+    }
+}
+
+/* A PC without a device there: reads give ones, writes are dropped. */
+static void memory_exit(struct l1_vcpu *l1)
+{
+    l1->machine->report.l1.other_exits++;
+    if (!l1->kvm.run->mmio.is_write)
+        memset(l1->kvm.run->mmio.data, 0xff, sizeof(l1->kvm.run->mmio.data));
+}
+
+static void dispatch(struct l1_vcpu *l1)
+{
+    struct kvm_run *run = l1->kvm.run;
+
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+        port_exit(l1);
+        break;
+    case KVM_EXIT_MMIO:
+        memory_exit(l1);
+        break;
+    case KVM_EXIT_X86_RDMSR:
+    case KVM_EXIT_X86_WRMSR:
+        l1->machine->report.l1.other_exits++;
+        run->msr.error = 1;
+        break;
+    case KVM_EXIT_HLT:
+        fatal_l1(l1, "L1 halted, and nothing can wake it");
+        break;
+    case KVM_EXIT_SHUTDOWN:
+        fatal_l1(l1, "L1 died of a triple fault");
+        break;
+    case KVM_EXIT_INTERNAL_ERROR:
+        fatal_l1(l1, "L1 ran an instruction at 0x%llx that KVM cannot run, or ran into nothing",
+                 (unsigned long long)run->s.regs.regs.rip);
+        break;
+    case KVM_EXIT_FAIL_ENTRY:
+        fatal_l1(l1, "L1 cannot be entered: hardware reason 0x%llx",
+                 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+        break;
+    default:
+        fatal_l1(l1, "L1 exited for reason %u, which this root does not know", run->exit_reason);
+        break;
+    }
+}
+
+static void l1_step(struct l1_vcpu *l1)
+{
+    struct machine *machine = l1->machine;
+    uint64_t before;
+    int result;
+
+    pthread_mutex_unlock(&machine->lock);
+    before = __rdtsc();
+    result = kvm_vcpu_run(&l1->kvm);
+    l1->run_tsc += __rdtsc() - before;
+    pthread_mutex_lock(&machine->lock);
+    if (machine->ended)
+        return;
+    if (result == 0)
+        dispatch(l1);
+    else if (result == -EINTR)
+        l1_check_time(l1);
+    else
+        machine_end(machine, MACHINE_HOST, "KVM_RUN of L1: %s", strerror(-result));
+}
+
+void l1_vcpu_step(struct l1_vcpu *l1)
+{
+    if (l1->mode == L1_ENTERED)
+        l2_step(l1);
+    else
+        l1_step(l1);
+}

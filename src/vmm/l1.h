@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_L1_H
+#define VMM_L1_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "host/kvm.h"
+
+struct callback;
+struct l2_vcpu;
+struct machine;
+
+/* What the physical CPU runs now. */
+enum l1_mode {
+    L1_RUNNING,   /* L1's own code */
+    L1_ENTERED,   /* L2: L1 is inside MEZZ_CALL_ENTER */
+    L1_IN_HANDLER /* L1's callback handler, while it is inside MEZZ_CALL_ENTER */
+};
+
+/*
+ * An L1 vCPU and the thread that is its physical CPU: the same thread runs the L2 that L1 entered.
+ * machine->lock is held whenever the thread is not inside KVM_RUN or waiting.
+ */
+struct l1_vcpu {
+    struct machine *machine;
+    unsigned int index;
+    struct kvm_vcpu kvm;
+    enum l1_mode mode;
+    struct l2_vcpu *entered;
+    struct kvm_regs entry_regs; /* L1's registers at its call of ENTER */
+
+    /* Time: one timer ends KVM_RUN at a tick, or earlier for a preemption timer. */
+    pthread_t thread;
+    timer_t timer;
+    atomic_bool running; /* thread and timer are valid: it can be kicked */
+    uint64_t timer_at;   /* machine time in ns at which it is going to fire */
+    uint64_t
+        handler_started; /* machine time seen by the first tick inside this handler; 0: none yet */
+    uint64_t handler_number; /* counts deliveries */
+    uint64_t handler_seen;   /* handler_number at that tick */
+    bool preempt_due;        /* the entered L2's preemption timer ran out while its handler ran */
+    uint64_t run_tsc;        /* spent inside KVM_RUN of L1 */
+};
+
+/* -errno and a message. */
+int l1_vcpu_create(struct machine *machine, unsigned int index, struct error *error);
+void l1_vcpu_destroy(struct l1_vcpu *l1);
+
+/* Binds the vCPU to the calling thread and starts its timer; the other way round. */
+int l1_vcpu_begin(struct l1_vcpu *l1, struct error *error);
+void l1_vcpu_end(struct l1_vcpu *l1);
+
+/* One KVM_RUN of whatever the physical CPU runs now, and all that follows from its exit in root
+ * mode. The caller holds machine->lock. */
+void l1_vcpu_step(struct l1_vcpu *l1);
+
+/* Ends the KVM_RUN that the thread is in, or its next one. Async-signal-safe. */
+void l1_vcpu_kick(struct l1_vcpu *l1);
+
+/* Waits, without the lock, until the timer fires or somebody kicks. */
+void l1_wait(struct l1_vcpu *l1);
+
+/* Sees that the timer fires at `at` or earlier. */
+void l1_timer_not_after(struct l1_vcpu *l1, uint64_t at);
+
+/* After a KVM_RUN that was interrupted: takes pending kicks, looks at all deadlines of the thread,
+ * ends the machine when one is over, and sets preempt_due. */
+void l1_check_time(struct l1_vcpu *l1);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_L2_H
+#define VMM_L2_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/kvm.h"
+#include "mezz/vmcs12.h"
+#include "views/view.h"
+#include "vmm/l2_exit.h"
+#include "vmm/report.h"
+
+struct callback;
+struct l2_record;
+struct l2_record;
+struct machine;
+
+/* An L2: a KVM VM of its own whose memory is what EPT12 says. */
+struct l2 {
+    struct machine *machine;
+    uint32_t id; /* in calls; 1 + index in machine->l2 */
+    char name[MEZZ_NAME_SIZE];
+    struct kvm_vm vm;
+    struct view view;
+    bool view_stale; /* INVEPT since the view was built */
+    bool stopped;    /* by MEZZ_ACTION_STOP_L2: not entered again */
+    unsigned int vcpu_count;
+    unsigned int entered;                           /* vCPUs that are inside MEZZ_CALL_ENTER */
+    struct callback *callbacks[REASON_INDEX_COUNT]; /* in the order in which they are asked */
+    struct l2_record *record; /* outlives the L2 */
+};
+
+#define L2_EXIT_QUEUE 8
+
+struct l2_vcpu {
+    struct l2 *l2;
+    uint32_t id; /* in calls; 1 + index in machine->vcpu */
+    struct kvm_vcpu kvm;
+    struct mezz_vmcs12 *vmcs12; /* the page shared with L1: every field may change at any moment */
+
+    /* Copies of the groups that KVM does not hold. */
+    struct mezz_vmcs12_controls controls;
+    struct mezz_vmcs12_ept ept;
+    uint8_t *io_bitmap;  /* two pages */
+    uint8_t *msr_bitmap; /* one page */
+
+    bool entered;
+    bool halted;         /* waits for an event without running */
+    bool kvm_pending;    /* KVM ends an instruction at the next KVM_RUN and writes registers then */
+    uint64_t preempt_at; /* machine time in ns; UINT64_MAX: the timer is off */
+    uint64_t exit_count;
+    uint64_t run_tsc; /* spent inside KVM_RUN */
+
+    struct l2_exit exit;                 /* the exit being dispatched */
+    struct l2_exit queue[L2_EXIT_QUEUE]; /* further ones that the same instruction made */
+    unsigned int queued;
+    struct callback *asked; /* the handler that runs, or NULL */
+    uint64_t groups_loaded[MEZZ_GROUP_COUNT];
+    uint8_t bitmaps[];
+};
+
+/* Creates the VM. 0 and the L2; a positive mezz_error. name is validated. */
+int l2_create(struct machine *machine, const char *name, struct l2 **l2);
+/* Takes its vCPUs and callbacks along. None of them may be entered. */
+void l2_destroy(struct l2 *l2);
+
+/* vmcs12: page-aligned and inside L1's memory. 0 or a positive mezz_error. */
+int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **vcpu);
+void l2_vcpu_destroy(struct l2_vcpu *vcpu);
+/* Adds the vCPU's figures to the L2's report. */
+void l2_vcpu_report(const struct l2_vcpu *vcpu);
+
+/* NULL when there is none of this number. */
+struct l2 *l2_find(struct machine *machine, uint64_t id);
+struct l2_vcpu *l2_vcpu_find(struct machine *machine, uint64_t id);
+
+#endif

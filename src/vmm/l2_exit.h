@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_L2_EXIT_H
+#define VMM_L2_EXIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mezz/exit.h"
+
+struct l2_vcpu;
+
+/*
+ * One exit of an L2 in the SDM's terms. KVM's exits are translated once; after that nobody looks at
+ * the run page but for its registers.
+ */
+struct l2_exit {
+    uint32_t reason; /* enum mezz_exit_reason */
+    uint32_t flags;  /* MEZZ_EXIT_RETIRED, MEZZ_EXIT_PENDING */
+    uint64_t qualification;
+    uint64_t gpa;
+    uint64_t value;
+    uint32_t size;    /* bytes */
+    uint32_t msr;     /* RDMSR, WRMSR */
+    uint8_t *answer;  /* in the run page: where the bytes that a read reads go; NULL: not a read */
+    uint8_t *failure; /* in the run page: not 0 makes RDMSR and WRMSR fault; NULL: cannot */
+    bool done;        /* its access took place, or was answered */
+};
+
+/* Translates what the last KVM_RUN of the vCPU gave: the first exit into vcpu->exit, further
+ * elements of a string access into vcpu->queue, and sets kvm_pending. */
+void l2_exit_decode(struct l2_vcpu *vcpu);
+
+/* Gives a pending read its value and tells KVM whether an MSR access faults. */
+void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault);
+
+/*
+ * Drain before touch: lets KVM end the instruction that it has pending, without running L2 further,
+ * so that registers can be replaced afterwards (otherwise KVM would overwrite them at the next
+ * KVM_RUN). Exits that the instruction makes on the way, as the second half of an access that
+ * crosses a page, are queued: writes are presented to L1 afterwards, reads are answered from memory
+ * or with ones. Everything that replaces state of a vCPU calls this first. 0 or a negative errno of
+ * KVM.
+ */
+int l2_drain(struct l2_vcpu *vcpu);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/l2_run.h"
+
+#include <errno.h>
+#include <string.h>
+#include <x86intrin.h>
+
+#include "mezz/errors.h"
+#include "vmm/exit_rules.h"
+#include "vmm/machine_state.h"
+#include "vmm/vmcs12.h"
+
+static struct exit_counts *counts_of(struct l2_vcpu *vcpu)
+{
+    int index = reason_index(vcpu->exit.reason & ~MEZZ_EXIT_ENTRY_FAILED);
+
+    return &vcpu->l2->record->report.exits[index < 0 ? MEZZ_EXIT_EXCEPTION : index];
+}
+
+void l2_settle(struct l2_vcpu *vcpu)
+{
+    if (vcpu->exit.flags & MEZZ_EXIT_RETIRED && l2_drain(vcpu) != 0)
+        machine_end(vcpu->l2->machine, MACHINE_HOST, "KVM cannot end an instruction of L2 %s",
+                    vcpu->l2->name);
+}
+
+void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
+{
+    struct l2_exit *exit = &vcpu->exit;
+
+    if (exit->done)
+        return;
+    exit->done = true;
+    if (exit->reason == MEZZ_EXIT_EPT_VIOLATION && exit->size != 0) {
+        bool write = exit->qualification & MEZZ_EPT_VIOLATION_WRITE;
+        uint64_t data = exit->value;
+
+        if (view_access(&vcpu->l2->view, l2_at(exit->gpa), write, &data, exit->size) == 0)
+            value = data;
+    }
+    l2_exit_answer(exit, value, fault);
+}
+
+/* Ends MEZZ_CALL_ENTER: L1 runs on behind its call. */
+static void leave(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int64_t status)
+{
+    vcpu->entered = false;
+    vcpu->asked = NULL;
+    vcpu->l2->entered--;
+    l1->entered = NULL;
+    l1->preempt_due = false;
+    l1->mode = L1_RUNNING;
+    l1->kvm.run->s.regs.regs = l1->entry_regs;
+    l1->kvm.run->s.regs.regs.rax = (uint64_t)status;
+    l1->kvm.run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+}
+
+void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    counts_of(vcpu)->reflect++;
+    if (vcpu->exit.reason & MEZZ_EXIT_ENTRY_FAILED) {
+        vmcs12_store_failure(vcpu);
+    } else {
+        l2_settle(vcpu);
+        vmcs12_store(vcpu);
+    }
+    leave(l1, vcpu, 0);
+}
+
+static void fail_entry(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t check)
+{
+    vcpu->exit = (struct l2_exit){
+        .reason = MEZZ_EXIT_INVALID_GUEST_STATE | MEZZ_EXIT_ENTRY_FAILED,
+        .qualification = check,
+        .done = true,
+    };
+    vcpu->exit_count++;
+    l2_reflect(l1, vcpu);
+}
+
+static void preempt(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    l1->preempt_due = false;
+    vcpu->preempt_at = UINT64_MAX;
+    if (l2_drain(vcpu) != 0)
+        machine_end(l1->machine, MACHINE_HOST, "KVM cannot end an instruction of L2 %s",
+                    vcpu->l2->name);
+    vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_PREEMPTION_TIMER, .done = true};
+    vcpu->exit_count++;
+    l2_dispatch(l1, vcpu);
+}
+
+void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    l1->mode = L1_ENTERED;
+    vcpu->asked = NULL;
+    if (vcpu->queued > 0) {
+        vcpu->exit = vcpu->queue[0];
+        vcpu->queued--;
+        memmove(&vcpu->queue[0], &vcpu->queue[1], vcpu->queued * sizeof(vcpu->queue[0]));
+        vcpu->exit_count++;
+        l2_dispatch(l1, vcpu);
+    } else if (l1->preempt_due) {
+        preempt(l1, vcpu);
+    }
+}
+
+int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    const struct mezz_vmcs12_completion completion = vcpu->vmcs12->completion;
+    uint64_t check = 0;
+    int error;
+
+    if (vcpu->entered)
+        return MEZZ_E_BUSY;
+    if (vcpu->l2->stopped)
+        return MEZZ_E_STATE;
+    l2_complete(vcpu, completion.value, completion.flags & MEZZ_COMPLETION_FAULT);
+    error = vmcs12_load(vcpu, &check);
+    if (error > 0)
+        return error;
+    l1->entry_regs = l1->kvm.run->s.regs.regs;
+    l1->mode = L1_ENTERED;
+    l1->entered = vcpu;
+    vcpu->entered = true;
+    vcpu->l2->entered++;
+    if (error < 0) {
+        fail_entry(l1, vcpu, check);
+        return 0;
+    }
+    vcpu->preempt_at = UINT64_MAX;
+    if (vcpu->controls.pin_based & MEZZ_PIN_PREEMPTION_TIMER) {
+        vcpu->preempt_at = machine_time(l1->machine) + 1000ULL * vcpu->controls.preemption_timer;
+        l1_timer_not_after(l1, vcpu->preempt_at);
+    }
+    l2_resume(l1, vcpu);
+    return 0;
+}
+
+void l2_dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    enum root_verdict verdict = exit_rule_apply(vcpu);
+    uint32_t mode = verdict == ROOT_HANDLED ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE;
+    struct callback *callback = callback_choose(vcpu, NULL, mode);
+
+    if (verdict == ROOT_HANDLED)
+        counts_of(vcpu)->root++;
+    if (l1->machine->ended)
+        return;
+    if (callback != NULL)
+        callback_deliver(l1, vcpu, callback);
+    else if (verdict == ROOT_HANDLED)
+        l2_resume(l1, vcpu);
+    else
+        l2_reflect(l1, vcpu);
+}
+
+void l2_count_callback(struct l2_vcpu *vcpu)
+{
+    counts_of(vcpu)->callback++;
+}
+
+static int run(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    struct machine *machine = l1->machine;
+    uint64_t before;
+    int result;
+
+    pthread_mutex_unlock(&machine->lock);
+    before = __rdtsc();
+    result = kvm_vcpu_run(&vcpu->kvm);
+    vcpu->run_tsc += __rdtsc() - before;
+    pthread_mutex_lock(&machine->lock);
+    return result;
+}
+
+void l2_step(struct l1_vcpu *l1)
+{
+    struct l2_vcpu *vcpu = l1->entered;
+    int result = -EINTR;
+
+    if (vcpu->halted)
+        l1_wait(l1);
+    else
+        result = run(l1, vcpu);
+    if (l1->machine->ended)
+        return;
+    if (result == 0) {
+        l2_exit_decode(vcpu);
+        vcpu->exit_count++;
+        l2_dispatch(l1, vcpu);
+    } else if (result == -EINTR) {
+        vcpu->kvm_pending = vcpu->halted ? vcpu->kvm_pending : false;
+        l1_check_time(l1);
+        if (!l1->machine->ended && l1->preempt_due)
+            preempt(l1, vcpu);
+    } else if (result == -EINVAL) {
+        /* KVM refused registers that the root's checks let through. */
+        fail_entry(l1, vcpu, MEZZ_CHECK_HOST);
+    } else {
+        machine_end(l1->machine, MACHINE_HOST, "KVM_RUN of L2 %s: %s", vcpu->l2->name,
+                    strerror(-result));
+    }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_L2_RUN_H
+#define VMM_L2_RUN_H
+
+#include "vmm/l1.h"
+#include "vmm/l2.h"
+
+/* MEZZ_CALL_ENTER: loads the VMCS12 and lets L2 run, or reflects an entry failure. 0, or the
+ * mezz_error that ENTER returns. */
+int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
+
+/* One KVM_RUN of the entered L2 and the dispatch of its exit. */
+void l2_step(struct l1_vcpu *l1);
+
+/* Dispatches vcpu->exit: the root handles it, a handler is asked, or it is reflected. */
+void l2_dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
+
+/* Goes on behind the exit that was dealt with: to the next queued one, or into L2. */
+void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
+
+/* Ends MEZZ_CALL_ENTER with vcpu->exit in the VMCS12. */
+void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
+
+/* Before L1 sees registers: lets KVM end a retired instruction, after which guest_rip is behind it
+ * on every KVM. */
+void l2_settle(struct l2_vcpu *vcpu);
+
+/* The exit was L1's handler's. */
+void l2_count_callback(struct l2_vcpu *vcpu);
+
+/* For each access that EPT12 may have got since: does it on memory. Otherwise answers with value.
+ */
+void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault);
+
+#endif

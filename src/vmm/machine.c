@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "mezz/firmware.h"
+#include "vmm/cpuid.h"
+#include "vmm/machine_boot.h"
+#include "vmm/machine_state.h"
+
+#define NS                       1000000000ULL
+#define DEFAULT_CALLBACK_TIMEOUT NS
+#define L1_MEMORY_LIMIT          (2ULL << 30)
+
+static uint64_t monotonic_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
+}
+
+uint64_t machine_time(const struct machine *machine)
+{
+    return monotonic_now() - machine->started_at;
+}
+
+void machine_end(struct machine *machine, enum machine_end end, const char *format, ...)
+{
+    va_list arguments;
+    char line[sizeof(machine->report.error.text)];
+
+    if (machine->ended)
+        return;
+    machine->ended = true;
+    machine->report.end = end;
+    if (format != NULL) {
+        va_start(arguments, format);
+        vsnprintf(line, sizeof(line), format, arguments);
+        va_end(arguments);
+        error_set(&machine->report.error, EIO, "%s", line);
+    }
+    for (unsigned int i = 0; i < machine->l1_count; i++)
+        l1_vcpu_kick(machine->l1[i]);
+}
+
+void machine_note_l2_output(struct machine *machine)
+{
+    if (machine->report.first_l2_output_ns == 0)
+        machine->report.first_l2_output_ns = monotonic_now() - machine->process_started_at;
+}
+
+static void show_l1(void *context, const char *text, size_t length)
+{
+    const struct machine *machine = context;
+
+    if (machine->console != NULL)
+        machine->console(machine->console_context, 0, "L1", text, length);
+}
+
+static void show_l2(void *context, const char *text, size_t length)
+{
+    const struct l2_record *record = context;
+    const struct machine *machine = record->machine;
+
+    if (machine->console != NULL)
+        machine->console(machine->console_context, record->source, record->name, text, length);
+}
+
+struct l2_record *machine_record(struct machine *machine, const char *name)
+{
+    struct l2_record *record;
+
+    for (unsigned int i = 0; i < machine->record_count; i++)
+        if (!machine->record[i]->taken && strcmp(machine->record[i]->name, name) == 0)
+            return machine->record[i];
+    if (machine->record_count == MACHINE_MAX_REPORTS)
+        return NULL;
+    record = calloc(1, sizeof(*record));
+    if (record == NULL)
+        return NULL;
+    snprintf(record->name, sizeof(record->name), "%s", name);
+    record->machine = machine;
+    record->source = machine->record_count + 1;
+    record->report.name = record->name;
+    console_init(&record->console, 0, show_l2, record);
+    machine->record[machine->record_count++] = record;
+    return record;
+}
+
+static int check_config(const struct machine_config *config, struct error *error)
+{
+    struct sysinfo host;
+    uint64_t host_memory;
+    uint64_t needed = config->l1_memory + MEZZ_FIRMWARE_SIZE;
+
+    if (config->l1_memory == 0 || config->l1_memory % LARGE_PAGE_SIZE != 0 ||
+        config->l1_memory > L1_MEMORY_LIMIT)
+        return error_set(error, EINVAL, "memory of L1: 2M to 2G in steps of 2M are possible");
+    if (config->memory != 0 && config->memory < needed)
+        return error_set(error, EINVAL,
+                         "memory of the stack: L1's memory and 64K for the firmware are %lluK",
+                         (unsigned long long)(needed >> 10));
+    sysinfo(&host);
+    host_memory = (uint64_t)host.totalram * host.mem_unit;
+    if (needed > host_memory || config->memory > host_memory)
+        return error_set(
+            error, EINVAL, "memory: %lluM are asked for, this host has %lluM",
+            (unsigned long long)((config->memory > needed ? config->memory : needed) >> 20),
+            (unsigned long long)(host_memory >> 20));
+    return 0;
+}
+
+static int create_vms(struct machine *machine, struct error *error)
+{
+    int code = kvm_vm_create(&machine->l1_vm, &machine->kvm, error);
+
+    if (code != 0)
+        return code;
+    machine->l1_cpuid = cpuid_for_l1(machine->kvm.cpuid);
+    machine->l2_cpuid = cpuid_for_l2(machine->kvm.cpuid);
+    if (machine->l1_cpuid == NULL || machine->l2_cpuid == NULL) {
+        code = error_set(error, ENOMEM, "out of memory");
+        goto destroy;
+    }
+    code = kvm_vm_set_slot(&machine->l1_vm, 0, 0, machine->l1_memory.size, machine->memory.base, 0);
+    if (code != 0) {
+        error_set(error, -code, "memory slot of L1: %s", strerror(-code));
+        goto destroy;
+    }
+    code = l1_vcpu_create(machine, 0, error);
+    if (code == 0)
+        return 0;
+destroy:
+    free(machine->l1_cpuid);
+    free(machine->l2_cpuid);
+    kvm_vm_destroy(&machine->l1_vm);
+    return code;
+}
+
+static int create_records(struct machine *machine, const struct machine_config *config,
+                          struct error *error)
+{
+    for (unsigned int i = 0; i < config->l2_count; i++)
+        if (machine_record(machine, config->l2[i].name) == NULL)
+            return error_set(error, ENOMEM, "out of memory");
+    return 0;
+}
+
+static void destroy_l1_vcpus(struct machine *machine)
+{
+    for (unsigned int i = 0; i < machine->l1_count; i++)
+        l1_vcpu_destroy(machine->l1[i]);
+}
+
+static void destroy_records(struct machine *machine)
+{
+    for (unsigned int i = 0; i < machine->record_count; i++) {
+        console_destroy(&machine->record[i]->console);
+        free(machine->record[i]);
+    }
+    console_destroy(&machine->l1_console);
+    free(machine->l2_reports);
+}
+
+static void set_times(struct machine *machine, const struct machine_config *config)
+{
+    machine->started_at = monotonic_now();
+    machine->started_tsc = __rdtsc();
+    machine->process_started_at =
+        config->process_started_ns != 0 ? config->process_started_ns : machine->started_at;
+    machine->deadline = config->timeout_ns;
+    machine->callback_timeout =
+        config->callback_timeout_ns != 0 ? config->callback_timeout_ns : DEFAULT_CALLBACK_TIMEOUT;
+}
+
+int machine_create(struct machine **created, const struct machine_config *config,
+                   struct error *error)
+{
+    const char *device = config->kvm_device != NULL ? config->kvm_device : KVM_DEFAULT_DEVICE;
+    struct machine *machine;
+    int code = check_config(config, error);
+
+    if (code != 0)
+        return code;
+    machine = calloc(1, sizeof(*machine));
+    if (machine == NULL)
+        return error_set(error, ENOMEM, "out of memory");
+    set_times(machine, config);
+    machine->console = config->console;
+    machine->console_context = config->console_context;
+    pthread_mutex_init(&machine->lock, NULL);
+    console_init(&machine->l1_console, 0, show_l1, machine);
+    uart16550_init(&machine->uart, console_sink, &machine->l1_console);
+    code = create_records(machine, config, error);
+    if (code != 0)
+        goto free_machine;
+    code = kvm_open(&machine->kvm, device, error);
+    if (code != 0)
+        goto free_machine;
+    code = memory_create(&machine->memory, config->l1_memory + MEZZ_FIRMWARE_SIZE, error);
+    if (code != 0)
+        goto close_kvm;
+    machine->l1_memory = (struct l1_memory){.memory = &machine->memory, .size = config->l1_memory};
+    code = create_vms(machine, error);
+    if (code != 0)
+        goto destroy_memory;
+    code = machine_boot(machine, config, error);
+    if (code != 0)
+        goto destroy_vm;
+    *created = machine;
+    return 0;
+
+destroy_vm:
+    destroy_l1_vcpus(machine);
+    free(machine->l1_cpuid);
+    free(machine->l2_cpuid);
+    kvm_vm_destroy(&machine->l1_vm);
+destroy_memory:
+    memory_destroy(&machine->memory);
+close_kvm:
+    kvm_close(&machine->kvm);
+free_machine:
+    destroy_records(machine);
+    pthread_mutex_destroy(&machine->lock);
+    free(machine);
+    return code;
+}
+
+static void *vcpu_thread(void *argument)
+{
+    struct l1_vcpu *l1 = argument;
+    struct machine *machine = l1->machine;
+    struct error error;
+
+    pthread_mutex_lock(&machine->lock);
+    if (l1_vcpu_begin(l1, &error) != 0) {
+        machine_end(machine, MACHINE_HOST, "%s", error.text);
+    } else {
+        while (!machine->ended)
+            l1_vcpu_step(l1);
+        l1_vcpu_end(l1);
+    }
+    pthread_mutex_unlock(&machine->lock);
+    return NULL;
+}
+
+static void fill_report(struct machine *machine, struct machine_report *report)
+{
+    uint64_t tsc = __rdtsc() - machine->started_tsc;
+    double ns_per_tsc = tsc == 0 ? 0 : (double)machine_time(machine) / (double)tsc;
+
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
+        if (machine->vcpu[i] != NULL)
+            l2_vcpu_report(machine->vcpu[i]);
+    machine->l2_reports = calloc(machine->record_count + 1, sizeof(*machine->l2_reports));
+    for (unsigned int i = 0; i < machine->record_count && machine->l2_reports != NULL; i++) {
+        struct l2_record *record = machine->record[i];
+
+        console_flush(&record->console);
+        record->report.console = console_text(&record->console);
+        record->report.run_ns = (uint64_t)((double)record->run_tsc * ns_per_tsc);
+        record->report.last_words = record->last_words;
+        machine->l2_reports[i] = record->report;
+        machine->report.l2_count++;
+    }
+    console_flush(&machine->l1_console);
+    machine->report.l2 = machine->l2_reports;
+    machine->report.l1.console = console_text(&machine->l1_console);
+    for (unsigned int i = 0; i < machine->l1_count; i++) {
+        machine->report.l1.kvm_runs += machine->l1[i]->kvm.runs;
+        machine->report.l1.run_ns += (uint64_t)((double)machine->l1[i]->run_tsc * ns_per_tsc);
+    }
+    machine->report.last_words = machine->last_words;
+    *report = machine->report;
+}
+
+void machine_run(struct machine *machine, struct machine_report *report)
+{
+    uint64_t start = machine_time(machine);
+    sigset_t all, before;
+    pthread_t thread;
+    int code;
+
+    machine->deadline += start;
+    /* The thread that runs guests takes no signals of the process; the caller does. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    code = pthread_create(&thread, NULL, vcpu_thread, machine->l1[0]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code != 0)
+        machine_end(machine, MACHINE_HOST, "pthread_create: %s", strerror(code));
+    else
+        pthread_join(thread, NULL);
+    machine->report.duration_ns = machine_time(machine) - start;
+    fill_report(machine, report);
+}
+
+void machine_stop(struct machine *machine, int signal_number)
+{
+    atomic_store(&machine->stop_signal, signal_number);
+    for (unsigned int i = 0; i < machine->l1_count; i++)
+        l1_vcpu_kick(machine->l1[i]);
+}
+
+void machine_destroy(struct machine *machine)
+{
+    for (unsigned int i = 0; i < MEZZ_MAX_L2; i++)
+        if (machine->l2[i] != NULL)
+            l2_destroy(machine->l2[i]);
+    destroy_l1_vcpus(machine);
+    free(machine->l1_cpuid);
+    free(machine->l2_cpuid);
+    kvm_vm_destroy(&machine->l1_vm);
+    memory_destroy(&machine->memory);
+    kvm_close(&machine->kvm);
+    destroy_records(machine);
+    pthread_mutex_destroy(&machine->lock);
+    free(machine);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_MACHINE_STATE_H
+#define VMM_MACHINE_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "host/kvm.h"
+#include "host/memory.h"
+#include "mezz/abi.h"
+#include "vmm/callbacks.h"
+#include "vmm/console.h"
+#include "vmm/l1.h"
+#include "vmm/l2.h"
+#include "vmm/machine.h"
+#include "vmm/uart16550.h"
+
+/* The inside of a machine, for src/vmm. */
+
+#define MACHINE_MAX_L1_VCPUS 2
+/* Consoles and reports of L2s that are gone stay; this many L2s may be created in all. */
+#define MACHINE_MAX_REPORTS (4 * MEZZ_MAX_L2)
+#define LAST_WORDS_SIZE     4096
+
+/* One per L2 ever created, and one per L2 of the stack file from the start. */
+struct l2_record {
+    struct l2_report report;
+    char name[MEZZ_NAME_SIZE];
+    struct console console;
+    struct machine *machine;
+    unsigned int source; /* of machine_config.console */
+    bool taken;          /* an L2 of this name was created */
+    uint64_t run_tsc;    /* of vCPUs that are gone */
+    char last_words[LAST_WORDS_SIZE];
+};
+
+struct machine {
+    struct kvm kvm;
+    struct memory memory;
+    struct l1_memory l1_memory;
+    struct kvm_vm l1_vm;
+    struct kvm_cpuid2 *l1_cpuid;
+    struct kvm_cpuid2 *l2_cpuid;
+
+    /* Held by a vCPU thread in root mode; what follows belongs to it. */
+    pthread_mutex_t lock;
+    struct l1_vcpu *l1[MACHINE_MAX_L1_VCPUS];
+    unsigned int l1_count;
+    struct l2 *l2[MEZZ_MAX_L2];
+    struct l2_vcpu *vcpu[MEZZ_MAX_L2_VCPUS];
+    struct callback *callback[MEZZ_MAX_CALLBACKS];
+    struct uart16550 uart;
+    struct console l1_console;
+    struct l2_record *record[MACHINE_MAX_REPORTS];
+    unsigned int record_count;
+    bool ended; /* what `report` says is final; threads leave at the next step */
+    struct machine_report report;
+    struct l2_report *l2_reports; /* what report.l2 points to */
+    char last_words[LAST_WORDS_SIZE];
+
+    atomic_int stop_signal; /* machine_stop */
+    uint64_t started_at;    /* CLOCK_MONOTONIC in ns */
+    uint64_t started_tsc;
+    uint64_t process_started_at; /* CLOCK_MONOTONIC in ns */
+    uint64_t deadline;           /* machine time in ns */
+    uint64_t callback_timeout;
+    void (*console)(void *context, unsigned int source, const char *name, const char *text,
+                    size_t length);
+    void *console_context;
+};
+
+/* Nanoseconds since machine_create. */
+uint64_t machine_time(const struct machine *machine);
+
+/* Ends the machine; the first call counts. format: the report's error line, or NULL. */
+void machine_end(struct machine *machine, enum machine_end end, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* An L2 has written to its console: the first time counts. */
+void machine_note_l2_output(struct machine *machine);
+
+/* The record of the L2 of this name that is not taken yet, or a new one; NULL: no more memory. */
+struct l2_record *machine_record(struct machine *machine, const char *name);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "mezz/errors.h"
+#include "vmm/entry_checks.h"
+#include "vmm/machine_state.h"
+#include "vmm/vmcs12.h"
+#include "vmm/x86.h"
+
+/* A private copy of what this entry loads; groups that are clean hold what the processor has. */
+struct candidate {
+    uint64_t dirty; /* groups to load */
+    struct mezz_vmcs12_regs regs;
+    struct mezz_vmcs12_system system;
+    struct mezz_vmcs12_events events;
+    struct mezz_vmcs12_msrs msrs;
+    struct mezz_vmcs12_debug debug;
+    struct mezz_vmcs12_controls controls;
+    struct mezz_vmcs12_ept ept;
+};
+
+/* Groups whose load replaces registers that a pending instruction would overwrite. */
+#define REGISTER_GROUPS                                                    \
+    (MEZZ_GROUP_BIT(MEZZ_GROUP_REGS) | MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM) | \
+     MEZZ_GROUP_BIT(MEZZ_GROUP_MSRS) | MEZZ_GROUP_BIT(MEZZ_GROUP_DEBUG) |  \
+     MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
+
+static bool is_dirty(const struct candidate *candidate, int group)
+{
+    return candidate->dirty & MEZZ_GROUP_BIT(group);
+}
+
+static void copy_groups(struct candidate *to, const struct l2_vcpu *vcpu)
+{
+    const struct mezz_vmcs12 *from = vcpu->vmcs12;
+
+    if (is_dirty(to, MEZZ_GROUP_REGS))
+        memcpy(&to->regs, &from->regs, sizeof(to->regs));
+    else
+        vmcs12_regs_from_run(&to->regs, vcpu->kvm.run);
+    if (is_dirty(to, MEZZ_GROUP_SYSTEM))
+        memcpy(&to->system, &from->system, sizeof(to->system));
+    else
+        vmcs12_system_from_run(&to->system, vcpu->kvm.run);
+    if (is_dirty(to, MEZZ_GROUP_EVENTS))
+        memcpy(&to->events, &from->events, sizeof(to->events));
+    if (is_dirty(to, MEZZ_GROUP_MSRS))
+        memcpy(&to->msrs, &from->msrs, sizeof(to->msrs));
+    if (is_dirty(to, MEZZ_GROUP_DEBUG))
+        memcpy(&to->debug, &from->debug, sizeof(to->debug));
+    if (is_dirty(to, MEZZ_GROUP_CONTROLS))
+        memcpy(&to->controls, &from->controls, sizeof(to->controls));
+    if (is_dirty(to, MEZZ_GROUP_EPT))
+        memcpy(&to->ept, &from->ept, sizeof(to->ept));
+    else
+        to->ept = vcpu->ept;
+}
+
+static enum mezz_entry_check check_groups(const struct candidate *c, const struct l1_memory *l1)
+{
+    enum mezz_entry_check check = MEZZ_CHECK_NONE;
+
+    if (is_dirty(c, MEZZ_GROUP_CONTROLS))
+        check = entry_check_controls(&c->controls, l1);
+    if (check == MEZZ_CHECK_NONE &&
+        (is_dirty(c, MEZZ_GROUP_REGS) || is_dirty(c, MEZZ_GROUP_SYSTEM)))
+        check = entry_check_system(&c->system, &c->regs);
+    if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_REGS))
+        check = entry_check_regs(&c->regs, &c->system);
+    if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_EVENTS))
+        check = entry_check_events(&c->events, &c->regs, &c->system);
+    if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_MSRS))
+        check = entry_check_msrs(&c->msrs);
+    if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_DEBUG))
+        check = entry_check_debug(&c->debug);
+    return check;
+}
+
+#define MSR_COUNT 10
+
+/* In the order of struct mezz_vmcs12_msrs. */
+static const uint32_t msr_index[MSR_COUNT] = {
+    0x174,      0x175,      0x176,      0x277,      0xc0000081,
+    0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102, 0xc0000103,
+};
+
+struct msr_list {
+    struct kvm_msrs header;
+    struct kvm_msr_entry entry[MSR_COUNT];
+};
+
+static enum mezz_entry_check load_msrs(struct l2_vcpu *vcpu, const struct mezz_vmcs12_msrs *msrs)
+{
+    struct msr_list list = {.header = {0}};
+    uint64_t value[MSR_COUNT];
+    int first = 0;
+
+    memcpy(value, msrs, sizeof(value));
+    while (first < MSR_COUNT) {
+        int done;
+
+        list.header.nmsrs = (uint32_t)(MSR_COUNT - first);
+        for (int i = first; i < MSR_COUNT; i++)
+            list.entry[i - first] = (struct kvm_msr_entry){.index = msr_index[i], .data = value[i]};
+        done = kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_MSRS, &list);
+        if (done < 0)
+            return MEZZ_CHECK_MSR;
+        first += done;
+        /* One that this KVM does not have is no failure as long as L1 wants nothing of it. */
+        if (first < MSR_COUNT && value[first++] != 0)
+            return MEZZ_CHECK_MSR;
+    }
+    return MEZZ_CHECK_NONE;
+}
+
+static enum mezz_entry_check load_debug(struct l2_vcpu *vcpu, const struct mezz_vmcs12_debug *debug)
+{
+    struct kvm_debugregs to = {.dr6 = debug->dr6, .dr7 = debug->dr7};
+
+    memcpy(to.db, debug->dr, sizeof(to.db));
+    return kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_DEBUGREGS, &to) < 0 ? MEZZ_CHECK_DEBUG
+                                                                  : MEZZ_CHECK_NONE;
+}
+
+static void load_events(struct l2_vcpu *vcpu, const struct mezz_vmcs12_events *events)
+{
+    struct kvm_run *run = vcpu->kvm.run;
+    struct kvm_vcpu_events *to = &run->s.regs.events;
+    uint32_t state = events->interruptibility_state;
+
+    to->flags |= KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
+    to->interrupt.shadow = (state & INTERRUPTIBILITY_STI ? KVM_X86_SHADOW_INT_STI : 0) |
+                           (state & INTERRUPTIBILITY_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0);
+    to->nmi.masked = !!(state & INTERRUPTIBILITY_NMI);
+    run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+    vcpu->halted = events->activity_state == 1;
+    if (events->entry_interruption_info & MEZZ_EVENT_VALID) {
+        vmcs12_inject(run, events->entry_interruption_info, events->entry_exception_error_code);
+        vcpu->halted = false;
+        vcpu->vmcs12->events.entry_interruption_info =
+            events->entry_interruption_info & ~MEZZ_EVENT_VALID;
+    }
+}
+
+static void load_controls(struct l2_vcpu *vcpu, const struct mezz_vmcs12_controls *controls)
+{
+    const struct l1_memory *l1 = &vcpu->l2->machine->l1_memory;
+
+    vcpu->controls = *controls;
+    if (controls->cpu_based & MEZZ_CPU_USE_IO_BITMAPS) {
+        l1_read(l1, l1_at(controls->io_bitmap_a), vcpu->io_bitmap, PAGE_SIZE);
+        l1_read(l1, l1_at(controls->io_bitmap_b), vcpu->io_bitmap + PAGE_SIZE, PAGE_SIZE);
+    }
+    if (controls->cpu_based & MEZZ_CPU_USE_MSR_BITMAPS)
+        l1_read(l1, l1_at(controls->msr_bitmap), vcpu->msr_bitmap, PAGE_SIZE);
+    vcpu->kvm.run->request_interrupt_window =
+        !!(controls->cpu_based & MEZZ_CPU_INTERRUPT_WINDOW_EXITING);
+}
+
+static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ept)
+{
+    struct l2 *l2 = vcpu->l2;
+    int error;
+
+    if (ept->reserved != 0 || ept->eptp_index != 0)
+        return MEZZ_CHECK_EPT | (uint64_t)MEZZ_E_VIEW << 32;
+    if (ept->eptp != l2->view.eptp || l2->view_stale) {
+        error = view_build(&l2->view, ept->eptp, NULL);
+        if (error != 0)
+            return MEZZ_CHECK_EPT | (uint64_t)(error < 0 ? MEZZ_E_HOST : error) << 32;
+        l2->view_stale = false;
+    }
+    vcpu->ept = *ept;
+    return MEZZ_CHECK_NONE;
+}
+
+/* The loads that may still be refused by the host come first: MSRs, debug registers, memory. */
+static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
+{
+    uint64_t check = load_view(vcpu, &c->ept);
+
+    if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_MSRS))
+        check = load_msrs(vcpu, &c->msrs);
+    if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_DEBUG))
+        check = load_debug(vcpu, &c->debug);
+    if (check != MEZZ_CHECK_NONE)
+        return check;
+    if (is_dirty(c, MEZZ_GROUP_REGS))
+        vmcs12_regs_to_run(vcpu->kvm.run, &c->regs);
+    if (is_dirty(c, MEZZ_GROUP_SYSTEM))
+        vmcs12_system_to_run(vcpu->kvm.run, &c->system);
+    if (is_dirty(c, MEZZ_GROUP_EVENTS))
+        load_events(vcpu, &c->events);
+    if (is_dirty(c, MEZZ_GROUP_CONTROLS))
+        load_controls(vcpu, &c->controls);
+    for (int group = 0; group < MEZZ_GROUP_EXIT; group++)
+        vcpu->groups_loaded[group] += is_dirty(c, group);
+    return MEZZ_CHECK_NONE;
+}
+
+int vmcs12_load(struct l2_vcpu *vcpu, uint64_t *check)
+{
+    struct mezz_vmcs12 *from = vcpu->vmcs12;
+    struct candidate candidate;
+
+    if (*(volatile uint32_t *)&from->revision != MEZZ_VMCS12_REVISION)
+        return MEZZ_E_VMCS;
+    candidate.dirty = ~*(volatile uint64_t *)&from->clean & MEZZ_GROUPS_LOADED;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (candidate.dirty & REGISTER_GROUPS && l2_drain(vcpu) != 0)
+        return MEZZ_E_HOST;
+    copy_groups(&candidate, vcpu);
+    *check = check_groups(&candidate, &vcpu->l2->machine->l1_memory);
+    if (*check == MEZZ_CHECK_NONE)
+        *check = commit(vcpu, &candidate);
+    if (*check != MEZZ_CHECK_NONE)
+        return -1;
+    from->clean = MEZZ_GROUPS_LOADED;
+    return 0;
+}
+
+void vmcs12_save_msrs(struct l2_vcpu *vcpu, struct mezz_vmcs12_msrs *to)
+{
+    struct msr_list list;
+    uint64_t value[MSR_COUNT] = {0};
+
+    /* One by one: KVM stops at the first that it does not have. */
+    for (int i = 0; i < MSR_COUNT; i++) {
+        list.header = (struct kvm_msrs){.nmsrs = 1};
+        list.entry[0] = (struct kvm_msr_entry){.index = msr_index[i]};
+        if (kvm_vcpu_ioctl(&vcpu->kvm, KVM_GET_MSRS, &list) == 1)
+            value[i] = list.entry[0].data;
+    }
+    *to = (struct mezz_vmcs12_msrs){0};
+    memcpy(to, value, sizeof(value));
+}
+
+void vmcs12_save_debug(struct l2_vcpu *vcpu, struct mezz_vmcs12_debug *to)
+{
+    struct kvm_debugregs from = {0};
+
+    kvm_vcpu_ioctl(&vcpu->kvm, KVM_GET_DEBUGREGS, &from);
+    memcpy(to->dr, from.db, sizeof(to->dr));
+    to->dr6 = from.dr6;
+    to->dr7 = from.dr7;
+}
