@@ -1,28 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exits=callback: the guest's UART without a return to L1. */
-#include "mezz/callback.h"
+/*
+ * exits=callback: the guest's UART without a return to L1. exits=observe: also hear of the exits
+ * that the root handles by itself, and keep VMCS12 and EPT12 true to what it changed.
+ *
+ * Handlers run between L1's call of ENTER and its return, with the arguments that callback.h lists.
+ */
+#include <stddef.h>
+
 #include "l1.h"
 #include "layout.h"
 #include "lib/machine.h"
 #include "lib/say.h"
+#include "lib/sync.h"
+#include "mezz/callback.h"
 #include "mezz/guest.h"
 #include "personality.h"
 
-/* Runs between L1's call of ENTER and its return, with the arguments that callback.h lists. */
+static _Noreturn void resume(const struct l2 *l2, const struct mezz_callback_frame *frame,
+                             uint64_t value)
+{
+    mezz_call(MEZZ_CALL_CALLBACK_RETURN, MEZZ_ACTION_RESUME, value, 0);
+    say("guest %s: the root refused the return from callback %u", l2->name, frame->callback);
+    stop(L1_STATUS_REFUSED);
+}
+
 static _Noreturn void uart_exit(struct mezz_callback_frame *frame, uint64_t reason,
                                 uint64_t qualification, uint64_t value, struct l2 *l2)
 {
     uint16_t offset = (uint16_t)(qualification >> MEZZ_IO_PORT_SHIFT) & 7;
 
+    (void)reason;
     if (qualification & MEZZ_IO_IN)
-        value = uart_read(&l2->uart, offset);
+        value = uart_read(&l2->uart, offset) | ~0xffULL;
     else
         uart_write(&l2->uart, offset, (uint8_t)value);
-    mezz_call(MEZZ_CALL_CALLBACK_RETURN, MEZZ_ACTION_RESUME, value, 0);
+    resume(l2, frame, value);
+}
 
-    say("guest %s: the root refused the return from callback %u of exit reason %lu", l2->name,
-        frame->callback, reason);
-    stop(L1_STATUS_REFUSED);
+static _Noreturn void observed_exit(struct mezz_callback_frame *frame, uint64_t reason,
+                                    uint64_t qualification, uint64_t value, struct l2 *l2)
+{
+    (void)qualification;
+    l2->observed++;
+    l2->synchronized += frame->sync_count;
+    if (frame->sync_lost || !sync_apply(l2->vmcs, &l2->ept, frame->sync, frame->sync_count))
+        say("guest %s: synchronization records of exit reason %lu are lost", l2->name, reason);
+    resume(l2, frame, value);
 }
 
 static const struct mezz_callback_registration uart_registration = {
@@ -37,19 +60,39 @@ static const struct mezz_callback_registration uart_registration = {
     }},
 };
 
-const char *callback_attach(struct l1 *l1, struct l2 *l2, int64_t *error)
+static const char *attach(struct l1 *l1, struct l2 *l2,
+                          const struct mezz_callback_registration *template, uint64_t handler,
+                          int64_t *error)
 {
     struct mezz_callback_registration registration;
     uint64_t frame = arena_take(&l1->arena, 2 * MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE);
 
     if (!frame)
         return "L1 has no memory left";
-    copy_words(&registration, &uart_registration, sizeof(registration));
+    copy_words(&registration, template, sizeof(registration));
     registration.l2 = l2->number;
-    registration.handler = (uint64_t)uart_exit;
+    registration.handler = handler;
     registration.frame = frame;
     registration.stack = frame + 2 * MEZZ_PAGE_SIZE;
     registration.cookie = address_of(l2);
     *error = mezz_call(MEZZ_CALL_CALLBACK_REGISTER, address_of(&registration), 0, 0);
     return *error < 0 ? "CALLBACK_REGISTER" : NULL;
+}
+
+const char *callback_attach(struct l1 *l1, struct l2 *l2, int64_t *error)
+{
+    return attach(l1, l2, &uart_registration, (uint64_t)uart_exit, error);
+}
+
+const char *observe_attach(struct l1 *l1, struct l2 *l2, int64_t *error)
+{
+    static const uint32_t reasons[] = {MEZZ_EXIT_IO, MEZZ_EXIT_WRMSR, MEZZ_EXIT_EPT_VIOLATION};
+    struct mezz_callback_registration template = {.mode = MEZZ_MODE_OBSERVE};
+    const char *wrong = callback_attach(l1, l2, error);
+
+    for (unsigned int i = 0; i < sizeof(reasons) / sizeof(reasons[0]) && !wrong; i++) {
+        template.reason = reasons[i];
+        wrong = attach(l1, l2, &template, (uint64_t)observed_exit, error);
+    }
+    return wrong;
 }

@@ -24,6 +24,9 @@ static uint64_t machine_time(void)
 void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status)
 {
     uart_flush(&l2->uart);
+    if (l2->observed)
+        say("guest %s: %u exits observed, %u synchronization records", l2->name, l2->observed,
+            l2->synchronized);
     mezz_call(MEZZ_CALL_L2_DESTROY, l2->number, status, 0);
     l2->state = L2_ENDED;
     if (status)

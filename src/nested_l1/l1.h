@@ -32,6 +32,8 @@ struct l2 {
     uint64_t backing; /* L1-physical; a page that is not mapped in place is at backing + address */
     uint64_t mapped;  /* how far EPT12 is filled while the guest is loaded */
     uint32_t stray_accesses;
+    uint32_t observed;     /* exits that the root handled and told of */
+    uint32_t synchronized; /* records that came with them */
     struct uart uart;
     struct pic pic;
     struct pit pit;

@@ -14,7 +14,8 @@ static struct l1 l1;
 
 _Noreturn void l1_main(const struct mezz_pvh_start_info *info);
 
-static void find_root(void)
+/* Returns the features of the root. */
+static uint32_t find_root(void)
 {
     struct cpuid_result id = cpuid(MEZZ_CPUID_SIGNATURE);
 
@@ -31,17 +32,23 @@ static void find_root(void)
         stop(L1_STATUS_VERSION);
     }
     say_to_root();
+    return id.ebx;
 }
 
 _Noreturn void l1_main(const struct mezz_pvh_start_info *info)
 {
-    find_root();
+    uint32_t features = find_root();
+
     if (info->magic != MEZZ_PVH_START_MAGIC || info->version < MEZZ_PVH_START_VERSION) {
         say("the start info is not one of PVH version %u", MEZZ_PVH_START_VERSION);
         stop(L1_STATUS_BAD_INPUT);
     }
     if (!config_read(&l1.config, info))
         stop(L1_STATUS_BAD_INPUT);
+    if (l1.config.personality->features & ~features) {
+        say("this root has not what exits=%s needs", l1.config.personality->name);
+        stop(L1_STATUS_VERSION);
+    }
     if (!config_arena(&l1.arena, info)) {
         say("the memory map has no memory where this image lies");
         stop(L1_STATUS_BAD_INPUT);

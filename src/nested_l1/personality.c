@@ -6,8 +6,15 @@
 static const struct personality personalities[] = {
     {
         .name = "callback",
+        .features = MEZZ_FEATURE_CALLBACKS,
         .handlers = reflected_exits,
         .attach = callback_attach,
+    },
+    {
+        .name = "observe",
+        .features = MEZZ_FEATURE_CALLBACKS,
+        .handlers = reflected_exits,
+        .attach = observe_attach,
     },
     {
         .name = "reflect",
@@ -15,6 +22,7 @@ static const struct personality personalities[] = {
     },
     {
         .name = "classic",
+        .features = MEZZ_FEATURE_CLASSIC,
         .handlers = reflected_exits,
         .attach = classic_attach,
         .fetch = classic_fetch,

@@ -25,6 +25,7 @@ typedef enum outcome exit_handler(struct l1 *l1, struct l2 *l2);
 /* How L1 deals with its guests' exits: exits=NAME on the command line. */
 struct personality {
     const char *name;
+    uint32_t features;             /* MEZZ_FEATURE_... that the root must have */
     exit_handler *const *handlers; /* EXIT_INDEX_COUNT of them, for the exits that are reflected */
     /* Once, when the guest exists; or NULL. Answers NULL, or what went wrong: if it set error, the
      * call that the root refused. */
@@ -42,6 +43,7 @@ enum outcome exit_dispatch(struct l1 *l1, struct l2 *l2);
 
 /* callback.c */
 const char *callback_attach(struct l1 *l1, struct l2 *l2, int64_t *error);
+const char *observe_attach(struct l1 *l1, struct l2 *l2, int64_t *error);
 
 /* classic.c */
 const char *classic_attach(struct l1 *l1, struct l2 *l2, int64_t *error);
