@@ -33,12 +33,17 @@ void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status)
         l1->failed = true;
 }
 
-static enum outcome die(struct l1 *l1, struct l2 *l2)
+static enum outcome die_of(struct l1 *l1, struct l2 *l2, const char *why)
 {
     uart_flush(&l2->uart);
-    report_death(l2, report_reason(l2));
+    report_death(l2, why);
     guest_end(l1, l2, MEZZ_L2_DIED);
     return OUTCOME_ENDED;
+}
+
+static enum outcome die(struct l1 *l1, struct l2 *l2)
+{
+    return die_of(l1, l2, report_reason(l2));
 }
 
 /* A port access: reads set the answer's low byte, the bytes above it stay all ones. */
@@ -142,7 +147,7 @@ static enum outcome ept_violation_exit(struct l1 *l1, struct l2 *l2)
     const struct mezz_vmcs12_exit *exit = &l2->vmcs->exit;
 
     if (exit->qualification & MEZZ_EPT_VIOLATION_FETCH)
-        return die(l1, l2);
+        return die_of(l1, l2, "fetch outside its memory");
     if (l2->stray_accesses++ < STRAY_REPORTS)
         say("guest %s: %s of %u bytes outside its memory, at 0x%lx, rip 0x%lx", l2->name,
             exit->qualification & MEZZ_EPT_VIOLATION_WRITE ? "write" : "read", exit->size,
