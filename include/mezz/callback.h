@@ -84,27 +84,6 @@ struct mezz_callback_registration {
 };
 MEZZ_PIN_SIZE(struct mezz_callback_registration, 256);
 
-/*
- * A synchronization record: the root altered a real object, and the virtual one of L1 is behind. In
- * MEZZ_MODE_OBSERVE and before a reflect the records of the exit are delivered; the L1 library
- * applies them.
- */
-enum mezz_sync_object {
-    MEZZ_SYNC_VMCS = 1, /* key: MEZZ_VMCS12_FIELD(); from, to: the field's values */
-    MEZZ_SYNC_EPT = 2   /* key: guest-physical address of the page; from, to: EPT entries */
-};
-
-struct mezz_sync_record {
-    uint32_t object; /* OUT: enum mezz_sync_object */
-    uint32_t reserved;
-    uint64_t key;  /* OUT */
-    uint64_t from; /* OUT */
-    uint64_t to;   /* OUT */
-};
-MEZZ_PIN_SIZE(struct mezz_sync_record, 32);
-
-#define MEZZ_SYNC_RECORDS 16 /* if there are more, sync_lost counts those that did not fit */
-
 struct mezz_callback_frame {
     uint32_t callback; /* OUT */
     uint32_t l2;       /* OUT */
@@ -115,7 +94,7 @@ struct mezz_callback_frame {
     struct mezz_vmcs12_exit exit; /* OUT */
     uint64_t state_mask; /* OUT: the groups below that are filled; what L1 did not ask for is not */
     uint32_t sync_count; /* OUT */
-    uint32_t sync_lost;  /* OUT */
+    uint32_t sync_more;  /* OUT: records that wait for the next delivery */
     /* The handler's answer beyond the registers of MEZZ_CALL_CALLBACK_RETURN. */
     uint32_t entry_interruption_info;    /* IN: MEZZ_ACTION_INJECT */
     uint32_t entry_exception_error_code; /* IN: MEZZ_ACTION_INJECT */

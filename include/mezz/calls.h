@@ -79,7 +79,19 @@ enum mezz_call {
     /* (IN rip, IN rsp, IN rdi): starts L1's next vCPU in 64-bit mode with the caller's CR3 and
      * segments: MEZZ_FEATURE_SMP. -> number of the L1 vCPU */
     MEZZ_CALL_L1_VCPU_START = 17,
-    MEZZ_CALL_COUNT = 18
+
+    /* (IN l2, IN list of uint64_t, IN count 1..512): gives frames, page-aligned addresses in L1's
+     * memory, that the root may put in the place of pages of this L2 (MEZZ_EPT_COPY_ON_WRITE). All
+     * or none. */
+    MEZZ_CALL_FRAME_POOL = 18,
+
+    /* (IN number of an L1 vCPU, from 0 on, IN vector 32..255): an interrupt for that vCPU. While it
+     * is inside MEZZ_CALL_ENTER with MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING, L2 exits with
+     * MEZZ_EXIT_EXTERNAL_INTERRUPT and the vector in interruption_info, which takes the interrupt;
+     * otherwise it is delivered through L1's IDT when RFLAGS.IF allows. It ends a HLT. One
+     * interrupt waits for a vCPU: MEZZ_E_BUSY for a second. */
+    MEZZ_CALL_L1_INTERRUPT = 19,
+    MEZZ_CALL_COUNT = 20
 };
 
 /* Status of an L2 that did not end by itself (MEZZ_CALL_L2_DESTROY). */

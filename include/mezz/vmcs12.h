@@ -154,7 +154,7 @@ struct mezz_vmcs12_controls {
     uint32_t preemption_timer;    /* IN: microseconds (SDM: TSC ticks), from each ENTER on */
     uint64_t io_bitmap_a;         /* IN: page: ports 0x0000 to 0x7fff; 1 exits */
     uint64_t io_bitmap_b;         /* IN: page: ports 0x8000 to 0xffff */
-    uint64_t msr_bitmap;          /* IN: page, SDM 25.6.9; without one all that can exit does */
+    uint64_t msr_bitmap;          /* IN: page, SDM 25.6.9; without one just unknown MSRs exit */
     uint64_t tsc_offset;          /* IN: 0 in version 1 */
     uint32_t exit_controls;       /* IN: MEZZ_VMEXIT_... */
     uint32_t reserved;
@@ -201,6 +201,40 @@ MEZZ_PIN_SIZE(struct mezz_vmcs12_completion, 16);
 
 #define MEZZ_COMPLETION_FAULT (1U << 0) /* RDMSR and WRMSR: inject #GP instead */
 
+/*
+ * A synchronization record: the root altered a real object, and the virtual one of L1 is behind.
+ *   EPT   a leaf that the root altered: a page became dirty, or was copied (ept.h). L1 puts `to` in
+ * the place of `from`. Until then the root goes on using `to`; an L1 that put something else there
+ *         meant it, and the root follows that at the next MEZZ_CALL_INVEPT.
+ *   VMCS  a field that the root altered when it handled an exit by itself.
+ * Records travel with the next callback of the L2 vCPU (MEZZ_MODE_OBSERVE or DECIDE), else with the
+ * next reflected exit, each once. Those of the EPT belong to the L2 and are given to whichever of
+ * its vCPUs comes first.
+ */
+enum mezz_sync_object {
+    MEZZ_SYNC_VMCS = 1, /* key: MEZZ_VMCS12_FIELD(); from, to: the field's values */
+    MEZZ_SYNC_EPT = 2   /* key: guest-physical address of the leaf's page; from, to: EPT entries */
+};
+
+struct mezz_sync_record {
+    uint32_t object; /* OUT: enum mezz_sync_object */
+    uint32_t reserved;
+    uint64_t key;  /* OUT */
+    uint64_t from; /* OUT */
+    uint64_t to;   /* OUT */
+};
+MEZZ_PIN_SIZE(struct mezz_sync_record, 32);
+
+#define MEZZ_SYNC_RECORDS 16
+
+struct mezz_sync_area {
+    uint32_t count; /* OUT */
+    uint32_t more;  /* OUT: records that wait for the next delivery */
+    uint64_t reserved;
+    struct mezz_sync_record record[MEZZ_SYNC_RECORDS]; /* OUT */
+};
+MEZZ_PIN_SIZE(struct mezz_sync_area, 528);
+
 struct mezz_vmcs12 {
     uint32_t revision; /* IN: MEZZ_VMCS12_REVISION */
     uint32_t abort;    /* OUT: enum mezz_error when ENTER returned one, otherwise 0 */
@@ -217,7 +251,9 @@ struct mezz_vmcs12 {
     struct mezz_vmcs12_msrs msrs;
     struct mezz_vmcs12_debug debug;
     struct mezz_vmcs12_controls controls;
-    uint8_t reserved3[4096 - 784];
+    uint8_t reserved3[1024 - 784];
+    struct mezz_sync_area sync; /* OUT: at a reflected exit */
+    uint8_t reserved4[4096 - 1552];
 };
 MEZZ_PIN_SIZE(struct mezz_vmcs12, MEZZ_PAGE_SIZE);
 MEZZ_PIN_LAYOUT(struct mezz_vmcs12, exit, 32);
@@ -229,6 +265,7 @@ MEZZ_PIN_LAYOUT(struct mezz_vmcs12, system, 304);
 MEZZ_PIN_LAYOUT(struct mezz_vmcs12, msrs, 576);
 MEZZ_PIN_LAYOUT(struct mezz_vmcs12, debug, 672);
 MEZZ_PIN_LAYOUT(struct mezz_vmcs12, controls, 720);
+MEZZ_PIN_LAYOUT(struct mezz_vmcs12, sync, 1024);
 
 /* The name of a field for MEZZ_CALL_VMREAD and MEZZ_CALL_VMWRITE, for example
  * MEZZ_VMCS12_FIELD(regs.guest_rip). */

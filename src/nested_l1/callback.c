@@ -43,7 +43,7 @@ static _Noreturn void observed_exit(struct mezz_callback_frame *frame, uint64_t 
     (void)qualification;
     l2->observed++;
     l2->synchronized += frame->sync_count;
-    if (frame->sync_lost || !sync_apply(l2->vmcs, &l2->ept, frame->sync, frame->sync_count))
+    if (!sync_apply(l2->vmcs, &l2->ept, frame->sync, frame->sync_count))
         say("guest %s: synchronization records of exit reason %lu are lost", l2->name, reason);
     resume(l2, frame, value);
 }

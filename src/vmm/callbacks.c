@@ -274,7 +274,7 @@ static void fill_frame(struct mezz_callback_frame *frame, const struct callback 
     vmcs12_exit_fill(&frame->exit, vcpu);
     frame->state_mask = mask;
     frame->sync_count = 0;
-    frame->sync_lost = 0;
+    frame->sync_more = 0;
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
         vmcs12_regs_from_run(&frame->regs, vcpu->kvm.run);
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM))

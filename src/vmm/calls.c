@@ -220,7 +220,7 @@ static void *vmcs12_field(struct l1_vcpu *l1, const struct arguments *arguments,
     if (vcpu == NULL || arguments->rsi >> 20 != 0)
         return NULL;
     if ((width != 2 && width != 4 && width != 8) || offset % width != 0 ||
-        offset + width > offsetof(struct mezz_vmcs12, reserved3))
+        offset + width > offsetof(struct mezz_vmcs12, reserved4))
         return NULL;
     if (write && offset < exit_end && offset != offsetof(struct mezz_vmcs12, clean) &&
         offset != offsetof(struct mezz_vmcs12, revision) &&
@@ -300,6 +300,8 @@ static const struct call_rule {
     [MEZZ_CALL_VMREAD] = {"vmread", call_vmread, true},
     [MEZZ_CALL_VMWRITE] = {"vmwrite", call_vmwrite, true},
     [MEZZ_CALL_L1_VCPU_START] = {"l1_vcpu_start", call_l1_vcpu_start, false},
+    [MEZZ_CALL_FRAME_POOL] = {"frame_pool", call_eptp_list, false},
+    [MEZZ_CALL_L1_INTERRUPT] = {"l1_interrupt", call_l1_vcpu_start, false},
 };
 
 const char *call_name(unsigned int call)
