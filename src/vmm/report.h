@@ -94,6 +94,8 @@ const char *report_l2_end_name(enum l2_end end);
 bool report_has_death(const struct machine_report *report);
 
 struct exit_counts report_total(const struct l2_report *l2);
+/* "enter" for MEZZ_CALL_ENTER, and so on; never NULL. */
+const char *report_call_name(size_t call);
 uint64_t report_calls(const struct l1_report *l1);
 uint64_t report_kvm_runs(const struct machine_report *report);
 

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mezz/calls.h"
+
+#define OWN_COUNT (MEZZ_EXIT_OWN_END - MEZZ_EXIT_OWN_FIRST)
+
+static const char *const sdm_names[MEZZ_EXIT_SDM_COUNT] = {
+    [MEZZ_EXIT_EXCEPTION] = "exception",
+    [MEZZ_EXIT_EXTERNAL_INTERRUPT] = "external_interrupt",
+    [MEZZ_EXIT_TRIPLE_FAULT] = "triple_fault",
+    [MEZZ_EXIT_INTERRUPT_WINDOW] = "interrupt_window",
+    [MEZZ_EXIT_TASK_SWITCH] = "task_switch",
+    [MEZZ_EXIT_CPUID] = "cpuid",
+    [MEZZ_EXIT_HLT] = "hlt",
+    [MEZZ_EXIT_INVD] = "invd",
+    [MEZZ_EXIT_INVLPG] = "invlpg",
+    [MEZZ_EXIT_RDPMC] = "rdpmc",
+    [MEZZ_EXIT_RDTSC] = "rdtsc",
+    [MEZZ_EXIT_VMCALL] = "vmcall",
+    [MEZZ_EXIT_CR_ACCESS] = "cr_access",
+    [MEZZ_EXIT_DR_ACCESS] = "dr_access",
+    [MEZZ_EXIT_IO] = "io",
+    [MEZZ_EXIT_RDMSR] = "rdmsr",
+    [MEZZ_EXIT_WRMSR] = "wrmsr",
+    [MEZZ_EXIT_INVALID_GUEST_STATE] = "invalid_guest_state",
+    [MEZZ_EXIT_MONITOR_TRAP] = "monitor_trap",
+    [MEZZ_EXIT_PAUSE] = "pause",
+    [MEZZ_EXIT_EPT_VIOLATION] = "ept_violation",
+    [MEZZ_EXIT_EPT_MISCONFIG] = "ept_misconfig",
+    [MEZZ_EXIT_RDTSCP] = "rdtscp",
+    [MEZZ_EXIT_PREEMPTION_TIMER] = "preemption_timer",
+    [MEZZ_EXIT_WBINVD] = "wbinvd",
+    [MEZZ_EXIT_XSETBV] = "xsetbv",
+};
+
+static const char *const own_names[OWN_COUNT] = {
+    [MEZZ_EXIT_EMULATION_FAILURE - MEZZ_EXIT_OWN_FIRST] = "emulation_failure",
+    [MEZZ_EXIT_GATE - MEZZ_EXIT_OWN_FIRST] = "gate",
+    [MEZZ_EXIT_GUARD - MEZZ_EXIT_OWN_FIRST] = "guard",
+    [MEZZ_EXIT_PORTION - MEZZ_EXIT_OWN_FIRST] = "portion",
+};
+
+static const char *const call_names[MEZZ_CALL_COUNT] = {
+    [MEZZ_CALL_VERSION] = "version",
+    [MEZZ_CALL_CONSOLE] = "console",
+    [MEZZ_CALL_TIME] = "time",
+    [MEZZ_CALL_EXIT] = "exit",
+    [MEZZ_CALL_L2_CREATE] = "l2_create",
+    [MEZZ_CALL_L2_DESTROY] = "l2_destroy",
+    [MEZZ_CALL_VCPU_CREATE] = "vcpu_create",
+    [MEZZ_CALL_VCPU_DESTROY] = "vcpu_destroy",
+    [MEZZ_CALL_ENTER] = "enter",
+    [MEZZ_CALL_INVEPT] = "invept",
+    [MEZZ_CALL_EPTP_LIST] = "eptp_list",
+    [MEZZ_CALL_CALLBACK_REGISTER] = "callback_register",
+    [MEZZ_CALL_CALLBACK_UNREGISTER] = "callback_unregister",
+    [MEZZ_CALL_CALLBACK_RETURN] = "callback_return",
+    [MEZZ_CALL_CALLBACK_COUNTERS] = "callback_counters",
+    [MEZZ_CALL_VMREAD] = "vmread",
+    [MEZZ_CALL_VMWRITE] = "vmwrite",
+    [MEZZ_CALL_L1_VCPU_START] = "l1_vcpu_start",
+};
+
+static const char *const end_names[] = {
+    [MACHINE_DONE] = "done",       [MACHINE_DIED] = "died", [MACHINE_TIMEOUT] = "timeout",
+    [MACHINE_STOPPED] = "stopped", [MACHINE_HOST] = "host",
+};
+
+static const char *const l2_end_names[] = {
+    [L2_RUNNING] = "running", [L2_DONE] = "done", [L2_DIED] = "died"};
+
+int reason_index(uint32_t reason)
+{
+    reason &= ~MEZZ_EXIT_ENTRY_FAILED;
+    if (reason < MEZZ_EXIT_SDM_COUNT)
+        return (int)reason;
+    if (reason >= MEZZ_EXIT_OWN_FIRST && reason < MEZZ_EXIT_OWN_END)
+        return (int)(reason - MEZZ_EXIT_OWN_FIRST + MEZZ_EXIT_SDM_COUNT);
+    return -1;
+}
+
+uint32_t reason_of_index(int index)
+{
+    if (index < MEZZ_EXIT_SDM_COUNT)
+        return (uint32_t)index;
+    return (uint32_t)(index - MEZZ_EXIT_SDM_COUNT + MEZZ_EXIT_OWN_FIRST);
+}
+
+static const char *name_of_index(int index)
+{
+    if (index < 0 || index >= (int)REASON_INDEX_COUNT)
+        return NULL;
+    return index < MEZZ_EXIT_SDM_COUNT ? sdm_names[index] : own_names[index - MEZZ_EXIT_SDM_COUNT];
+}
+
+bool reason_is_known(int index)
+{
+    return name_of_index(index) != NULL;
+}
+
+const char *reason_name(uint32_t reason)
+{
+    const char *name = name_of_index(reason_index(reason));
+
+    return name != NULL ? name : "unknown";
+}
+
+const char *report_status(const struct machine_report *report)
+{
+    return report->end == MACHINE_DONE && report->status != 0 ? "failed" : end_names[report->end];
+}
+
+const char *report_l2_end_name(enum l2_end end)
+{
+    return l2_end_names[end];
+}
+
+bool report_has_death(const struct machine_report *report)
+{
+    if (report->end == MACHINE_DIED || report->end == MACHINE_TIMEOUT ||
+        (report->end == MACHINE_DONE && report->status != 0))
+        return true;
+    for (unsigned int i = 0; i < report->l2_count; i++)
+        if (report->l2[i].end == L2_DIED)
+            return true;
+    return false;
+}
+
+struct exit_counts report_total(const struct l2_report *l2)
+{
+    struct exit_counts total = {0, 0, 0};
+
+    for (size_t i = 0; i < REASON_INDEX_COUNT; i++) {
+        total.root += l2->exits[i].root;
+        total.callback += l2->exits[i].callback;
+        total.reflect += l2->exits[i].reflect;
+    }
+    return total;
+}
+
+const char *report_call_name(size_t call)
+{
+    return call < MEZZ_CALL_COUNT && call_names[call] != NULL ? call_names[call] : "unknown";
+}
+
+uint64_t report_calls(const struct l1_report *l1)
+{
+    uint64_t calls = 0;
+
+    for (size_t i = 0; i < sizeof(l1->calls) / sizeof(l1->calls[0]); i++)
+        calls += l1->calls[i];
+    return calls;
+}
+
+uint64_t report_kvm_runs(const struct machine_report *report)
+{
+    uint64_t runs = report->l1.kvm_runs;
+
+    for (unsigned int i = 0; i < report->l2_count; i++)
+        runs += report->l2[i].kvm_runs;
+    return runs;
+}
+
+static bool copy_text(const char **to, const char *from)
+{
+    *to = strdup(from != NULL ? from : "");
+    return *to != NULL;
+}
+
+static bool copy_console(struct console_text *to, const struct console_text *from)
+{
+    char *text = malloc(from->length + 1);
+
+    to->text = text;
+    if (text == NULL)
+        return false;
+    if (from->length > 0)
+        memcpy(text, from->text, from->length);
+    text[from->length] = '\0';
+    return true;
+}
+
+/* What is not copied yet is NULL, which report_release takes. */
+static void forget_texts(struct l2_report *l2)
+{
+    l2->name = NULL;
+    l2->console.text = NULL;
+    l2->last_words = NULL;
+}
+
+int report_copy(struct machine_report *to, const struct machine_report *from)
+{
+    struct l2_report *l2 = calloc(from->l2_count + 1U, sizeof(*l2));
+    bool whole = l2 != NULL;
+
+    *to = *from;
+    to->l2 = l2;
+    to->l2_count = whole ? from->l2_count : 0;
+    for (unsigned int i = 0; i < to->l2_count; i++) {
+        l2[i] = from->l2[i];
+        forget_texts(&l2[i]);
+    }
+    whole = copy_text(&to->last_words, from->last_words) && whole;
+    whole = copy_console(&to->l1.console, &from->l1.console) && whole;
+    for (unsigned int i = 0; i < to->l2_count && whole; i++)
+        whole = copy_text(&l2[i].name, from->l2[i].name) &&
+                copy_text(&l2[i].last_words, from->l2[i].last_words) &&
+                copy_console(&l2[i].console, &from->l2[i].console);
+    if (whole)
+        return 0;
+    report_release(to);
+    return -ENOMEM;
+}
+
+void report_release(struct machine_report *report)
+{
+    for (unsigned int i = 0; i < report->l2_count; i++) {
+        free((void *)(uintptr_t)report->l2[i].name);
+        free((void *)(uintptr_t)report->l2[i].last_words);
+        free((void *)(uintptr_t)report->l2[i].console.text);
+    }
+    free((void *)(uintptr_t)report->l2);
+    free((void *)(uintptr_t)report->last_words);
+    free((void *)(uintptr_t)report->l1.console.text);
+    *report = (struct machine_report){.l2 = NULL};
+}
