@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_CLI_SIGNALS_H
+#define VMM_CLI_SIGNALS_H
+
+#include <signal.h>
+
+struct machine;
+
+/*
+ * SIGINT, SIGTERM and SIGHUP end a run in good order: the machine is stopped, the script ends, what
+ * there is to report is reported. A second one ends the process at once. One per process, as signal
+ * handlers are.
+ */
+void cli_signals_catch(void);
+
+/* The signal that came, or 0. For script_config.interrupted. */
+extern volatile sig_atomic_t cli_signal;
+
+/* Which machine a signal stops from now on; NULL: none. Returns when no handler uses the former one
+ * any more. A signal that has come already stops the new one. */
+void cli_signals_watch(struct machine *machine);
+
+#endif
