@@ -93,13 +93,13 @@ def kernel():
 
 def _fetch(work):
     package = _package()
-    print(f"lane: fetching {package} (about 70 MB, once)", file=sys.stderr)
-    _command(["apt-get", "download", "-qq", package], work)
+    say(f"fetching {package} (about 70 MB, once)")
+    command(["apt-get", "download", "-qq", package], work)
     archives = glob.glob(os.path.join(work, "*.deb"))
     if len(archives) != 1:
         raise LaneError(f"apt-get download {package} left no package")
     tree = os.path.join(work, "tree")
-    _command(["dpkg-deb", "-x", archives[0], tree], work)
+    command(["dpkg-deb", "-x", archives[0], tree], work)
 
     kept = os.path.join(work, "kernel")
     os.mkdir(kept)
@@ -123,8 +123,8 @@ def _package():
         as_root = [] if os.geteuid() == 0 else ["sudo"]
         if as_root and not shutil.which("sudo"):
             raise LaneError(f"apt knows no {META_PACKAGE}: run apt-get update as root")
-        print("lane: apt has no package lists: running apt-get update", file=sys.stderr)
-        _command([*as_root, "apt-get", "update", "-qq"], None)
+        say("apt has no package lists: running apt-get update")
+        command([*as_root, "apt-get", "update", "-qq"], None)
         name = _dependency()
     if name is None:
         raise LaneError(f"apt knows no {META_PACKAGE}: lanes need Debian's package sources")
@@ -143,7 +143,12 @@ def _dependency():
     return None
 
 
-def _command(argv, cwd):
+def say(line):
+    print(f"lane: {line}", file=sys.stderr, flush=True)
+
+
+def command(argv, cwd):
+    """Runs a tool whose output matters only when it fails."""
     done = subprocess.run(argv, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           check=False)
     if done.returncode != 0:

@@ -24,11 +24,14 @@ class Pace:
     factor: int  # of the tests' own time limits
     limit: float  # seconds, for all of them together
     slow_tests: bool
+    cpus: int
 
 
 PACES = {
-    "svm": Pace(6, 1200, True),
-    "svm-npt0": Pace(10, 1200, True),
+    "svm": Pace(6, 1200, True, 2),
+    "svm-npt0": Pace(10, 1200, True, 2),
+    "vmx": Pace(20, 900, False, 1),
+    "vmx-ept0": Pace(20, 900, False, 1),
 }
 
 
@@ -98,7 +101,7 @@ def run(build, lane):
         transcript = Transcript(lane, tests, log=log)
         transcript.count.skipped = len(too_slow)
         job = _job(build, lane, pace, transcript)
-        setting = Setting(cpus=2, console=os.path.join(logs, f"{lane}.console"),
+        setting = Setting(cpus=pace.cpus, console=os.path.join(logs, f"{lane}.console"),
                           sink=transcript.feed)
         try:
             report = program.run(lane, job, setting)

@@ -4,6 +4,7 @@
 Three serial ports arrive as pipes: "output" is the command's, byte for byte; "report" is lines from
 inside/job; "console" is the kernel's and is kept only for diagnosis. The lines of a report:
 
+    ready           the machine is up and waits for a job (vmx only)
     begin           the command starts now
     exit N          it ended with status N, and all of its output has been sent
     left COMMAND    a process that it left behind was ended
@@ -15,6 +16,7 @@ inside/job; "console" is the kernel's and is kept only for diagnosis. The lines 
 import base64
 import gzip
 import os
+import pty
 import selectors
 import subprocess
 import sys
@@ -32,8 +34,8 @@ CONSOLE_KEPT = 65536
 class Setting:
     """What a machine is made of, and where the command's output goes."""
 
-    memory: int = 1024
-    cpus: int = 1
+    memory: int = None  # MiB; None: what the lane usually has
+    cpus: int = None
     console: str = None  # a file that keeps the console
     sink: object = None
 
@@ -43,7 +45,7 @@ class Report:
 
     def __init__(self, job):
         self.job = job
-        self.begun = self.done = False
+        self.ready = self.begun = self.done = False
         self.status = None
         self._partial = b""
         self._file = None
@@ -63,7 +65,9 @@ class Report:
                 if number not in self._received]
 
     def _line(self, word, rest):
-        if word == "begin":
+        if word == "ready":
+            self.ready = True
+        elif word == "begin":
             self.begun = True
         elif word == "exit":
             self.status = int(rest)
@@ -99,80 +103,106 @@ class Machine:
     """One emulator process in one run directory."""
 
     def __init__(self, run, job, setting, boot_limit):
-        self.run = run
         self.report = Report(job)
-        self._deadline = time.monotonic() + boot_limit
-        self._boot_limit = boot_limit
+        self.errors = os.path.join(run, "errors")  # where the emulator says why it gave up
+        self._run = run
         self._job = job
-        self._errors = os.path.join(run, "errors")
+        self._setting = setting
+        self._boot_limit = boot_limit
+        self._deadline = time.monotonic() + boot_limit
         self._console = b""
-        self._sink = setting.sink
         self._console_file = open(setting.console, "wb") if setting.console else None
         self._process = None
         self._ports = {}
+        self._selector = selectors.DefaultSelector()
 
     def port(self, name):
         """The path that the emulator is to write to."""
-        return os.path.join(self.run, name)
+        return os.path.join(self._run, name)
 
-    def start(self, argv, **options):
+    def start(self, argv, terminal=False, environment=None):
         for name in PORTS:
             os.mkfifo(self.port(name))
             # Held open for writing too, so that it never reads as closed.
-            self._ports[os.open(self.port(name), os.O_RDWR | os.O_NONBLOCK)] = name
-        with open(self._errors, "wb") as errors:
-            options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": errors,
-                       **options}
-            # A session of its own: Ctrl-C is for this tool, which then ends the emulator.
-            self._process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *argv],
-                                             start_new_session=True, **options)
+            self._listen(os.open(self.port(name), os.O_RDWR | os.O_NONBLOCK), name)
+        # A session of its own: Ctrl-C is for this tool, which then ends the emulator.
+        argv = ["setpriv", "--pdeathsig", "KILL", "--", *argv]
+        options = {"start_new_session": True, "cwd": self._run,
+                   "env": {**os.environ, **(environment or {})}}
+        if terminal:
+            # Its input is none: Bochs, when its machine is idle, sleeps unless there is input to read.
+            ours, theirs = pty.openpty()
+            self._listen(ours, "terminal")
+            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+                                             **options)
+            os.close(theirs)
+        else:
+            with open(self.errors, "wb") as errors:
+                self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
+                                                 stdout=subprocess.DEVNULL, stderr=errors,
+                                                 **options)
+        self._listen(os.pidfd_open(self._process.pid), "end")
 
-    def finish(self):
-        """Serves the machine until the job is done."""
-        with selectors.DefaultSelector() as selector:
-            for port in self._ports:
-                selector.register(port, selectors.EVENT_READ)
-            ended = os.pidfd_open(self._process.pid)
-            selector.register(ended, selectors.EVENT_READ)
-            try:
-                while not self.report.done:
-                    self._serve(selector, ended)
-            finally:
-                os.close(ended)
+    def serve(self, until):
+        """Carries what comes out of the machine, until `until` is true of its report."""
+        while not until(self.report):
+            self._serve_once()
+        for port, name in self._ports.items():
+            if name in PORTS:
+                self._receive(name, port)
+
+    def wait(self, limit):
+        """Waits until the emulator ends by itself; its exit status."""
+        try:
+            return self._process.wait(limit)
+        except subprocess.TimeoutExpired as error:
+            raise LaneError(f"the emulator did not end in {limit:g} s") from error
 
     def stop(self):
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        self._selector.close()
         for port in self._ports:
             os.close(port)
         self._ports.clear()
         if self._console_file:
             self._console_file.close()
 
-    def _serve(self, selector, ended):
+    def _listen(self, port, name):
+        self._ports[port] = name
+        self._selector.register(port, selectors.EVENT_READ)
+
+    def _serve_once(self):
         was_begun = self.report.begun
         left = self._deadline - time.monotonic()
-        ready = [key.fd for key, _ in selector.select(max(left, 0))] if left > 0 else []
-        if not ready:
+        ready = {self._ports[key.fd]: key.fd for key, _ in self._selector.select(max(left, 0))}
+        if not ready or left <= 0:
             self._late()
-        for port in sorted(set(ready) & self._ports.keys(), key=lambda p: self._ports[p]):
-            self._receive(port)
-        if ended in ready and not set(ready) & self._ports.keys():
+        if list(ready) == ["end"]:
             self._died()
+        # The report first: it says when output begins to be the command's.
+        for name in sorted(ready.keys() - {"end"}, key=lambda name: name != "report"):
+            self._receive(name, ready[name])
         if self.report.begun and not was_begun:
             self._deadline = time.monotonic() + self._job.timeout
 
-    def _receive(self, port):
+    def _receive(self, name, port):
         try:
             data = os.read(port, CHUNK)
         except BlockingIOError:
             return
-        if self._ports[port] == "output":
-            self._sink(data)
-        elif self._ports[port] == "report":
+        except OSError:
+            # Of the ports only a terminal ends: with its process.
+            self._selector.unregister(port)
+            return
+        if name == "output":
+            # A restored Bochs sends the last byte of each port once more.
+            if self.report.begun:
+                self._setting.sink(data)
+        elif name == "report":
             self.report.feed(data)
-        else:
+        elif name == "console":
             self._console = (self._console + data)[-CONSOLE_KEPT:]
             if self._console_file:
                 self._console_file.write(data)
@@ -184,8 +214,11 @@ class Machine:
         raise LaneError(f"the machine did not come up in {self._boot_limit:g} s{self._last_words()}")
 
     def _died(self):
-        with open(self._errors, encoding="utf-8", errors="replace") as file:
-            errors = file.read().strip().splitlines()
+        try:
+            with open(self.errors, encoding="utf-8", errors="replace") as file:
+                errors = file.read().strip().splitlines()
+        except FileNotFoundError:
+            errors = []
         raise LaneError("the emulator ended early" +
                         (f": {errors[-1]}" if errors else self._last_words()))
 

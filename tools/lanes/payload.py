@@ -7,12 +7,14 @@ import shlex
 import shutil
 import stat
 import subprocess
+import time
 from dataclasses import dataclass, field
 
 from lanes.errors import LaneError
 from lanes.newc import Archive
 
 INSIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "inside")
+BASE = ("init", "await-job")
 ELF_CLASS_64 = 2
 ET_EXEC, ET_DYN = 2, 3
 PT_INTERP = 3
@@ -53,7 +55,8 @@ def write_base(out, kernel, modules):
     archive.symlink("usr/bin", "/bin")
     for module in modules:
         archive.copy(f"lib/modules/{module}.ko", kernel.module(module))
-    archive.copy("init", os.path.join(INSIDE, "init"))
+    for script in BASE:
+        archive.copy(script, os.path.join(INSIDE, script))
     archive.close()
 
 
@@ -72,7 +75,8 @@ def write_job(out, job, vendor_module):
     archive.copy("lane/job", os.path.join(INSIDE, "job"))
     archive.file("lane/command", f"exec {shlex.join(job.command)}\n".encode())
     archive.file("lane/get", "".join(f"{inside}\n" for inside, _ in job.gets).encode())
-    settings = {"vendor_module": vendor_module, "vendor_options": job.vendor_options}
+    settings = {"vendor_module": vendor_module, "vendor_options": job.vendor_options,
+                "now": str(int(time.time()))}
     archive.file("lane/settings", "".join(f"{name}={shlex.quote(value)}\n"
                                           for name, value in settings.items()).encode())
     archive.close()

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from lanes import svm
+from lanes import svm, vmx
 from lanes.errors import LaneError, TimeRanOut
 
 STATUS_TIME_RAN_OUT = 124
@@ -15,6 +15,8 @@ STATUS_LANE_FAILED = 125
 LANES = {
     "svm": (svm, ""),
     "svm-npt0": (svm, "npt=0"),
+    "vmx": (vmx, ""),
+    "vmx-ept0": (vmx, "ept=0"),
 }
 
 

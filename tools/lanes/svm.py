@@ -9,6 +9,7 @@ from lanes.errors import LaneError
 from lanes.machine import Machine
 
 BOOT_LIMIT = 180.0
+USUAL_MEMORY = 1024
 MODULES = ("irqbypass", "ccp", "kvm", "kvm-amd")
 EMULATOR = "qemu-system-x86_64"
 MIB = 1 << 20
@@ -25,27 +26,28 @@ def run(job, setting):
         with open(initramfs, "wb") as out:
             payload.write_base(out, kernel, MODULES)
             payload.write_job(out, job, "kvm-amd")
+        memory = setting.memory or USUAL_MEMORY
         # The archive and what is unpacked from it are in memory at the same time.
         needed = KERNEL_NEEDS + 2 * os.path.getsize(initramfs)
-        if setting.memory * MIB < needed:
-            raise LaneError(f"{setting.memory} MiB of memory do not do:"
+        if memory * MIB < needed:
+            raise LaneError(f"{memory} MiB of memory do not do:"
                             f" {needed // MIB} or more are needed")
         machine = Machine(directory, job, setting, BOOT_LIMIT)
         try:
-            machine.start(_command_line(machine, kernel, initramfs, setting))
-            machine.finish()
+            machine.start(_command_line(machine, kernel, initramfs, memory, setting.cpus or 1))
+            machine.serve(until=lambda report: report.done)
         finally:
             machine.stop()
         return machine.report
 
 
-def _command_line(machine, kernel, initramfs, setting):
+def _command_line(machine, kernel, initramfs, memory, cpus):
     ports = []
     for name in ("output", "report", "console"):
         # "append" keeps QEMU from truncating, which a pipe has no notion of.
         ports += ["-chardev", f"file,id={name},path={machine.port(name)},append=on",
                   "-serial", f"chardev:{name}"]
-    return [EMULATOR, "-accel", "tcg", "-cpu", "max,+svm", "-m", str(setting.memory),
-            "-smp", str(setting.cpus), "-nodefaults", "-no-user-config", "-display", "none",
+    return [EMULATOR, "-accel", "tcg", "-cpu", "max,+svm", "-m", str(memory),
+            "-smp", str(cpus), "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", *ports, "-kernel", kernel.image, "-initrd", initramfs,
             "-append", "console=ttyS2,115200 quiet panic=-1"]
