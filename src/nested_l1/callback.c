@@ -11,7 +11,6 @@
 #include "layout.h"
 #include "lib/machine.h"
 #include "lib/say.h"
-#include "lib/sync.h"
 #include "mezz/callback.h"
 #include "mezz/guest.h"
 #include "personality.h"
@@ -30,6 +29,8 @@ static _Noreturn void uart_exit(struct mezz_callback_frame *frame, uint64_t reas
     uint16_t offset = (uint16_t)(qualification >> MEZZ_IO_PORT_SHIFT) & 7;
 
     (void)reason;
+    if (frame->sync_count)
+        guest_synchronize(l2, frame->sync, frame->sync_count);
     if (qualification & MEZZ_IO_IN)
         value = uart_read(&l2->uart, offset) | ~0xffULL;
     else
@@ -40,11 +41,10 @@ static _Noreturn void uart_exit(struct mezz_callback_frame *frame, uint64_t reas
 static _Noreturn void observed_exit(struct mezz_callback_frame *frame, uint64_t reason,
                                     uint64_t qualification, uint64_t value, struct l2 *l2)
 {
+    (void)reason;
     (void)qualification;
     l2->observed++;
-    l2->synchronized += frame->sync_count;
-    if (!sync_apply(l2->vmcs, &l2->ept, frame->sync, frame->sync_count))
-        say("guest %s: synchronization records of exit reason %lu are lost", l2->name, reason);
+    guest_synchronize(l2, frame->sync, frame->sync_count);
     resume(l2, frame, value);
 }
 

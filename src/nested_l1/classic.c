@@ -40,6 +40,7 @@ static const uint64_t exit_fields[] = {
     FIELD(system.guest_cr4),
     FIELD(system.segment[MEZZ_CS].access_rights),
     FIELD(system.segment[MEZZ_SS].access_rights),
+    FIELD(sync.count),
 };
 
 static const uint64_t entry_fields[] = {
@@ -77,16 +78,24 @@ static void *place(const struct l2 *l2, uint64_t field)
     return (uint8_t *)l2->vmcs + MEZZ_FIELD_OFFSET(field);
 }
 
+static void read_field(struct l2 *l2, uint64_t field)
+{
+    uint64_t value = mezz_call_value(MEZZ_CALL_VMREAD, l2->vcpu, field, 0).value;
+
+    if (MEZZ_FIELD_WIDTH(field) == 8)
+        *(uint64_t *)place(l2, field) = value;
+    else
+        *(uint32_t *)place(l2, field) = (uint32_t)value;
+}
+
 void classic_fetch(struct l2 *l2)
 {
-    for (unsigned int i = 0; i < COUNT(exit_fields); i++) {
-        uint64_t value = mezz_call_value(MEZZ_CALL_VMREAD, l2->vcpu, exit_fields[i], 0).value;
+    uint64_t record = FIELD(sync.record[0].key) - offsetof(struct mezz_sync_record, key);
 
-        if (MEZZ_FIELD_WIDTH(exit_fields[i]) == 8)
-            *(uint64_t *)place(l2, exit_fields[i]) = value;
-        else
-            *(uint32_t *)place(l2, exit_fields[i]) = (uint32_t)value;
-    }
+    for (unsigned int i = 0; i < COUNT(exit_fields); i++)
+        read_field(l2, exit_fields[i]);
+    for (uint64_t i = 0; i < l2->vmcs->sync.count * sizeof(struct mezz_sync_record); i += 8)
+        read_field(l2, record + i);
     l2->vmcs->completion =
         (struct mezz_vmcs12_completion){.value = UINT64_MAX}; /* as the root has it */
     l2->vmcs->events.entry_interruption_info = 0;

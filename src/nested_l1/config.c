@@ -32,6 +32,16 @@ static bool read_word(struct config *config, struct text word)
         say("command line: slice= wants microseconds, 1 to %u", MAX_SLICE_US);
         return false;
     }
+    if (text_skip(word, TEXT("ept="), &value)) {
+        bool dirty = text_equal(value, TEXT("dirty"));
+
+        if (dirty || text_equal(value, TEXT("cow"))) {
+            config->ept |= dirty ? CONFIG_EPT_DIRTY : CONFIG_EPT_COW;
+            return true;
+        }
+        say("command line: ept= wants dirty or cow");
+        return false;
+    }
     say("command line: unknown word '%.*s'", (int)word.length, word.start);
     return false;
 }

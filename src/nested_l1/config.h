@@ -30,9 +30,13 @@ struct guest_config {
     struct guest_module module[CONFIG_GUEST_MODULES];
 };
 
+#define CONFIG_EPT_DIRTY 1U /* EPT12 with dirty flags, counted at a guest's end */
+#define CONFIG_EPT_COW   2U /* images are copied when they are written */
+
 struct config {
     const struct personality *personality;
     uint64_t slice; /* nanoseconds */
+    uint32_t ept;   /* CONFIG_EPT_... */
     unsigned int guest_count;
     struct guest_config guest[CONFIG_GUESTS];
 };

@@ -5,6 +5,7 @@
 #include "l1.h"
 #include "lib/machine.h"
 #include "lib/say.h"
+#include "lib/sync.h"
 #include "mezz/guest.h"
 #include "personality.h"
 #include "report.h"
@@ -24,9 +25,12 @@ static uint64_t machine_time(void)
 void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status)
 {
     uart_flush(&l2->uart);
-    if (l2->observed)
+    if (l2->observed | l2->synchronized)
         say("guest %s: %u exits observed, %u synchronization records", l2->name, l2->observed,
             l2->synchronized);
+    if (l1->config.ept & CONFIG_EPT_DIRTY)
+        say("guest %s: %lu KiB of its memory are dirty", l2->name,
+            ept_dirty_bytes(&l2->ept, l2->memory) >> 10);
     mezz_call(MEZZ_CALL_L2_DESTROY, l2->number, status, 0);
     l2->state = L2_ENDED;
     if (status)
@@ -44,6 +48,13 @@ static enum outcome die_of(struct l1 *l1, struct l2 *l2, const char *why)
 static enum outcome die(struct l1 *l1, struct l2 *l2)
 {
     return die_of(l1, l2, report_reason(l2));
+}
+
+void guest_synchronize(struct l2 *l2, const struct mezz_sync_record *record, uint32_t count)
+{
+    l2->synchronized += count;
+    if (!sync_apply(l2->vmcs, &l2->ept, record, count))
+        say("guest %s: the root sent a synchronization record that is none", l2->name);
 }
 
 /* A port access: reads set the answer's low byte, the bytes above it stay all ones. */
@@ -177,8 +188,11 @@ exit_handler *const reflected_exits[EXIT_INDEX_COUNT] = {
 enum outcome exit_dispatch(struct l1 *l1, struct l2 *l2)
 {
     uint32_t index = EXIT_INDEX(l2->vmcs->exit.reason);
+    const struct mezz_sync_area *sync = &l2->vmcs->sync;
     exit_handler *handler =
         index < EXIT_INDEX_COUNT ? l1->config.personality->handlers[index] : NULL;
 
+    if (sync->count)
+        guest_synchronize(l2, sync->record, sync->count);
     return handler ? handler(l1, l2) : die(l1, l2);
 }

@@ -18,6 +18,7 @@
 #define DR6_AFTER_RESET 0xffff0ff0ULL
 #define DR7_AFTER_RESET 0x400
 
+#define FRAME_COUNT     512U
 #define BITMAP_BYTES    4096
 #define FLAT(rights)                                     \
     {                                                    \
@@ -63,7 +64,7 @@ static const struct mezz_vmcs12 start_state = {
         },
 };
 
-static void fill_vmcs(struct l2 *l2, uint64_t start_info, uint64_t entry)
+static void fill_vmcs(struct l2 *l2, uint64_t start_info, uint64_t entry, uint64_t eptp_flags)
 {
     struct mezz_vmcs12 *vmcs = l2->shared;
 
@@ -73,27 +74,26 @@ static void fill_vmcs(struct l2 *l2, uint64_t start_info, uint64_t entry)
     vmcs->controls.io_bitmap_a = address_of(io_bitmap_a);
     vmcs->controls.io_bitmap_b = address_of(io_bitmap_b);
     vmcs->controls.msr_bitmap = address_of(msr_bitmap);
-    vmcs->ept.eptp = MEZZ_EPTP(l2->ept.root);
+    vmcs->ept.eptp = MEZZ_EPTP(l2->ept.root) | eptp_flags;
 }
 
-static void copy_name(struct mezz_l2_parameters *parameters, const struct guest_config *config)
-{
-    *parameters = (struct mezz_l2_parameters){.reserved = {0}};
-    copy_words(parameters->name, config->name, sizeof(parameters->name));
-}
+/* These answer NULL, or what went wrong: if error is negative, the call that the root refused. */
 
-/* NULL, or what went wrong: if error is negative, the call that the root refused. */
-static const char *create(struct l1 *l1, struct l2 *l2, const struct guest_config *config,
-                          int64_t *error)
+static const char *create_l2(struct l2 *l2, const struct guest_config *config, int64_t *error)
 {
-    struct mezz_l2_parameters parameters;
+    struct mezz_l2_parameters parameters = {.reserved = {0}};
 
-    copy_name(&parameters, config);
+    copy_words(parameters.name, config->name, sizeof(parameters.name));
     *error = mezz_call(MEZZ_CALL_L2_CREATE, address_of(&parameters), 0, 0);
     if (*error < 0)
         return "L2_CREATE";
     l2->number = (uint32_t)*error;
     l2->uart.console = l2->number;
+    return NULL;
+}
+
+static const char *create_vcpu(struct l1 *l1, struct l2 *l2, int64_t *error)
+{
     *error = mezz_call(MEZZ_CALL_VCPU_CREATE, l2->number, address_of(l2->shared), 0);
     if (*error < 0)
         return "VCPU_CREATE";
@@ -101,14 +101,30 @@ static const char *create(struct l1 *l1, struct l2 *l2, const struct guest_confi
     return l1->config.personality->attach ? l1->config.personality->attach(l1, l2, error) : NULL;
 }
 
-/* NULL, or why it can not be; error is the root's if it was the root who refused. */
+/* As many frames as the list has places: enough for the pages of an image of 2 MiB. */
+static const char *give_frames(struct l1 *l1, struct l2 *l2, int64_t *error)
+{
+    uint64_t list = arena_take(&l1->arena, MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE);
+    uint64_t frames =
+        arena_take(&l1->arena, (uint64_t)FRAME_COUNT * MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE);
+
+    if (!list || !frames)
+        return "L1 has no memory left";
+    for (unsigned int i = 0; i < FRAME_COUNT; i++)
+        ((uint64_t *)pointer_at(list))[i] = frames + (uint64_t)i * MEZZ_PAGE_SIZE;
+    *error = mezz_call(MEZZ_CALL_FRAME_POOL, l2->number, list, FRAME_COUNT);
+    return *error < 0 ? "FRAME_POOL" : NULL;
+}
+
+/* The L2 comes first: one that cannot be loaded has then died, for the root's report. */
 static const char *make(struct l1 *l1, struct l2 *l2, const struct guest_config *config,
                         int64_t *error)
 {
+    const char *wrong = create_l2(l2, config, error);
     uint64_t start_info, entry;
-    const char *wrong;
 
-    *error = 0;
+    if (wrong)
+        return wrong;
     l2->shared = pointer_at(arena_take(&l1->arena, MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE));
     l2->vmcs = l2->shared;
     if (!l2->shared)
@@ -116,8 +132,12 @@ static const char *make(struct l1 *l1, struct l2 *l2, const struct guest_config 
     wrong = guest_load(l1, l2, config, &start_info, &entry);
     if (wrong)
         return wrong;
-    fill_vmcs(l2, start_info, entry);
-    return create(l1, l2, config, error);
+    fill_vmcs(l2, start_info, entry, l1->config.ept & CONFIG_EPT_DIRTY ? MEZZ_EPTP_DIRTY_FLAGS : 0);
+    if (l1->config.ept & CONFIG_EPT_COW)
+        wrong = give_frames(l1, l2, error);
+    if (wrong)
+        return wrong;
+    return create_vcpu(l1, l2, error);
 }
 
 bool guest_create(struct l1 *l1, const struct guest_config *config)

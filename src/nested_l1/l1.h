@@ -33,7 +33,7 @@ struct l2 {
     uint64_t mapped;  /* how far EPT12 is filled while the guest is loaded */
     uint32_t stray_accesses;
     uint32_t observed;     /* exits that the root handled and told of */
-    uint32_t synchronized; /* records that came with them */
+    uint32_t synchronized; /* records of what the root changed */
     struct uart uart;
     struct pic pic;
     struct pit pit;
@@ -58,6 +58,9 @@ const char *guest_load(struct l1 *l1, struct l2 *l2, const struct guest_config *
 
 /* exits.c: ends it with a status that MEZZ_CALL_L2_DESTROY takes. */
 void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status);
+
+/* exits.c: applies the root's records to the guest's VMCS12 and EPT12. */
+void guest_synchronize(struct l2 *l2, const struct mezz_sync_record *record, uint32_t count);
 
 /* schedule.c: runs the guests until all have ended. */
 void schedule(struct l1 *l1);

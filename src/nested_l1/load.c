@@ -23,18 +23,18 @@ static uint64_t page_up(uint64_t address)
 
 /* Maps up to l2 from the backing, then size bytes at l2 to l1. Addresses ascend from call to call.
  */
-static bool map_in_place(struct l2 *guest, uint64_t l2, uint64_t l1, uint64_t size)
+static bool map_in_place(struct l2 *guest, uint64_t l2, uint64_t l1, uint64_t size, uint64_t flags)
 {
     uint64_t gap = guest->mapped;
 
-    if (!ept_map(&guest->ept, gap, guest->backing + gap, l2 - gap) ||
-        !ept_map(&guest->ept, l2, l1, size))
+    if (!ept_map(&guest->ept, gap, guest->backing + gap, l2 - gap, EPT_ALL_RIGHTS) ||
+        !ept_map(&guest->ept, l2, l1, size, flags))
         return false;
     guest->mapped = l2 + size;
     return true;
 }
 
-static bool load_segment(struct l2 *guest, const struct image_segment *segment)
+static bool load_segment(struct l2 *guest, const struct image_segment *segment, uint64_t flags)
 {
     uint64_t end = segment->gpa + segment->file_size;
     uint64_t first = page_up(segment->gpa);
@@ -49,7 +49,7 @@ static bool load_segment(struct l2 *guest, const struct image_segment *segment)
                first - segment->gpa);
     copy_bytes(pointer_at(guest->backing + last), pointer_at(segment->file + (last - segment->gpa)),
                end - last);
-    return map_in_place(guest, first, segment->file + (first - segment->gpa), last - first);
+    return map_in_place(guest, first, segment->file + (first - segment->gpa), last - first, flags);
 }
 
 /* What L2 finds at the address in EBX, and the strings and lists that it points to. */
@@ -98,7 +98,7 @@ static bool load_modules(struct l2 *guest, const struct guest_config *config,
             .size = file->size,
             .cmdline_paddr = put_string(guest, &strings, config->module[i].command_line),
         };
-        if (!map_in_place(guest, next, file->paddr, size))
+        if (!map_in_place(guest, next, file->paddr, size, EPT_ALL_RIGHTS))
             return false;
         next += size;
     }
@@ -132,6 +132,7 @@ const char *guest_load(struct l1 *l1, struct l2 *l2, const struct guest_config *
                        uint64_t *start_info, uint64_t *entry)
 {
     struct image image;
+    uint64_t flags = l1->config.ept & CONFIG_EPT_COW ? EPT_COPIED_WHEN_WRITTEN : EPT_ALL_RIGHTS;
     const char *wrong = image_read(&image, config->image->paddr, config->image->size, l2->memory);
 
     if (wrong)
@@ -140,12 +141,12 @@ const char *guest_load(struct l1 *l1, struct l2 *l2, const struct guest_config *
     if (!l2->backing || !ept_init(&l2->ept, &l1->arena))
         return no_memory;
     for (unsigned int i = 0; i < image.segment_count; i++)
-        if (!load_segment(l2, &image.segment[i]))
+        if (!load_segment(l2, &image.segment[i], flags))
             return no_memory;
     *start_info = page_up(image.end);
     *entry = image.entry;
     wrong = load_boot_area(l2, config, *start_info);
-    if (!wrong && !map_in_place(l2, l2->memory, 0, 0))
+    if (!wrong && !map_in_place(l2, l2->memory, 0, 0, EPT_ALL_RIGHTS))
         wrong = no_memory;
     return wrong;
 }

@@ -7,8 +7,6 @@
 
 #define PAGE_SHIFT  12
 #define LARGE_SHIFT 21
-#define LEAF_FLAGS  (MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK)
-#define LARGE_FLAGS (LEAF_FLAGS | MEZZ_EPT_LEAF)
 
 static unsigned int table_index(uint64_t l2, unsigned int level)
 {
@@ -67,10 +65,11 @@ static bool look_up(struct ept *ept, uint64_t l2, unsigned int page_shift)
     return ept->table;
 }
 
-bool ept_map(struct ept *ept, uint64_t l2, uint64_t l1, uint64_t size)
+bool ept_map(struct ept *ept, uint64_t l2, uint64_t l1, uint64_t size, uint64_t flags)
 {
     while (size) {
-        bool large = !((l2 | l1) & (EPT_LARGE_SIZE - 1)) && size >= EPT_LARGE_SIZE;
+        bool large = !((l2 | l1) & (EPT_LARGE_SIZE - 1)) && size >= EPT_LARGE_SIZE &&
+                     !(flags & MEZZ_EPT_COPY_ON_WRITE);
         unsigned int shift = large ? LARGE_SHIFT : PAGE_SHIFT;
         uint64_t index, count, rest;
 
@@ -81,7 +80,7 @@ bool ept_map(struct ept *ept, uint64_t l2, uint64_t l1, uint64_t size)
         rest = MEZZ_EPT_ENTRIES - index;
         if (count > rest)
             count = rest;
-        fill(ept->table + index, l1 | (large ? LARGE_FLAGS : LEAF_FLAGS), 1ULL << shift, count);
+        fill(ept->table + index, l1 | flags | (large ? MEZZ_EPT_LEAF : 0), 1ULL << shift, count);
         l2 += count << shift;
         l1 += count << shift;
         size -= count << shift;
@@ -89,46 +88,33 @@ bool ept_map(struct ept *ept, uint64_t l2, uint64_t l1, uint64_t size)
     return true;
 }
 
-static bool split(struct ept *ept, uint64_t *entry)
+uint64_t *ept_leaf(const struct ept *ept, uint64_t l2)
 {
-    uint64_t table = arena_take(ept->arena, MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE);
-
-    if (!table)
-        return false;
-    fill(pointer_at(table), *entry & ~MEZZ_EPT_LEAF, MEZZ_PAGE_SIZE, MEZZ_EPT_ENTRIES);
-    *entry = table | MEZZ_EPT_RWX;
-    return true;
-}
-
-bool ept_set_page(struct ept *ept, uint64_t l2, uint64_t entry)
-{
-    uint64_t *table = table_of(ept, l2, 1);
-    uint64_t *large;
-
-    if (!table)
-        return false;
-    large = table + table_index(l2, 1);
-    if (*large & MEZZ_EPT_LEAF && !split(ept, large))
-        return false;
-    table = table_of(ept, l2, 0);
-    if (!table)
-        return false;
-    table[table_index(l2, 0)] = entry;
-    return true;
-}
-
-uint64_t ept_page(const struct ept *ept, uint64_t l2)
-{
-    uint64_t entry = ept->root;
+    uint64_t table = ept->root;
 
     for (unsigned int level = MEZZ_EPT_LEVELS; level-- > 0;) {
-        const uint64_t *table = pointer_at(entry & MEZZ_EPT_ADDRESS);
+        uint64_t *entry = (uint64_t *)pointer_at(table) + table_index(l2, level);
 
-        entry = table[table_index(l2, level)];
-        if (!(entry & MEZZ_EPT_RWX))
-            return 0;
-        if (level == 1 && entry & MEZZ_EPT_LEAF)
-            return (entry & ~MEZZ_EPT_LEAF) + (l2 & (EPT_LARGE_SIZE - 1) & MEZZ_EPT_ADDRESS);
+        if (!(*entry & MEZZ_EPT_RWX))
+            break;
+        if (!level || *entry & MEZZ_EPT_LEAF)
+            return entry;
+        table = *entry & MEZZ_EPT_ADDRESS;
     }
-    return entry;
+    return NULL;
+}
+
+uint64_t ept_dirty_bytes(const struct ept *ept, uint64_t size)
+{
+    uint64_t dirty = 0;
+    uint64_t step;
+
+    for (uint64_t l2 = 0; l2 < size; l2 += step) {
+        const uint64_t *leaf = ept_leaf(ept, l2);
+
+        step = leaf && *leaf & MEZZ_EPT_LEAF ? EPT_LARGE_SIZE : MEZZ_PAGE_SIZE;
+        if (leaf && *leaf & MEZZ_EPT_DIRTY)
+            dirty += step;
+    }
+    return dirty;
 }

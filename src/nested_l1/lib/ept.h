@@ -22,15 +22,18 @@ struct ept {
 /* False: the arena is empty. */
 bool ept_init(struct ept *ept, struct arena *arena);
 
-/* Maps size bytes at l2 to those at l1 with all rights. All three are whole pages; nothing may be
- * mapped there yet. False: the arena is empty. */
-bool ept_map(struct ept *ept, uint64_t l2, uint64_t l1, uint64_t size);
+#define EPT_ALL_RIGHTS (MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK)
+#define EPT_COPIED_WHEN_WRITTEN \
+    (MEZZ_EPT_READ | MEZZ_EPT_EXECUTE | MEZZ_EPT_WRITE_BACK | MEZZ_EPT_COPY_ON_WRITE)
 
-/* Puts entry in the place of the 4 KiB leaf of an L2 page, and splits what is larger there. False:
- * the arena is empty. */
-bool ept_set_page(struct ept *ept, uint64_t l2, uint64_t entry);
+/* Maps size bytes at l2 to those at l1 by leaves with these flags. All three are whole pages;
+ * nothing may be mapped there yet. False: the arena is empty. */
+bool ept_map(struct ept *ept, uint64_t l2, uint64_t l1, uint64_t size, uint64_t flags);
 
-/* The leaf that maps an L2 page, as if it were one of 4 KiB; 0: none. */
-uint64_t ept_page(const struct ept *ept, uint64_t l2);
+/* How much of the first size bytes lies in leaves that are marked as dirty. */
+uint64_t ept_dirty_bytes(const struct ept *ept, uint64_t size);
+
+/* The leaf that maps an L2 address, of whatever size; NULL: none. */
+uint64_t *ept_leaf(const struct ept *ept, uint64_t l2);
 
 #endif

@@ -26,6 +26,15 @@ static bool apply_vmcs(struct mezz_vmcs12 *vmcs, const struct mezz_sync_record *
     }
 }
 
+static bool apply_ept(struct ept *ept, const struct mezz_sync_record *record)
+{
+    uint64_t *leaf = ept_leaf(ept, record->key);
+
+    if (leaf && *leaf == record->from)
+        *leaf = record->to;
+    return true;
+}
+
 bool sync_apply(struct mezz_vmcs12 *vmcs, struct ept *ept, const struct mezz_sync_record *record,
                 uint32_t count)
 {
@@ -35,7 +44,7 @@ bool sync_apply(struct mezz_vmcs12 *vmcs, struct ept *ept, const struct mezz_syn
         if (record->object == MEZZ_SYNC_VMCS)
             applied = apply_vmcs(vmcs, record);
         else if (record->object == MEZZ_SYNC_EPT)
-            applied = ept_set_page(ept, record->key, record->to);
+            applied = apply_ept(ept, record);
         if (!applied)
             return false;
     }
