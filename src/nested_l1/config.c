@@ -91,9 +91,9 @@ static const char *add_guest(struct config *config, const struct mezz_pvh_module
 static const char *add_module(struct config *config, const struct mezz_pvh_module *module,
                               struct text name, struct text command_line)
 {
-    struct guest_config *guest = &config->guest[config->guest_count - 1];
+    struct guest_config *guest = config->guest + config->guest_count;
 
-    if (!config->guest_count || !same_name(guest, name))
+    if (!config->guest_count || !same_name(--guest, name))
         return "a guest's modules have to follow its image";
     if (guest->module_count == CONFIG_GUEST_MODULES)
         return "its guest has too many modules";
