@@ -118,11 +118,13 @@ static int add_segment(struct reader *reader, unsigned int number, const GElf_Ph
             break;
         image->segment[place] = image->segment[place - 1];
     }
-    image->segment[place] = (struct elf_segment){.number = number,
-                                                 .address = header->p_paddr,
-                                                 .file_offset = header->p_offset,
-                                                 .file_size = header->p_filesz,
-                                                 .memory_size = header->p_memsz};
+    image->segment[place] =
+        (struct elf_segment){.number = number,
+                             .address = header->p_paddr,
+                             /* Without content it may be anything. */
+                             .file_offset = header->p_filesz ? header->p_offset : 0,
+                             .file_size = header->p_filesz,
+                             .memory_size = header->p_memsz};
     image->segment_count++;
     return 0;
 }
