@@ -118,11 +118,14 @@ END_TEST
 START_TEST(eptp_bits)
 {
     const uint64_t bit = 1ULL << _i;
+    struct ept12_translation translation;
 
     setup();
     builder_map(&b, L2, L1, RWX);
     b.eptp ^= bit;
-    if (bit <= MEZZ_EPTP_LOW_MASK || (bit & ~MEZZ_EPT_ADDRESS)) {
+    if (bit == MEZZ_EPTP_DIRTY_FLAGS) {
+        ck_assert_int_eq(walk(), lookup(L2, &translation)); /* whether the root has them or not */
+    } else if (bit <= MEZZ_EPTP_LOW_MASK || (bit & ~MEZZ_EPT_ADDRESS)) {
         expect(MEZZ_E_EPT_FORMAT);
     } else if (bit >= BUILDER_MEMORY) {
         expect(MEZZ_E_EPT_ADDRESS);
