@@ -115,28 +115,40 @@ static int run_source(lua_State *lua)
     return 0;
 }
 
-/* The message of an error that the file raised itself and that is not a text. */
-static int make_message(lua_State *lua)
+/* What of the text stands behind the stack file's name, from the colon on; NULL: it begins with
+ * something else. Lua names a file of a long path "...its end". */
+static const char *behind_name(const char *path, const char *text)
 {
-    if (lua_type(lua, 1) != LUA_TSTRING)
-        lua_pushfstring(lua, "%s:%d: error() with a %s in place of a text",
-                        script_of(lua)->config.path, (int)script_line(lua), luaL_typename(lua, 1));
-    return 1;
+    size_t length = strlen(path);
+    const char *colon;
+
+    if (strncmp(text, path, length) == 0 && text[length] == ':')
+        return text + length;
+    colon = strchr(text, ':');
+    if (colon == NULL || strncmp(text, "...", 3) != 0)
+        return NULL;
+    text += 3;
+    if ((size_t)(colon - text) > length ||
+        strncmp(path + length - (size_t)(colon - text), text, (size_t)(colon - text)) != 0)
+        return NULL;
+    return colon;
 }
 
-/* Lua names a file of a long path "...its end": gives the path back. */
-static void set_message(struct error *error, const char *path, const char *text)
+/* Message handler: every message names file and line, whoever raised it. */
+static int make_message(lua_State *lua)
 {
-    const char *colon = strchr(text, ':');
-    size_t shown = colon == NULL || strncmp(text, "...", 3) != 0 ? 0 : (size_t)(colon - text - 3);
+    const char *path = script_of(lua)->config.path;
+    const char *text = lua_type(lua, 1) == LUA_TSTRING ? lua_tostring(lua, 1) : NULL;
+    const char *rest = text != NULL ? behind_name(path, text) : NULL;
 
-    if (shown > 0 && shown < strlen(path) &&
-        strncmp(path + strlen(path) - shown, text + 3, shown) == 0)
-        error_set(error, EINVAL, "%s%s", path, colon);
-    else if (strncmp(text, path, strlen(path)) == 0)
-        error_set(error, EINVAL, "%s", text);
+    if (rest != NULL)
+        lua_pushfstring(lua, "%s%s", path, rest);
+    else if (text != NULL)
+        lua_pushfstring(lua, "%s:%d: %s", path, (int)script_line(lua), text);
     else
-        error_set(error, EINVAL, "%s: %s", path, text);
+        lua_pushfstring(lua, "%s:%d: error() with a %s in place of a text", path,
+                        (int)script_line(lua), luaL_typename(lua, 1));
+    return 1;
 }
 
 static int explain(struct script *script, int status, struct error *error)
@@ -151,12 +163,10 @@ static int explain(struct script *script, int status, struct error *error)
     if (status == LUA_ERRMEM)
         return error_set(error, EINVAL, "%s:%u: used more than %zu KiB of memory", budget->path,
                          budget->memory_line, budget->limits->memory >> 10);
-    if (script->host_code != 0 && strcmp(text, script->host_error.text) == 0) {
-        *error = script->host_error;
-        return -script->host_code;
-    }
-    set_message(error, budget->path, text);
-    return -EINVAL;
+    if (text == NULL)
+        return error_set(error, EINVAL, "%s: an error without a message", budget->path);
+    error_set(error, EINVAL, "%s", text);
+    return strcmp(error->text, script->host_error.text) == 0 ? -script->host_code : -EINVAL;
 }
 
 int script_execute(struct script *script, struct error *error)

@@ -64,6 +64,8 @@ static const char *shown(lua_State *lua, int index)
         return lua_pushfstring(lua, "\"%s\"", lua_tostring(lua, index));
     if (lua_type(lua, index) == LUA_TNUMBER || lua_type(lua, index) == LUA_TBOOLEAN)
         return luaL_tolstring(lua, index, NULL);
+    if (lua_isnoneornil(lua, index))
+        return "nothing";
     return lua_pushfstring(lua, "a %s", luaL_typename(lua, index));
 }
 
@@ -214,7 +216,7 @@ void script_read_keys(lua_State *lua, const char *call, const struct script_key 
     list_keys(known, sizeof(known), keys);
     if (!lua_istable(lua, index))
         script_error(lua, "%s: expected named values in braces (%s), got %s", call, known,
-                     lua_isnone(lua, index) ? "nothing" : shown(lua, index));
+                     shown(lua, index));
     luaL_checkstack(lua, 32, "too many values");
     check_known(lua, call, keys, index);
     for (const struct script_key *key = keys; key->name != NULL; key++) {
