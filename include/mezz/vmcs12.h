@@ -205,7 +205,8 @@ MEZZ_PIN_SIZE(struct mezz_vmcs12_completion, 16);
  * A synchronization record: the root altered a real object, and the virtual one of L1 is behind.
  *   EPT   a leaf that the root altered: a page became dirty, or was copied (ept.h). L1 puts `to` in
  * the place of `from`. Until then the root goes on using `to`; an L1 that put something else there
- *         meant it, and the root follows that at the next MEZZ_CALL_INVEPT.
+ *         meant it, and the root follows. MEZZ_CALL_INVEPT makes EPT12 the truth for all records
+ *         that were delivered: apply them before.
  *   VMCS  a field that the root altered when it handled an exit by itself.
  * Records travel with the next callback of the L2 vCPU (MEZZ_MODE_OBSERVE or DECIDE), else with the
  * next reflected exit, each once. Those of the EPT belong to the L2 and are given to whichever of

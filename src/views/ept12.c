@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "views/ept12.h"
+#include "views/ept12_edits.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -16,6 +17,8 @@
 struct walk {
     const struct l1_memory *l1;
     struct extent_table *table;
+    struct ept12_edits *edits; /* or NULL */
+    bool dirty_flags;
     unsigned int tables; /* read so far */
     struct ept12_fault fault;
 };
@@ -24,6 +27,11 @@ struct walk {
 static uint64_t span(unsigned int level)
 {
     return PAGE_SIZE << (ENTRY_INDEX_BITS * (level - 1));
+}
+
+static uint64_t leaf_address(unsigned int level)
+{
+    return MEZZ_EPT_ADDRESS & ~(span(level) - 1);
 }
 
 /* What the entry says, when it is valid. */
@@ -68,7 +76,8 @@ static int check_entry(const struct l1_memory *l1, uint64_t entry, unsigned int 
 
 static int check_eptp(const struct l1_memory *l1, uint64_t eptp)
 {
-    if ((eptp & MEZZ_EPTP_LOW_MASK) != (MEZZ_EPTP_WRITE_BACK | MEZZ_EPTP_LEVELS) ||
+    if ((eptp & MEZZ_EPTP_LOW_MASK & ~MEZZ_EPTP_DIRTY_FLAGS) !=
+            (MEZZ_EPTP_WRITE_BACK | MEZZ_EPTP_LEVELS) ||
         (eptp & EPTP_RESERVED))
         return MEZZ_E_EPT_FORMAT;
     return l1_contains(l1, l1_at(eptp & MEZZ_EPT_ADDRESS), PAGE_SIZE) ? 0 : MEZZ_E_EPT_ADDRESS;
@@ -81,6 +90,26 @@ static uint64_t read_entry(const struct l1_memory *l1, uint64_t table, unsigned 
     const uint64_t *entries = l1_pointer(l1, l1_at(table), PAGE_SIZE);
 
     return __atomic_load_n(entries + index, __ATOMIC_RELAXED);
+}
+
+/* The leaf that the root really uses. */
+static uint64_t edited(struct ept12_edits *edits, uint64_t l2, uint64_t entry)
+{
+    struct ept12_edit *edit = edits == NULL ? NULL : ept12_edits_find(edits, l2_at(l2));
+
+    if (edit == NULL || edit->from != entry)
+        return entry;
+    edit->used = true;
+    return edit->to;
+}
+
+static uint32_t leaf_rights(uint64_t entry, bool dirty_flags)
+{
+    uint32_t rights = (uint32_t)(entry & MEZZ_EPT_RWX);
+
+    if (dirty_flags && !(entry & MEZZ_EPT_DIRTY))
+        rights &= ~(uint32_t)MEZZ_EPT_WRITE;
+    return rights;
 }
 
 static int grow(struct extent_table *table)
@@ -127,20 +156,21 @@ static int walk_table(struct walk *walk, uint64_t address, unsigned int level, u
 static int walk_entry(struct walk *walk, uint64_t entry, unsigned int level, uint64_t l2,
                       uint32_t rights)
 {
-    const uint64_t address = entry & MEZZ_EPT_ADDRESS;
     enum entry_kind kind;
-    int code;
+    int code = check_entry(walk->l1, entry, level, &kind);
 
-    rights &= (uint32_t)(entry & MEZZ_EPT_RWX);
-    code = check_entry(walk->l1, entry, level, &kind);
+    if (code == 0 && kind == ENTRY_LEAF)
+        entry = edited(walk->edits, l2, entry);
     if (code == 0 && kind == ENTRY_TABLE) {
         if (walk->tables == EPT12_TABLE_LIMIT)
             code = MEZZ_E_EPT_LIMIT;
         else
-            return walk_table(walk, address, level - 1, l2, rights);
+            return walk_table(walk, entry & MEZZ_EPT_ADDRESS, level - 1, l2,
+                              rights & (uint32_t)(entry & MEZZ_EPT_RWX));
     }
     if (code == 0 && kind == ENTRY_LEAF)
-        code = add_leaf(walk->table, l2, address, span(level), rights);
+        code = add_leaf(walk->table, l2, entry & leaf_address(level), span(level),
+                        rights & leaf_rights(entry, walk->dirty_flags));
     if (code)
         walk->fault = (struct ept12_fault){.entry = entry, .l2 = l2_at(l2), .level = level};
     return code;
@@ -158,27 +188,43 @@ static int walk_table(struct walk *walk, uint64_t address, unsigned int level, u
     return code;
 }
 
-int ept12_walk(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
-               struct ept12_fault *fault)
+int ept12_walk_edited(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
+                      struct ept12_edits *edits, struct ept12_fault *fault)
 {
-    struct walk walk = {.l1 = l1, .table = table, .fault = {.entry = eptp}};
+    struct walk walk = {.l1 = l1,
+                        .table = table,
+                        .edits = edits,
+                        .dirty_flags = eptp & MEZZ_EPTP_DIRTY_FLAGS,
+                        .fault = {.entry = eptp}};
     int code;
 
     table->count = 0;
+    if (edits != NULL)
+        ept12_edits_unuse(edits);
     code = check_eptp(l1, eptp);
     if (code == 0)
         code = walk_table(&walk, eptp & MEZZ_EPT_ADDRESS, LEVEL_PML4E, 0, MEZZ_EPT_RWX);
     if (code)
         table->count = 0;
+    else if (edits != NULL)
+        ept12_edits_remove_unused(edits);
     if (code && fault != NULL)
         *fault = walk.fault;
     return code;
 }
 
-int ept12_lookup(struct ept12_translation *translation, const struct l1_memory *l1, uint64_t eptp,
-                 l2_address address, struct ept12_fault *fault)
+int ept12_walk(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
+               struct ept12_fault *fault)
+{
+    return ept12_walk_edited(table, l1, eptp, NULL, fault);
+}
+
+int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_memory *l1,
+                        uint64_t eptp, l2_address address, struct ept12_edits *edits,
+                        struct ept12_fault *fault)
 {
     uint64_t entry = eptp;
+    uint64_t page = 0;
     uint32_t rights = MEZZ_EPT_RWX;
     unsigned int level = 0;
     enum entry_kind kind = ENTRY_TABLE;
@@ -189,23 +235,33 @@ int ept12_lookup(struct ept12_translation *translation, const struct l1_memory *
         return 0;
     for (unsigned int next = LEVEL_PML4E; code == 0 && kind == ENTRY_TABLE; next--) {
         level = next;
+        page = address.value & ~(span(level) - 1);
         entry = read_entry(l1, entry & MEZZ_EPT_ADDRESS,
                            (unsigned int)(address.value / span(level)) % MEZZ_EPT_ENTRIES);
-        rights &= (uint32_t)(entry & MEZZ_EPT_RWX);
         code = check_entry(l1, entry, level, &kind);
+        if (kind == ENTRY_TABLE)
+            rights &= (uint32_t)(entry & MEZZ_EPT_RWX);
     }
     if (code) {
         if (fault != NULL)
-            *fault = (struct ept12_fault){
-                entry, l2_at(level ? address.value & ~(span(level) - 1) : 0), level};
+            *fault = (struct ept12_fault){entry, l2_at(page), level};
         return code;
     }
     translation->page_size = span(level);
     if (kind == ENTRY_LEAF) {
-        translation->rights = rights;
-        translation->l1 = l1_at((entry & MEZZ_EPT_ADDRESS) | (address.value & (span(level) - 1)));
+        entry = edited(edits, page, entry);
+        translation->rights = rights & leaf_rights(entry, eptp & MEZZ_EPTP_DIRTY_FLAGS);
+        translation->l1 = l1_at((entry & leaf_address(level)) | (address.value - page));
+        translation->leaf = entry;
+        translation->page = l2_at(page);
     }
     return 0;
+}
+
+int ept12_lookup(struct ept12_translation *translation, const struct l1_memory *l1, uint64_t eptp,
+                 l2_address address, struct ept12_fault *fault)
+{
+    return ept12_lookup_edited(translation, l1, eptp, address, NULL, fault);
 }
 
 const struct extent *extent_table_find(const struct extent_table *table, l2_address address)

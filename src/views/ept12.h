@@ -2,6 +2,7 @@
 #ifndef VIEWS_EPT12_H
 #define VIEWS_EPT12_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,15 +17,15 @@
  * Rights are the MEZZ_EPT_READ, _WRITE and _EXECUTE of all levels together (SDM 29.3.3.1): RWX,
  * R-X, RW- and R--. An entry of any level with other rights is refused.
  *
+ * With MEZZ_EPTP_DIRTY_FLAGS a leaf that is not DIRTY has no W: its first write is the root's to
+ * see.
+ *
  * Functions return 0, or a positive enum mezz_error for L1's mistakes:
- *   MEZZ_E_EPT_FORMAT    EPTP: not write-back, not 4 levels, accessed and dirty flags, reserved
- *                        bits; entry: reserved bits (large leaves: a misaligned address), a memory
- *                        type other than write-back
- *   MEZZ_E_EPT_ADDRESS   a table or a page is not in L1's memory
- *   MEZZ_E_EPT_ACCESS    -W- or -WX: an EPT misconfiguration (SDM 29.3.3.1)
- *   MEZZ_E_UNSUPPORTED   --X: KVM has no execute-only memory
- *   MEZZ_E_EPT_LIMIT     more than EPT12_EXTENT_LIMIT extents or EPT12_TABLE_LIMIT tables
- * or -ENOMEM for the host's.
+ *   MEZZ_E_EPT_FORMAT    EPTP: not write-back, not 4 levels, reserved bits; entry: reserved bits
+ * (large leaves: a misaligned address), a memory type other than write-back MEZZ_E_EPT_ADDRESS   a
+ * table or a page is not in L1's memory MEZZ_E_EPT_ACCESS    -W- or -WX: an EPT misconfiguration
+ * (SDM 29.3.3.1) MEZZ_E_UNSUPPORTED   --X: KVM has no execute-only memory MEZZ_E_EPT_LIMIT     more
+ * than EPT12_EXTENT_LIMIT extents or EPT12_TABLE_LIMIT tables or -ENOMEM for the host's.
  */
 
 /* KVM has 32,764 slots a VM; some are the root's own. */
@@ -55,6 +56,37 @@ struct ept12_fault {
     unsigned int level; /* 4 PML4E .. 1 PTE; 0: the EPTP */
 };
 
+/*
+ * Leaves that the root altered and that L1 has not put into its EPT12 yet (mezz/vmcs12.h,
+ * synchronization records). While the entry in memory is `from`, walks and lookups take `to`; when
+ * it is anything else L1 has been there, and the edit is over. By L2 address. Zeroed: empty.
+ */
+struct ept12_edit {
+    l2_address l2; /* of the page */
+    uint64_t from;
+    uint64_t to;
+    bool told; /* L1 has the record */
+    bool used; /* by the last walk */
+};
+
+struct ept12_edits {
+    struct ept12_edit *edit;
+    size_t count;
+    size_t capacity;
+    size_t untold;
+};
+
+/* Adds an edit, or takes the place of the one for the same page. -ENOMEM. */
+int ept12_edits_add(struct ept12_edits *edits, l2_address l2, uint64_t from, uint64_t to);
+/* L1 says that its EPT12 is the truth (INVEPT): forgets what it was told of. */
+void ept12_edits_forget_told(struct ept12_edits *edits);
+void ept12_edits_destroy(struct ept12_edits *edits);
+
+/* ept12_walk and ept12_lookup with edits, which may be NULL. A walk that succeeds removes those
+ * that are over. */
+int ept12_walk_edited(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
+                      struct ept12_edits *edits, struct ept12_fault *fault);
+
 /* Walks all of EPT12 into `table`, which is empty or from an earlier walk (its memory is used
  * again). When it fails the table is empty. fault may be NULL. */
 int ept12_walk(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
@@ -64,7 +96,13 @@ struct ept12_translation {
     l1_address l1;      /* of the very byte; undefined without rights */
     uint64_t page_size; /* of the leaf, or of what the entry that is not present would cover */
     uint32_t rights;    /* 0: not present */
+    uint64_t leaf;      /* the entry, after edits; undefined without rights */
+    l2_address page;    /* that it maps */
 };
+
+int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_memory *l1,
+                        uint64_t eptp, l2_address address, struct ept12_edits *edits,
+                        struct ept12_fault *fault);
 
 /* Translates one address; an entry that is not present is no error. `address` past 2^48 is not
  * present. fault may be NULL. */

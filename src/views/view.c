@@ -16,6 +16,7 @@ void view_destroy(struct view *view)
 {
     extent_table_destroy(&view->extents);
     extent_table_destroy(&view->next);
+    ept12_edits_destroy(&view->edits);
     free(view->slot);
     free(view->free_slot);
 }
@@ -106,7 +107,7 @@ int view_build(struct view *view, uint64_t eptp, struct ept12_fault *fault)
 {
     struct extent_table old;
     uint32_t *slot;
-    int code = ept12_walk(&view->next, view->l1, eptp, fault);
+    int code = ept12_walk_edited(&view->next, view->l1, eptp, &view->edits, fault);
 
     if (code != 0)
         return code;
@@ -128,9 +129,9 @@ int view_build(struct view *view, uint64_t eptp, struct ept12_fault *fault)
     return code;
 }
 
-int view_lookup(const struct view *view, l2_address address, struct ept12_translation *translation)
+int view_lookup(struct view *view, l2_address address, struct ept12_translation *translation)
 {
-    return ept12_lookup(translation, view->l1, view->eptp, address, NULL);
+    return ept12_lookup_edited(translation, view->l1, view->eptp, address, &view->edits, NULL);
 }
 
 bool view_has(const struct view *view, l2_address address, uint32_t rights)
@@ -140,8 +141,7 @@ bool view_has(const struct view *view, l2_address address, uint32_t rights)
     return extent != NULL && (extent->rights & rights) == rights;
 }
 
-int view_access(const struct view *view, l2_address address, bool write, void *data,
-                uint32_t length)
+int view_access(struct view *view, l2_address address, bool write, void *data, uint32_t length)
 {
     uint32_t right = write ? MEZZ_EPT_WRITE : MEZZ_EPT_READ;
     struct ept12_translation first, last;

@@ -22,6 +22,7 @@ struct view {
     const struct l1_memory *l1;
     uint64_t eptp; /* of the extents; 0: none was built */
     struct extent_table extents;
+    struct ept12_edits edits; /* leaves that the root altered */
     uint32_t *slot;           /* of each extent; VIEW_NO_SLOT */
     struct extent_table next; /* memory that the following build uses */
     uint32_t *free_slot;      /* a stack */
@@ -42,14 +43,13 @@ int view_build(struct view *view, uint64_t eptp, struct ept12_fault *fault);
 
 /* What EPT12 says of one address now, which may be more than what the slots say: L1 need not tell
  * when an entry that was not present becomes present. */
-int view_lookup(const struct view *view, l2_address address, struct ept12_translation *translation);
+int view_lookup(struct view *view, l2_address address, struct ept12_translation *translation);
 
 /* Whether the built view already has the address with these rights. */
 bool view_has(const struct view *view, l2_address address, uint32_t rights);
 
 /* One data access of at most 8 bytes on memory that EPT12 has and a slot does not (write: `data` to
  * memory). 0, or -EFAULT where a byte of it is not allowed; nothing is then altered. */
-int view_access(const struct view *view, l2_address address, bool write, void *data,
-                uint32_t length);
+int view_access(struct view *view, l2_address address, bool write, void *data, uint32_t length);
 
 #endif

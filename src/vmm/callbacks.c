@@ -24,6 +24,7 @@ enum reason_support {
 
 static const uint8_t reason_support[REASON_INDEX_COUNT] = {
     [MEZZ_EXIT_EXCEPTION] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_EXTERNAL_INTERRUPT] = REASON_GIVEN,
     [MEZZ_EXIT_TRIPLE_FAULT] = REASON_GIVEN,
     [MEZZ_EXIT_INTERRUPT_WINDOW] = REASON_GIVEN,
     [MEZZ_EXIT_TASK_SWITCH] = REASON_KEPT_BY_KVM,
@@ -260,8 +261,8 @@ struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, ui
     return NULL;
 }
 
-static void fill_frame(struct mezz_callback_frame *frame, const struct callback *callback,
-                       const struct l2_vcpu *vcpu, uint64_t now)
+static void fill_frame(struct mezz_callback_frame *frame, struct callback *callback,
+                       struct l2_vcpu *vcpu, uint64_t now)
 {
     uint64_t mask = callback->registration.state_mask;
 
@@ -275,6 +276,13 @@ static void fill_frame(struct mezz_callback_frame *frame, const struct callback 
     frame->state_mask = mask;
     frame->sync_count = 0;
     frame->sync_more = 0;
+    if (sync_waits(vcpu)) {
+        uint32_t more;
+
+        frame->sync_count = sync_deliver(vcpu, frame->sync, &more);
+        frame->sync_more = more;
+        callback->counters.sync_records += frame->sync_count;
+    }
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
         vmcs12_regs_from_run(&frame->regs, vcpu->kvm.run);
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM))
@@ -283,13 +291,31 @@ static void fill_frame(struct mezz_callback_frame *frame, const struct callback 
         vmcs12_events_from_run(&frame->events, vcpu);
 }
 
+/* The root has handled the exit: lets KVM end the instruction, and notes what that did to the VMCS.
+ */
+static void finish_handled(struct l2_vcpu *vcpu)
+{
+    const struct kvm_sync_regs *now = &vcpu->kvm.run->s.regs;
+    uint64_t rip = now->regs.rip;
+    struct mezz_vmcs12_events before, after;
+
+    vmcs12_events_from_run(&before, vcpu);
+    l2_drain_or_end(vcpu);
+    vmcs12_events_from_run(&after, vcpu);
+    sync_note_field(vcpu, MEZZ_VMCS12_FIELD(regs.guest_rip), rip, now->regs.rip);
+    sync_note_field(vcpu, MEZZ_VMCS12_FIELD(events.interruptibility_state),
+                    before.interruptibility_state, after.interruptibility_state);
+}
+
 void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback)
 {
     const struct mezz_callback_registration *r = &callback->registration;
     struct kvm_run *run = l1->kvm.run;
     uint64_t now = 0;
 
-    if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
+    if (r->mode == MEZZ_MODE_OBSERVE)
+        finish_handled(vcpu);
+    else if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
         l2_settle(vcpu);
     if (r->mode == MEZZ_MODE_OBSERVE || callback->needs & bit(MEZZ_FIELD_TIME))
         now = callback->history.fired_at = machine_time(l1->machine);

@@ -8,6 +8,7 @@
 #include "vmm/fatal.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
+#include "vmm/paging_events.h"
 #include "vmm/vmcs12.h"
 
 /* The call put other state in the place of L1's registers, or L1 does not run on. */
@@ -152,8 +153,10 @@ static int64_t call_invept(struct l1_vcpu *l1, struct arguments *arguments)
         return -MEZZ_E_ID;
     if (arguments->rsi != 1 && arguments->rsi != 2)
         return -MEZZ_E_ARGUMENT;
-    if (arguments->rsi == 2 || arguments->rdx == l2->view.eptp)
+    if (arguments->rsi == 2 || arguments->rdx == l2->view.eptp) {
         l2->view_stale = true;
+        ept12_edits_forget_told(&l2->view.edits);
+    }
     return 0;
 }
 
@@ -162,6 +165,23 @@ static int64_t call_eptp_list(struct l1_vcpu *l1, struct arguments *arguments)
     (void)l1;
     (void)arguments;
     return -MEZZ_E_UNSUPPORTED;
+}
+
+static int64_t call_frame_pool(struct l1_vcpu *l1, struct arguments *arguments)
+{
+    struct l2 *l2 = l2_find(l1->machine, arguments->rdi);
+    uint64_t frames[512];
+    int error;
+
+    if (l2 == NULL)
+        return -MEZZ_E_ID;
+    if (arguments->rdx == 0 || arguments->rdx > sizeof(frames) / sizeof(frames[0]))
+        return -MEZZ_E_ARGUMENT;
+    if (l1_read(&l1->machine->l1_memory, l1_at(arguments->rsi), frames,
+                arguments->rdx * sizeof(frames[0])) != 0)
+        return -MEZZ_E_ADDRESS;
+    error = paging_give_frames(l2, frames, (unsigned int)arguments->rdx);
+    return -error;
 }
 
 static int64_t call_callback_register(struct l1_vcpu *l1, struct arguments *arguments)
@@ -202,9 +222,26 @@ static int64_t call_callback_counters(struct l1_vcpu *l1, struct arguments *argu
 
 static int64_t call_l1_vcpu_start(struct l1_vcpu *l1, struct arguments *arguments)
 {
-    (void)l1;
-    (void)arguments;
-    return -MEZZ_E_UNSUPPORTED;
+    struct machine *machine = l1->machine;
+
+    for (unsigned int i = 0; i < machine->l1_count; i++) {
+        if (!machine->l1[i]->started) {
+            l1_start(machine->l1[i], l1, arguments->rdi, arguments->rsi, arguments->rdx);
+            return i;
+        }
+    }
+    return -MEZZ_E_LIMIT;
+}
+
+static int64_t call_l1_interrupt(struct l1_vcpu *l1, struct arguments *arguments)
+{
+    struct machine *machine = l1->machine;
+
+    if (arguments->rdi >= machine->l1_count)
+        return -MEZZ_E_ID;
+    if (arguments->rsi < 32 || arguments->rsi > 255)
+        return -MEZZ_E_ARGUMENT;
+    return -l1_interrupt(machine->l1[arguments->rdi], (uint32_t)arguments->rsi);
 }
 
 /* The classic arm: a field is a place in the VMCS12 page that L1 reaches by calls only. */
@@ -300,8 +337,8 @@ static const struct call_rule {
     [MEZZ_CALL_VMREAD] = {"vmread", call_vmread, true},
     [MEZZ_CALL_VMWRITE] = {"vmwrite", call_vmwrite, true},
     [MEZZ_CALL_L1_VCPU_START] = {"l1_vcpu_start", call_l1_vcpu_start, false},
-    [MEZZ_CALL_FRAME_POOL] = {"frame_pool", call_eptp_list, false},
-    [MEZZ_CALL_L1_INTERRUPT] = {"l1_interrupt", call_l1_vcpu_start, false},
+    [MEZZ_CALL_FRAME_POOL] = {"frame_pool", call_frame_pool, false},
+    [MEZZ_CALL_L1_INTERRUPT] = {"l1_interrupt", call_l1_interrupt, true},
 };
 
 const char *call_name(unsigned int call)

@@ -3,6 +3,8 @@
 
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
+#include "vmm/msrs.h"
+#include "vmm/paging_events.h"
 #include "vmm/ports.h"
 
 static bool bitmap_has(const uint8_t *bitmap, uint32_t bit)
@@ -52,7 +54,12 @@ static enum root_verdict rule_ept_violation(struct l2_vcpu *vcpu)
         needed = MEZZ_EPT_WRITE;
     else if (exit->qualification & MEZZ_EPT_VIOLATION_FETCH)
         needed = MEZZ_EPT_EXECUTE;
-    if (view_lookup(view, l2_at(exit->gpa), &now) != 0 || !(now.rights & needed))
+    if (view_lookup(view, l2_at(exit->gpa), &now) != 0)
+        return ROOT_LEFT;
+    if (needed == MEZZ_EPT_WRITE && now.rights != 0 && !(now.rights & needed) &&
+        paging_open_for_write(vcpu->l2, &now) && view_lookup(view, l2_at(exit->gpa), &now) != 0)
+        return ROOT_LEFT;
+    if (!(now.rights & needed))
         return ROOT_LEFT;
     /* A data access may run into the next page, which EPT12 may refuse. */
     if (exit->size != 0) {
@@ -77,35 +84,10 @@ static enum root_verdict rule_hlt(struct l2_vcpu *vcpu)
     return ROOT_HANDLED;
 }
 
-/* SDM 25.6.9: 1 KiB each for reads of low, reads of high, writes of low and writes of high MSRs. */
-static bool l1_intercepts_msr(const struct l2_vcpu *vcpu, uint32_t msr, bool write)
-{
-    uint32_t base = write ? 2048 * 8 : 0;
-
-    if (!(vcpu->controls.cpu_based & MEZZ_CPU_USE_MSR_BITMAPS))
-        return true;
-    if (msr <= 0x1fff)
-        return bitmap_has(vcpu->msr_bitmap, base + msr);
-    if (msr >= 0xc0000000U && msr <= 0xc0001fffU)
-        return bitmap_has(vcpu->msr_bitmap, base + 1024 * 8 + (msr - 0xc0000000U));
-    return true;
-}
-
-/* An MSR that this machine does not have. */
-static enum root_verdict rule_msr(struct l2_vcpu *vcpu)
-{
-    bool write = vcpu->exit.reason == MEZZ_EXIT_WRMSR;
-
-    if (l1_intercepts_msr(vcpu, vcpu->exit.msr, write))
-        return ROOT_LEFT;
-    l2_complete(vcpu, 0, true);
-    return ROOT_HANDLED;
-}
-
 static enum root_verdict (*const rules[REASON_INDEX_COUNT])(struct l2_vcpu *vcpu) = {
-    [MEZZ_EXIT_IO] = rule_io,     [MEZZ_EXIT_EPT_VIOLATION] = rule_ept_violation,
-    [MEZZ_EXIT_HLT] = rule_hlt,   [MEZZ_EXIT_RDMSR] = rule_msr,
-    [MEZZ_EXIT_WRMSR] = rule_msr,
+    [MEZZ_EXIT_IO] = rule_io,      [MEZZ_EXIT_EPT_VIOLATION] = rule_ept_violation,
+    [MEZZ_EXIT_HLT] = rule_hlt,    [MEZZ_EXIT_RDMSR] = msrs_rule,
+    [MEZZ_EXIT_WRMSR] = msrs_rule,
 };
 
 enum root_verdict exit_rule_apply(struct l2_vcpu *vcpu)

@@ -9,11 +9,14 @@
 #include <x86intrin.h>
 
 #include "mezz/calls.h"
+#include "mezz/errors.h"
 #include "vmm/calls.h"
 #include "vmm/fatal.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
 #include "vmm/ports.h"
+#include "vmm/vmcs12.h"
+#include "vmm/x86.h"
 
 /* How often a guest that does not exit is looked at: the grain of all time-outs but the preemption
  * timer's. */
@@ -30,6 +33,7 @@ int l1_vcpu_create(struct machine *machine, unsigned int index, struct error *er
     l1->machine = machine;
     l1->index = index;
     l1->mode = L1_RUNNING;
+    l1->started = index == 0;
     code = kvm_vcpu_create(&l1->kvm, &machine->l1_vm, index, machine->l1_cpuid, error);
     if (code != 0) {
         free(l1);
@@ -164,6 +168,82 @@ void l1_wait(struct l1_vcpu *l1)
     pthread_mutex_lock(&machine->lock);
 }
 
+void l1_start(struct l1_vcpu *l1, const struct l1_vcpu *caller, uint64_t rip, uint64_t rsp,
+              uint64_t rdi)
+{
+    struct kvm_run *run = l1->kvm.run;
+    uint64_t apic_base = run->s.regs.sregs.apic_base;
+
+    run->s.regs.sregs = caller->kvm.run->s.regs.sregs;
+    run->s.regs.sregs.apic_base = apic_base;
+    run->s.regs.regs =
+        (struct kvm_regs){.rip = rip, .rsp = rsp, .rdi = rdi, .rflags = RFLAGS_FIXED};
+    run->kvm_dirty_regs |= KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    l1->started = true;
+    pthread_cond_broadcast(&l1->machine->vcpu_started);
+}
+
+int l1_interrupt(struct l1_vcpu *l1, uint32_t vector)
+{
+    if (!l1->started)
+        return MEZZ_E_STATE;
+    if (l1->interrupt != 0)
+        return MEZZ_E_BUSY;
+    l1->interrupt = MEZZ_EVENT_VALID | vector;
+    l1_vcpu_kick(l1);
+    return 0;
+}
+
+/* Only behind exits that leave no instruction half done: an event may then be put in its place. */
+static bool at_boundary(const struct kvm_run *run)
+{
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+        return run->io.direction == KVM_EXIT_IO_OUT && run->io.port == MEZZ_CALL_PORT;
+    case KVM_EXIT_HLT:
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Delivers the interrupt that waits, or asks KVM to tell when it can be. */
+static void deliver_interrupt(struct l1_vcpu *l1)
+{
+    struct kvm_run *run = l1->kvm.run;
+    bool open = run->s.regs.regs.rflags & RFLAGS_IF && run->s.regs.events.interrupt.shadow == 0 &&
+                !run->s.regs.events.interrupt.injected;
+
+    run->request_interrupt_window = 0;
+    if (l1->interrupt == 0 || l1->mode != L1_RUNNING)
+        return;
+    if (!open || !at_boundary(run)) {
+        run->request_interrupt_window = 1;
+        return;
+    }
+    vmcs12_inject(run, l1->interrupt, 0);
+    l1->interrupt = 0;
+    l1->halted = false;
+}
+
+/* Whether some L1 vCPU still runs: one that does can wake the others. */
+static bool somebody_runs(const struct machine *machine)
+{
+    for (unsigned int i = 0; i < machine->l1_count; i++)
+        if (machine->l1[i]->started && !machine->l1[i]->halted)
+            return true;
+    return false;
+}
+
+static void halt(struct l1_vcpu *l1)
+{
+    l1->halted = true;
+    if (l1->interrupt == 0 && !somebody_runs(l1->machine))
+        fatal_l1(l1, "L1 halted, and nothing can wake it");
+}
+
 static void port_exit(struct l1_vcpu *l1)
 {
     struct kvm_run *run = l1->kvm.run;
@@ -211,7 +291,9 @@ static void dispatch(struct l1_vcpu *l1)
         run->msr.error = 1;
         break;
     case KVM_EXIT_HLT:
-        fatal_l1(l1, "L1 halted, and nothing can wake it");
+        halt(l1);
+        break;
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
         break;
     case KVM_EXIT_SHUTDOWN:
         fatal_l1(l1, "L1 died of a triple fault");
@@ -236,6 +318,13 @@ static void l1_step(struct l1_vcpu *l1)
     uint64_t before;
     int result;
 
+    deliver_interrupt(l1);
+    if (l1->halted) {
+        l1_wait(l1);
+        if (!machine->ended)
+            l1_check_time(l1);
+        return;
+    }
     pthread_mutex_unlock(&machine->lock);
     before = __rdtsc();
     result = kvm_vcpu_run(&l1->kvm);

@@ -30,6 +30,9 @@ struct l1_vcpu {
     unsigned int index;
     struct kvm_vcpu kvm;
     enum l1_mode mode;
+    bool started;       /* MEZZ_CALL_L1_VCPU_START; the first one always is */
+    bool halted;        /* L1 executed HLT */
+    uint32_t interrupt; /* that waits: MEZZ_EVENT_VALID and its vector, or 0 */
     struct l2_vcpu *entered;
     struct kvm_regs entry_regs; /* L1's registers at its call of ENTER */
 
@@ -63,6 +66,13 @@ void l1_vcpu_kick(struct l1_vcpu *l1);
 
 /* Waits, without the lock, until the timer fires or somebody kicks. */
 void l1_wait(struct l1_vcpu *l1);
+
+/* MEZZ_CALL_L1_VCPU_START: puts the vCPU, which has not started, where the caller wants it. */
+void l1_start(struct l1_vcpu *l1, const struct l1_vcpu *caller, uint64_t rip, uint64_t rsp,
+              uint64_t rdi);
+
+/* MEZZ_CALL_L1_INTERRUPT. 0 or a mezz_error. */
+int l1_interrupt(struct l1_vcpu *l1, uint32_t vector);
 
 /* Sees that the timer fires at `at` or earlier. */
 void l1_timer_not_after(struct l1_vcpu *l1, uint64_t at);

@@ -66,6 +66,7 @@ void l2_destroy(struct l2 *l2)
         if (machine->vcpu[i] != NULL && machine->vcpu[i]->l2 == l2)
             l2_vcpu_destroy(machine->vcpu[i]);
     view_destroy(&l2->view);
+    free(l2->frames);
     kvm_vm_destroy(&l2->vm);
     machine->l2[l2->id - 1] = NULL;
     free(l2);

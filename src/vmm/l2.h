@@ -10,6 +10,7 @@
 #include "views/view.h"
 #include "vmm/l2_exit.h"
 #include "vmm/report.h"
+#include "vmm/sync.h"
 
 struct callback;
 struct l2_record;
@@ -28,7 +29,10 @@ struct l2 {
     unsigned int vcpu_count;
     unsigned int entered;                           /* vCPUs that are inside MEZZ_CALL_ENTER */
     struct callback *callbacks[REASON_INDEX_COUNT]; /* in the order in which they are asked */
-    struct l2_record *record; /* outlives the L2 */
+    struct l2_record *record;                       /* outlives the L2 */
+    uint64_t *frames; /* that the root may put in the place of pages; all inside L1's memory */
+    size_t frame_count;
+    uint8_t msr_filter[PAGE_SIZE]; /* MSR bitmap page: what exits of what KVM handles */
 };
 
 #define L2_EXIT_QUEUE 8
@@ -50,7 +54,9 @@ struct l2_vcpu {
     bool kvm_pending;    /* KVM ends an instruction at the next KVM_RUN and writes registers then */
     uint64_t preempt_at; /* machine time in ns; UINT64_MAX: the timer is off */
     uint64_t exit_count;
-    uint64_t run_tsc; /* spent inside KVM_RUN */
+    struct sync_fields sync;
+    struct mezz_vmcs12_msrs msr_shadow; /* as L1 knows them, plus the records that wait */
+    uint64_t run_tsc;                   /* spent inside KVM_RUN */
 
     struct l2_exit exit;                 /* the exit being dispatched */
     struct l2_exit queue[L2_EXIT_QUEUE]; /* further ones that the same instruction made */

@@ -19,8 +19,9 @@ struct l2_exit {
     uint64_t qualification;
     uint64_t gpa;
     uint64_t value;
-    uint32_t size;    /* bytes */
-    uint32_t msr;     /* RDMSR, WRMSR */
+    uint32_t size;              /* bytes */
+    uint32_t msr;               /* RDMSR, WRMSR */
+    uint32_t interruption_info; /* external interrupts */
     uint8_t *answer;  /* in the run page: where the bytes that a read reads go; NULL: not a read */
     uint8_t *failure; /* in the run page: not 0 makes RDMSR and WRMSR fault; NULL: cannot */
     bool done;        /* its access took place, or was answered */

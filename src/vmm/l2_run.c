@@ -17,11 +17,17 @@ static struct exit_counts *counts_of(struct l2_vcpu *vcpu)
     return &vcpu->l2->record->report.exits[index < 0 ? MEZZ_EXIT_EXCEPTION : index];
 }
 
-void l2_settle(struct l2_vcpu *vcpu)
+void l2_drain_or_end(struct l2_vcpu *vcpu)
 {
-    if (vcpu->exit.flags & MEZZ_EXIT_RETIRED && l2_drain(vcpu) != 0)
+    if (l2_drain(vcpu) != 0)
         machine_end(vcpu->l2->machine, MACHINE_HOST, "KVM cannot end an instruction of L2 %s",
                     vcpu->l2->name);
+}
+
+void l2_settle(struct l2_vcpu *vcpu)
+{
+    if (vcpu->exit.flags & MEZZ_EXIT_RETIRED)
+        l2_drain_or_end(vcpu);
 }
 
 void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
@@ -82,10 +88,24 @@ static void preempt(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
     l1->preempt_due = false;
     vcpu->preempt_at = UINT64_MAX;
-    if (l2_drain(vcpu) != 0)
-        machine_end(l1->machine, MACHINE_HOST, "KVM cannot end an instruction of L2 %s",
-                    vcpu->l2->name);
+    l2_drain_or_end(vcpu);
     vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_PREEMPTION_TIMER, .done = true};
+    vcpu->exit_count++;
+    l2_dispatch(l1, vcpu);
+}
+
+/* An interrupt for L1 ends L2's run, and the exit takes it. */
+static bool interrupt_exits(const struct l1_vcpu *l1, const struct l2_vcpu *vcpu)
+{
+    return l1->interrupt != 0 && vcpu->controls.pin_based & MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING;
+}
+
+static void external_interrupt(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    l2_drain_or_end(vcpu);
+    vcpu->exit = (struct l2_exit){
+        .reason = MEZZ_EXIT_EXTERNAL_INTERRUPT, .interruption_info = l1->interrupt, .done = true};
+    l1->interrupt = 0;
     vcpu->exit_count++;
     l2_dispatch(l1, vcpu);
 }
@@ -102,6 +122,8 @@ void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
         l2_dispatch(l1, vcpu);
     } else if (l1->preempt_due) {
         preempt(l1, vcpu);
+    } else if (interrupt_exits(l1, vcpu)) {
+        external_interrupt(l1, vcpu);
     }
 }
 
@@ -194,6 +216,8 @@ void l2_step(struct l1_vcpu *l1)
         l1_check_time(l1);
         if (!l1->machine->ended && l1->preempt_due)
             preempt(l1, vcpu);
+        else if (!l1->machine->ended && interrupt_exits(l1, vcpu))
+            external_interrupt(l1, vcpu);
     } else if (result == -EINVAL) {
         /* KVM refused registers that the root's checks let through. */
         fail_entry(l1, vcpu, MEZZ_CHECK_HOST);

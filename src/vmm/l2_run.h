@@ -25,6 +25,9 @@ void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
  * on every KVM. */
 void l2_settle(struct l2_vcpu *vcpu);
 
+/* l2_drain; a KVM that cannot ends the machine. */
+void l2_drain_or_end(struct l2_vcpu *vcpu);
+
 /* The exit was L1's handler's. */
 void l2_count_callback(struct l2_vcpu *vcpu);
 

@@ -48,6 +48,7 @@ void machine_end(struct machine *machine, enum machine_end end, const char *form
     }
     for (unsigned int i = 0; i < machine->l1_count; i++)
         l1_vcpu_kick(machine->l1[i]);
+    pthread_cond_broadcast(&machine->vcpu_started);
 }
 
 void machine_note_l2_output(struct machine *machine)
@@ -107,6 +108,8 @@ static int check_config(const struct machine_config *config, struct error *error
         return error_set(error, EINVAL,
                          "memory of the stack: L1's memory and 64K for the firmware are %lluK",
                          (unsigned long long)(needed >> 10));
+    if (config->l1_vcpus > MACHINE_MAX_L1_VCPUS)
+        return error_set(error, EINVAL, "vcpus of L1: at most %u", MACHINE_MAX_L1_VCPUS);
     sysinfo(&host);
     host_memory = (uint64_t)host.totalram * host.mem_unit;
     if (needed > host_memory || config->memory > host_memory)
@@ -117,7 +120,13 @@ static int check_config(const struct machine_config *config, struct error *error
     return 0;
 }
 
-static int create_vms(struct machine *machine, struct error *error)
+static void destroy_l1_vcpus(struct machine *machine)
+{
+    for (unsigned int i = 0; i < machine->l1_count; i++)
+        l1_vcpu_destroy(machine->l1[i]);
+}
+
+static int create_vms(struct machine *machine, unsigned int vcpus, struct error *error)
 {
     int code = kvm_vm_create(&machine->l1_vm, &machine->kvm, error);
 
@@ -134,9 +143,11 @@ static int create_vms(struct machine *machine, struct error *error)
         error_set(error, -code, "memory slot of L1: %s", strerror(-code));
         goto destroy;
     }
-    code = l1_vcpu_create(machine, 0, error);
+    for (unsigned int i = 0; i < vcpus && code == 0; i++)
+        code = l1_vcpu_create(machine, i, error);
     if (code == 0)
         return 0;
+    destroy_l1_vcpus(machine);
 destroy:
     free(machine->l1_cpuid);
     free(machine->l2_cpuid);
@@ -151,12 +162,6 @@ static int create_records(struct machine *machine, const struct machine_config *
         if (machine_record(machine, config->l2[i].name) == NULL)
             return error_set(error, ENOMEM, "out of memory");
     return 0;
-}
-
-static void destroy_l1_vcpus(struct machine *machine)
-{
-    for (unsigned int i = 0; i < machine->l1_count; i++)
-        l1_vcpu_destroy(machine->l1[i]);
 }
 
 static void destroy_records(struct machine *machine)
@@ -196,6 +201,7 @@ int machine_create(struct machine **created, const struct machine_config *config
     machine->console = config->console;
     machine->console_context = config->console_context;
     pthread_mutex_init(&machine->lock, NULL);
+    pthread_cond_init(&machine->vcpu_started, NULL);
     console_init(&machine->l1_console, 0, show_l1, machine);
     uart16550_init(&machine->uart, console_sink, &machine->l1_console);
     code = create_records(machine, config, error);
@@ -208,7 +214,7 @@ int machine_create(struct machine **created, const struct machine_config *config
     if (code != 0)
         goto close_kvm;
     machine->l1_memory = (struct l1_memory){.memory = &machine->memory, .size = config->l1_memory};
-    code = create_vms(machine, error);
+    code = create_vms(machine, config->l1_vcpus == 0 ? 1 : config->l1_vcpus, error);
     if (code != 0)
         goto destroy_memory;
     code = machine_boot(machine, config, error);
@@ -228,6 +234,7 @@ close_kvm:
     kvm_close(&machine->kvm);
 free_machine:
     destroy_records(machine);
+    pthread_cond_destroy(&machine->vcpu_started);
     pthread_mutex_destroy(&machine->lock);
     free(machine);
     return code;
@@ -243,8 +250,12 @@ static void *vcpu_thread(void *argument)
     if (l1_vcpu_begin(l1, &error) != 0) {
         machine_end(machine, MACHINE_HOST, "%s", error.text);
     } else {
-        while (!machine->ended)
-            l1_vcpu_step(l1);
+        while (!machine->ended) {
+            if (l1->started)
+                l1_vcpu_step(l1);
+            else
+                pthread_cond_wait(&machine->vcpu_started, &machine->lock);
+        }
         l1_vcpu_end(l1);
     }
     pthread_mutex_unlock(&machine->lock);
@@ -285,19 +296,26 @@ void machine_run(struct machine *machine, struct machine_report *report)
 {
     uint64_t start = machine_time(machine);
     sigset_t all, before;
-    pthread_t thread;
-    int code;
+    pthread_t thread[MACHINE_MAX_L1_VCPUS];
+    unsigned int count = 0;
+    int code = 0;
 
     machine->deadline += start;
-    /* The thread that runs guests takes no signals of the process; the caller does. */
+    /* The threads that run guests take no signals of the process; the caller does. */
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    code = pthread_create(&thread, NULL, vcpu_thread, machine->l1[0]);
+    while (count < machine->l1_count && code == 0) {
+        code = pthread_create(&thread[count], NULL, vcpu_thread, machine->l1[count]);
+        count += code == 0;
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (code != 0)
+    if (code != 0) {
+        pthread_mutex_lock(&machine->lock);
         machine_end(machine, MACHINE_HOST, "pthread_create: %s", strerror(code));
-    else
-        pthread_join(thread, NULL);
+        pthread_mutex_unlock(&machine->lock);
+    }
+    for (unsigned int i = 0; i < count; i++)
+        pthread_join(thread[i], NULL);
     machine->report.duration_ns = machine_time(machine) - start;
     fill_report(machine, report);
 }
@@ -321,6 +339,7 @@ void machine_destroy(struct machine *machine)
     memory_destroy(&machine->memory);
     kvm_close(&machine->kvm);
     destroy_records(machine);
+    pthread_cond_destroy(&machine->vcpu_started);
     pthread_mutex_destroy(&machine->lock);
     free(machine);
 }

@@ -44,6 +44,7 @@ struct machine {
 
     /* Held by a vCPU thread in root mode; what follows belongs to it. */
     pthread_mutex_t lock;
+    pthread_cond_t vcpu_started; /* or the machine ended */
     struct l1_vcpu *l1[MACHINE_MAX_L1_VCPUS];
     unsigned int l1_count;
     struct l2 *l2[MEZZ_MAX_L2];

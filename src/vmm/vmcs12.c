@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "vmm/msrs.h"
+#include "vmm/sync.h"
 #include "vmm/x86.h"
 
 void vmcs12_regs_from_run(struct mezz_vmcs12_regs *to, const struct kvm_run *run)
@@ -166,6 +168,7 @@ void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu)
         .value = exit->value,
         .size = exit->size,
         .msr = exit->msr,
+        .interruption_info = exit->interruption_info,
         .idt_vectoring_info = pending_event(events),
         .idt_vectoring_error_code = events->exception.error_code,
         .count = vcpu->exit_count,
@@ -230,7 +233,7 @@ void vmcs12_store(struct l2_vcpu *vcpu)
     if (vcpu->controls.exit_controls & MEZZ_VMEXIT_SAVE_MSRS) {
         struct mezz_vmcs12_msrs msrs;
 
-        vmcs12_save_msrs(vcpu, &msrs);
+        msrs_save(vcpu, &msrs);
         changed |= store_group(&to->msrs, &msrs, sizeof(msrs), MEZZ_GROUP_MSRS);
     }
     if (vcpu->controls.exit_controls & MEZZ_VMEXIT_SAVE_DEBUG) {
@@ -238,6 +241,14 @@ void vmcs12_store(struct l2_vcpu *vcpu)
 
         vmcs12_save_debug(vcpu, &debug);
         changed |= store_group(&to->debug, &debug, sizeof(debug), MEZZ_GROUP_DEBUG);
+    }
+    to->sync.count = 0;
+    to->sync.more = 0;
+    if (sync_waits(vcpu)) {
+        uint32_t more;
+
+        to->sync.count = sync_deliver(vcpu, to->sync.record, &more);
+        to->sync.more = more;
     }
     memcpy(&to->exit, &exit, sizeof(exit));
     to->completion = (struct mezz_vmcs12_completion){.value = UINT64_MAX};

@@ -26,7 +26,6 @@ void vmcs12_events_from_run(struct mezz_vmcs12_events *to, const struct l2_vcpu 
 void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu);
 
 /* State that costs ioctls to read: for exits that save it, and for VMREAD. */
-void vmcs12_save_msrs(struct l2_vcpu *vcpu, struct mezz_vmcs12_msrs *to);
 void vmcs12_save_debug(struct l2_vcpu *vcpu, struct mezz_vmcs12_debug *to);
 
 /* Injects an event at the next entry, in place of what is pending. info: valid and checked. */

@@ -5,6 +5,7 @@
 #include "mezz/errors.h"
 #include "vmm/entry_checks.h"
 #include "vmm/machine_state.h"
+#include "vmm/msrs.h"
 #include "vmm/vmcs12.h"
 #include "vmm/x86.h"
 
@@ -77,43 +78,6 @@ static enum mezz_entry_check check_groups(const struct candidate *c, const struc
     return check;
 }
 
-#define MSR_COUNT 10
-
-/* In the order of struct mezz_vmcs12_msrs. */
-static const uint32_t msr_index[MSR_COUNT] = {
-    0x174,      0x175,      0x176,      0x277,      0xc0000081,
-    0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102, 0xc0000103,
-};
-
-struct msr_list {
-    struct kvm_msrs header;
-    struct kvm_msr_entry entry[MSR_COUNT];
-};
-
-static enum mezz_entry_check load_msrs(struct l2_vcpu *vcpu, const struct mezz_vmcs12_msrs *msrs)
-{
-    struct msr_list list = {.header = {0}};
-    uint64_t value[MSR_COUNT];
-    int first = 0;
-
-    memcpy(value, msrs, sizeof(value));
-    while (first < MSR_COUNT) {
-        int done;
-
-        list.header.nmsrs = (uint32_t)(MSR_COUNT - first);
-        for (int i = first; i < MSR_COUNT; i++)
-            list.entry[i - first] = (struct kvm_msr_entry){.index = msr_index[i], .data = value[i]};
-        done = kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_MSRS, &list);
-        if (done < 0)
-            return MEZZ_CHECK_MSR;
-        first += done;
-        /* One that this KVM does not have is no failure as long as L1 wants nothing of it. */
-        if (first < MSR_COUNT && value[first++] != 0)
-            return MEZZ_CHECK_MSR;
-    }
-    return MEZZ_CHECK_NONE;
-}
-
 static enum mezz_entry_check load_debug(struct l2_vcpu *vcpu, const struct mezz_vmcs12_debug *debug)
 {
     struct kvm_debugregs to = {.dr6 = debug->dr6, .dr7 = debug->dr7};
@@ -143,7 +107,7 @@ static void load_events(struct l2_vcpu *vcpu, const struct mezz_vmcs12_events *e
     }
 }
 
-static void load_controls(struct l2_vcpu *vcpu, const struct mezz_vmcs12_controls *controls)
+static int load_controls(struct l2_vcpu *vcpu, const struct mezz_vmcs12_controls *controls)
 {
     const struct l1_memory *l1 = &vcpu->l2->machine->l1_memory;
 
@@ -156,6 +120,7 @@ static void load_controls(struct l2_vcpu *vcpu, const struct mezz_vmcs12_control
         l1_read(l1, l1_at(controls->msr_bitmap), vcpu->msr_bitmap, PAGE_SIZE);
     vcpu->kvm.run->request_interrupt_window =
         !!(controls->cpu_based & MEZZ_CPU_INTERRUPT_WINDOW_EXITING);
+    return msrs_update_filter(vcpu->l2);
 }
 
 static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ept)
@@ -181,9 +146,12 @@ static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
     uint64_t check = load_view(vcpu, &c->ept);
 
     if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_MSRS))
-        check = load_msrs(vcpu, &c->msrs);
+        check = msrs_load(vcpu, &c->msrs) == 0 ? MEZZ_CHECK_NONE : MEZZ_CHECK_MSR;
     if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_DEBUG))
         check = load_debug(vcpu, &c->debug);
+    if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_CONTROLS) &&
+        load_controls(vcpu, &c->controls) != 0)
+        check = MEZZ_CHECK_HOST;
     if (check != MEZZ_CHECK_NONE)
         return check;
     if (is_dirty(c, MEZZ_GROUP_REGS))
@@ -192,8 +160,6 @@ static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
         vmcs12_system_to_run(vcpu->kvm.run, &c->system);
     if (is_dirty(c, MEZZ_GROUP_EVENTS))
         load_events(vcpu, &c->events);
-    if (is_dirty(c, MEZZ_GROUP_CONTROLS))
-        load_controls(vcpu, &c->controls);
     for (int group = 0; group < MEZZ_GROUP_EXIT; group++)
         vcpu->groups_loaded[group] += is_dirty(c, group);
     return MEZZ_CHECK_NONE;
@@ -218,22 +184,6 @@ int vmcs12_load(struct l2_vcpu *vcpu, uint64_t *check)
         return -1;
     from->clean = MEZZ_GROUPS_LOADED;
     return 0;
-}
-
-void vmcs12_save_msrs(struct l2_vcpu *vcpu, struct mezz_vmcs12_msrs *to)
-{
-    struct msr_list list;
-    uint64_t value[MSR_COUNT] = {0};
-
-    /* One by one: KVM stops at the first that it does not have. */
-    for (int i = 0; i < MSR_COUNT; i++) {
-        list.header = (struct kvm_msrs){.nmsrs = 1};
-        list.entry[0] = (struct kvm_msr_entry){.index = msr_index[i]};
-        if (kvm_vcpu_ioctl(&vcpu->kvm, KVM_GET_MSRS, &list) == 1)
-            value[i] = list.entry[0].data;
-    }
-    *to = (struct mezz_vmcs12_msrs){0};
-    memcpy(to, value, sizeof(value));
 }
 
 void vmcs12_save_debug(struct l2_vcpu *vcpu, struct mezz_vmcs12_debug *to)

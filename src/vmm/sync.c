@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/sync.h"
+
+#include <string.h>
+
+#include "vmm/l2.h"
+
+void sync_note_field(struct l2_vcpu *vcpu, uint64_t field, uint64_t from, uint64_t to)
+{
+    struct sync_fields *fields = &vcpu->sync;
+
+    for (unsigned int i = 0; i < fields->count; i++) {
+        if (fields->record[i].key == field) {
+            fields->record[i].to = to;
+            return;
+        }
+    }
+    if (from == to || fields->count == SYNC_FIELDS)
+        return;
+    fields->record[fields->count++] =
+        (struct mezz_sync_record){.object = MEZZ_SYNC_VMCS, .key = field, .from = from, .to = to};
+}
+
+int sync_waits(const struct l2_vcpu *vcpu)
+{
+    return vcpu->sync.count > 0 || vcpu->l2->view.edits.untold > 0;
+}
+
+static uint32_t deliver_edits(struct ept12_edits *edits, struct mezz_sync_record *to, uint32_t room)
+{
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < edits->count && edits->untold > 0 && count < room; i++) {
+        struct ept12_edit *edit = &edits->edit[i];
+
+        if (edit->told)
+            continue;
+        edit->told = true;
+        edits->untold--;
+        to[count++] = (struct mezz_sync_record){
+            .object = MEZZ_SYNC_EPT, .key = edit->l2.value, .from = edit->from, .to = edit->to};
+    }
+    return count;
+}
+
+uint32_t sync_deliver(struct l2_vcpu *vcpu, struct mezz_sync_record *to, uint32_t *more)
+{
+    struct sync_fields *fields = &vcpu->sync;
+    struct ept12_edits *edits = &vcpu->l2->view.edits;
+    uint32_t fields_fit =
+        fields->count < MEZZ_SYNC_RECORDS ? fields->count : (uint32_t)MEZZ_SYNC_RECORDS;
+    uint32_t count;
+
+    memcpy(to, fields->record, fields_fit * sizeof(*to));
+    fields->count = 0;
+    count = fields_fit + deliver_edits(edits, to + fields_fit, MEZZ_SYNC_RECORDS - fields_fit);
+    *more = (uint32_t)edits->untold;
+    return count;
+}
