@@ -49,7 +49,7 @@
 /* Limits of a machine. Exceeding one is MEZZ_E_LIMIT. */
 #define MEZZ_MAX_L2         64U
 #define MEZZ_MAX_L2_VCPUS   64U /* of all L2s together */
-#define MEZZ_MAX_CALLBACKS  64U
+#define MEZZ_MAX_CALLBACKS  256U
 #define MEZZ_MAX_CONDITIONS 8U
 #define MEZZ_MAX_VIEWS      512U
 #define MEZZ_NAME_SIZE      32U

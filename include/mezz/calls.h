@@ -105,9 +105,10 @@ MEZZ_PIN_SIZE(struct mezz_l2_parameters, 64);
 
 /*
  * The command line of an L1's boot module says what the module is, so that an L1 finds what it
- * hosts (pvh.h has the module list): words, separated by one space. l2=NAME image memory=BYTES
- * [cmdline=REST]    an L2's kernel; its modules follow in the list l2=NAME module=COMMANDLINE a
- * module of that L2; the rest is its command line
+ * hosts (pvh.h has the module list). It consists of words with one space between them:
+ *
+ *   l2=NAME image memory=BYTES [cmdline=REST]   an L2's kernel; its modules follow in the list
+ *   l2=NAME module=COMMANDLINE                  a module of that L2; the rest is its command line
  */
 
 #endif

@@ -7,6 +7,7 @@
 #include "mezz/errors.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
+#include "vmm/trace.h"
 #include "vmm/vmcs12.h"
 #include "vmm/x86.h"
 
@@ -130,6 +131,7 @@ static int64_t replace_callback(struct machine *machine, struct l2 *l2,
         return -MEZZ_E_ID;
     if (callback->running > 0)
         return -MEZZ_E_BUSY;
+    callback_report(callback);
     unlink_callback(callback);
     fill_callback(callback, machine, l2, r);
     link_callback(callback);
@@ -164,8 +166,29 @@ int64_t callback_register(struct machine *machine, const struct mezz_callback_re
     return callback->id;
 }
 
+void callback_report(const struct callback *callback)
+{
+    struct l2_record *record = callback->l2->record;
+    struct callback_report *grown =
+        realloc(record->callbacks, (record->report.callback_count + 1) * sizeof(*grown));
+
+    /* A report that lacks a line is better than a machine that ends for it. */
+    if (grown == NULL)
+        return;
+    record->callbacks = grown;
+    grown[record->report.callback_count++] = (struct callback_report){
+        .id = callback->id,
+        .reason = callback->registration.reason,
+        .mode = callback->registration.mode,
+        .order = callback->registration.order,
+        .conditions = callback->registration.condition_count,
+        .counters = callback->counters,
+    };
+}
+
 static void remove_callback(struct machine *machine, struct callback *callback)
 {
+    callback_report(callback);
     unlink_callback(callback);
     machine->callback[callback->id - 1] = NULL;
     free(callback);
@@ -257,6 +280,7 @@ struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, ui
         if (failed < 0)
             return callback;
         callback->counters.failed[failed]++;
+        trace_write(vcpu, TRACE_CONDITION, callback->id, failed);
     }
     return NULL;
 }
@@ -322,6 +346,7 @@ void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback 
     callback->history.since_firing = 0;
     callback->counters.fired++;
     callback->running++;
+    trace_write(vcpu, TRACE_CALLBACK, callback->id, 0);
     fill_frame(callback->frame, callback, vcpu, r->mode == MEZZ_MODE_OBSERVE ? now : 0);
     vcpu->asked = callback;
     l1->mode = L1_IN_HANDLER;

@@ -31,6 +31,8 @@ int64_t callback_register(struct machine *machine, const struct mezz_callback_re
 int64_t callback_unregister(struct machine *machine, uint64_t id);
 struct callback *callback_find(struct machine *machine, uint64_t id);
 void callbacks_remove_all(struct l2 *l2);
+/* Adds a registration's counters to its L2's report. */
+void callback_report(const struct callback *callback);
 
 /* Looks for the first registration of this mode, from `from` on, whose conditions hold for the
  * exit, and counts. NULL: none. */

@@ -106,6 +106,8 @@ void l2_vcpu_report(const struct l2_vcpu *vcpu)
 {
     vcpu->l2->record->report.kvm_runs += vcpu->kvm.runs;
     vcpu->l2->record->run_tsc += vcpu->run_tsc;
+    for (int group = 0; group < MEZZ_GROUP_COUNT; group++)
+        vcpu->l2->record->report.groups_loaded[group] += vcpu->groups_loaded[group];
 }
 
 void l2_vcpu_destroy(struct l2_vcpu *vcpu)

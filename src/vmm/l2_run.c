@@ -8,6 +8,7 @@
 #include "mezz/errors.h"
 #include "vmm/exit_rules.h"
 #include "vmm/machine_state.h"
+#include "vmm/trace.h"
 #include "vmm/vmcs12.h"
 
 static struct exit_counts *counts_of(struct l2_vcpu *vcpu)
@@ -64,6 +65,7 @@ static void leave(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int64_t status)
 void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
     counts_of(vcpu)->reflect++;
+    trace_write(vcpu, TRACE_REFLECT, 0, 0);
     if (vcpu->exit.reason & MEZZ_EXIT_ENTRY_FAILED) {
         vmcs12_store_failure(vcpu);
     } else {
@@ -165,8 +167,10 @@ void l2_dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     uint32_t mode = verdict == ROOT_HANDLED ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE;
     struct callback *callback = callback_choose(vcpu, NULL, mode);
 
-    if (verdict == ROOT_HANDLED)
+    if (verdict == ROOT_HANDLED) {
         counts_of(vcpu)->root++;
+        trace_write(vcpu, TRACE_ROOT, 0, 0);
+    }
     if (l1->machine->ended)
         return;
     if (callback != NULL)

@@ -168,6 +168,7 @@ static void destroy_records(struct machine *machine)
 {
     for (unsigned int i = 0; i < machine->record_count; i++) {
         console_destroy(&machine->record[i]->console);
+        free(machine->record[i]->callbacks);
         free(machine->record[i]);
     }
     console_destroy(&machine->l1_console);
@@ -200,6 +201,7 @@ int machine_create(struct machine **created, const struct machine_config *config
     set_times(machine, config);
     machine->console = config->console;
     machine->console_context = config->console_context;
+    machine->trace = config->trace;
     pthread_mutex_init(&machine->lock, NULL);
     pthread_cond_init(&machine->vcpu_started, NULL);
     console_init(&machine->l1_console, 0, show_l1, machine);
@@ -270,6 +272,9 @@ static void fill_report(struct machine *machine, struct machine_report *report)
     for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
         if (machine->vcpu[i] != NULL)
             l2_vcpu_report(machine->vcpu[i]);
+    for (unsigned int i = 0; i < MEZZ_MAX_CALLBACKS; i++)
+        if (machine->callback[i] != NULL)
+            callback_report(machine->callback[i]);
     machine->l2_reports = calloc(machine->record_count + 1, sizeof(*machine->l2_reports));
     for (unsigned int i = 0; i < machine->record_count && machine->l2_reports != NULL; i++) {
         struct l2_record *record = machine->record[i];
@@ -277,6 +282,7 @@ static void fill_report(struct machine *machine, struct machine_report *report)
         console_flush(&record->console);
         record->report.console = console_text(&record->console);
         record->report.run_ns = (uint64_t)((double)record->run_tsc * ns_per_tsc);
+        record->report.callbacks = record->callbacks;
         record->report.last_words = record->last_words;
         machine->l2_reports[i] = record->report;
         machine->report.l2_count++;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "host/error.h"
 #include "mezz/abi.h"
@@ -45,6 +46,7 @@ struct machine_config {
     uint64_t process_started_ns;  /* CLOCK_MONOTONIC, for first_l2_output_ns; 0: machine_create */
     uint64_t timeout_ns;          /* of the whole run; not 0 */
     uint64_t callback_timeout_ns; /* of one callback handler; 0: 1 s */
+    FILE *trace; /* decisions for L2 exits (trace.h), or NULL; the caller closes it */
     /* Where a level's console goes while the machine runs; NULL: only into the report. source is 0
      * for L1, otherwise 1 + the index in l2[] (or beyond, for L2s that the stack file does not
      * know). */

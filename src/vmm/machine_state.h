@@ -28,9 +28,10 @@ struct l2_record {
     char name[MEZZ_NAME_SIZE];
     struct console console;
     struct machine *machine;
-    unsigned int source; /* of machine_config.console */
-    bool taken;          /* an L2 of this name was created */
-    uint64_t run_tsc;    /* of vCPUs that are gone */
+    unsigned int source;               /* of machine_config.console */
+    bool taken;                        /* an L2 of this name was created */
+    uint64_t run_tsc;                  /* of vCPUs that are gone */
+    struct callback_report *callbacks; /* report.callback_count of them */
     char last_words[LAST_WORDS_SIZE];
 };
 
@@ -68,6 +69,7 @@ struct machine {
     void (*console)(void *context, unsigned int source, const char *name, const char *text,
                     size_t length);
     void *console_context;
+    FILE *trace;
 };
 
 /* Nanoseconds since machine_create. */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "host/error.h"
+#include "mezz/callback.h"
 #include "mezz/exit.h"
 
 /* What a run leaves for people and for JSON. */
@@ -39,12 +40,25 @@ enum l2_end {
     L2_DIED     /* triple fault, entry failure, or L1 said so */
 };
 
+/* A registration, when it was removed or the machine ended. */
+struct callback_report {
+    uint32_t id;
+    uint32_t reason;
+    uint32_t mode; /* enum mezz_callback_mode */
+    uint32_t order;
+    uint32_t conditions;
+    struct mezz_callback_counters counters;
+};
+
 struct l2_report {
     const char *name;
     enum l2_end end;
     unsigned int status;
     struct console_text console;
     struct exit_counts exits[REASON_INDEX_COUNT];
+    uint64_t groups_loaded[MEZZ_GROUP_COUNT]; /* VMCS12 groups that entries loaded */
+    const struct callback_report *callbacks;
+    unsigned int callback_count;
     uint64_t kvm_runs;
     uint64_t run_ns;        /* time inside KVM_RUN */
     const char *last_words; /* for L2_DIED: the fatal tail, several lines; otherwise "" */

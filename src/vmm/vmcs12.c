@@ -58,6 +58,7 @@ void vmcs12_regs_to_run(struct kvm_run *run, const struct mezz_vmcs12_regs *from
     run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
 }
 
+/* Some KVMs leave a segment that is not present marked as usable. */
 static void segment_from_kvm(struct mezz_segment *to, const struct kvm_segment *from)
 {
     *to = (struct mezz_segment){
@@ -66,7 +67,7 @@ static void segment_from_kvm(struct mezz_segment *to, const struct kvm_segment *
         .access_rights = (uint32_t)(from->type | from->s << 4 | from->dpl << RIGHTS_DPL_SHIFT |
                                     from->present << 7 | from->avl << RIGHTS_AVL_SHIFT |
                                     from->l << 13 | from->db << 14 | from->g << 15) |
-                         (from->unusable ? RIGHTS_UNUSABLE : 0),
+                         (from->unusable || !from->present ? RIGHTS_UNUSABLE : 0),
         .selector = from->selector,
     };
 }
