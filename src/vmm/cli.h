@@ -51,10 +51,7 @@ int cli_parse(int argc, char **argv, const struct cli_command *command,
               const struct cli_option *options, const char **operand, int operands);
 
 /* What a command returns when cli_parse gave -1 or -2. */
-static inline int cli_parse_status(int result)
-{
-    return result == -2 ? CLI_DONE : CLI_BAD_INPUT;
-}
+int cli_parse_status(int result);
 
 int cli_run(int argc, char **argv, const struct cli_command *command);
 int cli_info(int argc, char **argv, const struct cli_command *command);

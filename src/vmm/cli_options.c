@@ -152,3 +152,8 @@ int cli_parse(int argc, char **argv, const struct cli_command *command,
     }
     return count;
 }
+
+int cli_parse_status(int result)
+{
+    return result == PARSE_HELP ? cli_finish_stdout() : CLI_BAD_INPUT;
+}
