@@ -84,7 +84,7 @@ def kernel():
         found = Kernel(os.path.join(directory(), "kernel"))
         if not found.complete():
             shutil.rmtree(found.path, ignore_errors=True)
-            with tempfile.TemporaryDirectory(dir=directory(), prefix="fetch.") as work:
+            with run_directory() as work:
                 _fetch(work)
             if not found.complete():
                 raise LaneError(f"the kernel in {found.path} is incomplete")

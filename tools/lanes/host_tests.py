@@ -40,7 +40,8 @@ def run(build, patience):
     if os.path.exists(log):
         os.remove(log)
     done = subprocess.run(["meson", "test", "-C", build.path, "--no-rebuild", "--print-errorlogs",
-                           "--timeout-multiplier", patience, *suites], stdin=subprocess.DEVNULL, check=False)
+                           "--timeout-multiplier", patience, *suites], stdin=subprocess.DEVNULL, check=False,
+                          env={**os.environ, "CK_TIMEOUT_MULTIPLIER": patience})
     results = _read(log)
     for result in results:
         status = None if result["result"] == "TIMEOUT" else result["returncode"]

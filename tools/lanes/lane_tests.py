@@ -117,7 +117,8 @@ def run(build, lane):
 
 def _job(build, lane, pace, transcript):
     job = payload.Job(["./tests", transcript.mark], timeout=pace.limit)
-    found_by = {**build.stage(job), "MEZZ_LANE": lane}
+    found_by = {**build.stage(job), "MEZZ_LANE": lane,
+                "CK_TIMEOUT_MULTIPLIER": str(pace.factor)}
     job.files["tests"] = os.path.join(payload.INSIDE, "tests")
     plan = []
     for number, test in enumerate(transcript.tests):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of a build goes into a lane."""
 
-import glob
 import json
 import os
 import subprocess
@@ -11,7 +10,6 @@ from lanes.errors import LaneError
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MEZZ = "src/vmm/mezz"
-IMAGE_ENDINGS = (".elf", ".bin")
 
 
 @dataclass
@@ -32,17 +30,13 @@ class Build:
         self.path = os.path.abspath(path)
 
     def stage(self, job):
-        """Adds mezz, the guests' images (in one directory) and the stacks to the job; the variables
-        by which they are found inside."""
+        """Adds mezz, the guests' images and the stacks to the job; the variables by which they are
+        found inside."""
         mezz = os.path.join(self.path, MEZZ)
         if not os.path.exists(mezz):
             raise LaneError(f"{mezz} is not built")
         job.files["mezz"] = mezz
-        for image in self._images():
-            inside = os.path.join("images", os.path.basename(image))
-            if inside in job.files:
-                raise LaneError(f"two images of one name: {image} and {job.files[inside]}")
-            job.files[inside] = image
+        job.add_tree(os.path.join(self.path, "images"), "images")
         job.add_tree(os.path.join(SOURCE, "stacks"), "stacks")
         return {"MEZZ_BIN": "/w/mezz", "MEZZ_IMAGES": "/w/images", "MEZZ_STACKS": "/w/stacks"}
 
@@ -54,11 +48,3 @@ class Build:
         return [Test(test["name"], {suite.rpartition(":")[2] for suite in test["suite"]},
                      test["cmd"], test["env"], test["timeout"])
                 for test in json.loads(listing.stdout)]
-
-    def _images(self):
-        for ending in IMAGE_ENDINGS:
-            for path in glob.glob(f"{self.path}/**/*{ending}", recursive=True):
-                # *.p directories hold a target's private files.
-                parts = os.path.relpath(path, self.path).split(os.sep)
-                if not any(part.endswith(".p") for part in parts):
-                    yield path

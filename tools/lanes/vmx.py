@@ -5,10 +5,12 @@ Bochs needs more than a minute to boot it, so this is done once: the machine is 
 for a job, and every run restores it. The job is put into the saved memory, in an area that the
 kernel does not use."""
 
+import glob
 import hashlib
 import os
 import shutil
 import subprocess
+import time
 
 from lanes import bochs_state, cache, payload
 from lanes.errors import LaneError
@@ -24,6 +26,7 @@ MODULES = ("irqbypass", "kvm", "kvm-intel")
 BOOT_LIMIT = 400.0
 SAVE_LIMIT = 60.0
 RESTORE_LIMIT = 90.0
+SNAPSHOT_KEPT = 14 * 24 * 3600  # seconds without use
 
 TOOLS = {"bochs": "bochs", "grub-mkrescue": "grub-common", "xorriso": "xorriso", "gcc": "gcc"}
 FILES = {
@@ -46,6 +49,7 @@ menuentry lane {{
 }}
 """
 
+RUN = "{run}"  # stands for the run directory in configurations
 BOCHS_CONFIGURATION = """display_library: term
 cpu: model=corei7_haswell_4770, count=1, ips=100000000, reset_on_triple_fault=0, ignore_bad_msrs=1
 memory: guest=512, host=512
@@ -53,12 +57,12 @@ romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
 pci: enabled=1, chipset=i440fx
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-ata0-master: type=cdrom, path={run}/disc, status=inserted
+ata0-master: type=cdrom, path="{run}/disc", status=inserted
 boot: cdrom
 clock: sync=none, time0=utc
-com1: enabled=1, mode=file, dev={run}/output
-com2: enabled=1, mode=file, dev={run}/report
-com3: enabled=1, mode=file, dev={run}/console
+com1: enabled=1, mode=file, dev="{run}/output"
+com2: enabled=1, mode=file, dev="{run}/report"
+com3: enabled=1, mode=file, dev="{run}/console"
 log: {run}/errors
 panic: action=fatal
 error: action=ignore
@@ -113,7 +117,7 @@ def _restore_into(directory, snapshot, job_image):
         configuration = file.read()
     os.remove(os.path.join(state, "config"))
     with open(os.path.join(state, "config"), "w", encoding="utf-8") as file:
-        file.write(configuration.format(run=directory))
+        file.write(configuration.replace(RUN, directory))
 
     bochs_state.put(state, JOB_AREA, job_image)
 
@@ -133,11 +137,19 @@ def _snapshot():
     path = os.path.join(cache.directory(), f"vmx-{_fingerprint(kernel)}")
     with cache.locked("vmx"):
         if not os.path.isdir(path):
+            _remove_unused()
             cache.say("booting the vmx lane's machine (about 80 s, once)")
             with cache.run_directory() as directory:
                 _boot_and_save(directory, kernel)
                 os.rename(os.path.join(directory, "saved"), path)
+        os.utime(path)
     return path
+
+
+def _remove_unused():
+    for path in glob.glob(os.path.join(cache.directory(), "vmx-*")):
+        if os.stat(path).st_mtime < time.time() - SNAPSHOT_KEPT:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_tools():
@@ -164,13 +176,13 @@ def _boot_and_save(directory, kernel):
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bochs-save.c")
     cache.command(["gcc", "-O2", "-shared", "-fPIC", "-o", "save.so", source], directory)
     with open(os.path.join(directory, "bochsrc"), "w", encoding="utf-8") as file:
-        file.write(BOCHS_CONFIGURATION.format(run=directory))
+        file.write(BOCHS_CONFIGURATION.replace(RUN, directory))
 
     machine = Machine(directory, None, Setting(), BOOT_LIMIT)
     saved = os.path.join(directory, "saved")
     try:
         _start(machine, ["-f", "bochsrc"], directory,
-               {"LD_PRELOAD": os.path.join(directory, "save.so"), "MEZZ_SAVE_TO": saved})
+               {"LD_PRELOAD": "./save.so", "MEZZ_SAVE_TO": saved})
         machine.serve(until=lambda report: report.ready)
         os.mkdir(saved)
         if machine.wait(SAVE_LIMIT) != 0:
@@ -179,7 +191,7 @@ def _boot_and_save(directory, kernel):
         machine.stop()
 
     with open(os.path.join(saved, "config"), "r+", encoding="utf-8") as file:
-        configuration = file.read().replace(directory, "{run}")
+        configuration = file.read().replace(directory, RUN)
         file.seek(0)
         file.truncate()
         file.write(configuration)
