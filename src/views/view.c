@@ -121,6 +121,7 @@ int view_build(struct view *view, uint64_t eptp, struct ept12_fault *fault)
     free(view->slot);
     view->slot = slot;
     view->eptp = eptp;
+    view->builds++;
     for (size_t i = 0; code == 0 && i < view->extents.count; i++)
         if (slot[i] == VIEW_NO_SLOT)
             code = create_slot(view, &view->extents.extent[i], &slot[i]);

@@ -23,6 +23,7 @@ struct view {
     uint64_t eptp; /* of the extents; 0: none was built */
     struct extent_table extents;
     struct ept12_edits edits; /* leaves that the root altered */
+    uint64_t builds;          /* counts view_build: slots were gone for a moment */
     uint32_t *slot;           /* of each extent; VIEW_NO_SLOT */
     struct extent_table next; /* memory that the following build uses */
     uint32_t *free_slot;      /* a stack */

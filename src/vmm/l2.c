@@ -50,7 +50,8 @@ int l2_create(struct machine *machine, const char *name, struct l2 **created)
     l2->id = (uint32_t)index + 1;
     strcpy(l2->name, name);
     l2->record = record;
-    record->taken = true;
+    record->in_use = true;
+    record->report.end = L2_RUNNING;
     view_init(&l2->view, &l2->vm, &machine->l1_memory);
     machine->l2[index] = l2;
     *created = l2;
@@ -68,6 +69,7 @@ void l2_destroy(struct l2 *l2)
     view_destroy(&l2->view);
     free(l2->frames);
     kvm_vm_destroy(&l2->vm);
+    l2->record->in_use = false;
     machine->l2[l2->id - 1] = NULL;
     free(l2);
 }

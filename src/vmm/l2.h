@@ -54,6 +54,7 @@ struct l2_vcpu {
     bool kvm_pending;    /* KVM ends an instruction at the next KVM_RUN and writes registers then */
     uint64_t preempt_at; /* machine time in ns; UINT64_MAX: the timer is off */
     uint64_t exit_count;
+    uint64_t view_built; /* view.builds when KVM_RUN began */
     struct sync_fields sync;
     struct mezz_vmcs12_msrs msr_shadow; /* as L1 knows them, plus the records that wait */
     uint64_t run_tsc;                   /* spent inside KVM_RUN */
@@ -61,7 +62,8 @@ struct l2_vcpu {
     struct l2_exit exit;                 /* the exit being dispatched */
     struct l2_exit queue[L2_EXIT_QUEUE]; /* further ones that the same instruction made */
     unsigned int queued;
-    struct callback *asked; /* the handler that runs, or NULL */
+    struct l2_string string; /* what is left of a string I/O */
+    struct callback *asked;  /* the handler that runs, or NULL */
     uint64_t groups_loaded[MEZZ_GROUP_COUNT];
     uint8_t bitmaps[];
 };

@@ -12,42 +12,52 @@
  * makes four. An instruction that makes more is ended by a fault of the host, not by waiting. */
 #define DRAIN_LIMIT 64
 
+static void take_element(struct l2_vcpu *vcpu)
+{
+    struct l2_exit *exit = &vcpu->exit;
+    uint8_t *element = vcpu->string.next;
+
+    exit->done = false;
+    exit->value = 0;
+    exit->answer = NULL;
+    if (exit->qualification & MEZZ_IO_IN)
+        exit->answer = element;
+    else
+        memcpy(&exit->value, element, exit->size);
+    vcpu->string.next += exit->size;
+    vcpu->string.left--;
+}
+
 static void decode_io(struct l2_vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->kvm.run;
-    uint8_t *data = (uint8_t *)run + run->io.data_offset;
     bool in = run->io.direction == KVM_EXIT_IO_IN;
-    uint32_t count = run->io.count;
-    struct l2_exit exit = {
+
+    vcpu->exit = (struct l2_exit){
         .reason = MEZZ_EXIT_IO,
         .flags = in ? MEZZ_EXIT_PENDING : MEZZ_EXIT_RETIRED,
         .qualification = (run->io.size - 1U) | (in ? MEZZ_IO_IN : 0) |
+                         (run->io.count > 1 ? MEZZ_IO_STRING : 0) |
                          (uint64_t)run->io.port << MEZZ_IO_PORT_SHIFT,
         .size = run->io.size,
     };
-
-    if (count > 1)
-        exit.qualification |= MEZZ_IO_STRING;
+    vcpu->string = (struct l2_string){(uint8_t *)run + run->io.data_offset, run->io.count};
     vcpu->kvm_pending = true;
-    /* Elements of a string: the first is vcpu->exit, the others wait in the queue; those that do
-     * not fit are answered with ones, or dropped, which is what an absent device does. */
-    for (uint32_t i = 0; i < count; i++) {
-        struct l2_exit *to = i == 0 ? &vcpu->exit : &vcpu->queue[vcpu->queued];
-        uint8_t *element = data + (size_t)i * run->io.size;
+    take_element(vcpu);
+}
 
-        if (i > 0 && vcpu->queued == L2_EXIT_QUEUE) {
-            if (in)
-                memset(element, 0xff, run->io.size);
-            continue;
-        }
-        *to = exit;
-        if (in)
-            to->answer = element;
-        else
-            memcpy(&to->value, element, run->io.size);
-        if (i > 0)
-            vcpu->queued++;
+bool l2_exit_next(struct l2_vcpu *vcpu)
+{
+    if (vcpu->string.left > 0) {
+        take_element(vcpu);
+        return true;
     }
+    if (vcpu->queued == 0)
+        return false;
+    vcpu->exit = vcpu->queue[0];
+    vcpu->queued--;
+    memmove(&vcpu->queue[0], &vcpu->queue[1], vcpu->queued * sizeof(vcpu->queue[0]));
+    return true;
 }
 
 /* What EPT12 allows there, as the SDM's exit qualification says it. */
@@ -100,7 +110,7 @@ static void decode_msr(struct l2_vcpu *vcpu)
 
 /* An emulation failure is a fetch from where the view has nothing to execute, or an instruction
  * that KVM cannot run. The instruction may straddle: its first byte allowed, a later one not. */
-static void decode_internal_error(struct l2_vcpu *vcpu)
+static bool decode_internal_error(struct l2_vcpu *vcpu)
 {
     const struct kvm_regs *regs = &vcpu->kvm.run->s.regs.regs;
     const struct kvm_sregs *sregs = &vcpu->kvm.run->s.regs.sregs;
@@ -122,24 +132,26 @@ static void decode_internal_error(struct l2_vcpu *vcpu)
         else if (fault.kind == GUEST_FAULT_TABLE)
             gpa = fault.table.value;
         else
-            return;
+            return true;
         if (!view_has(&vcpu->l2->view, l2_at(gpa), MEZZ_EPT_READ | MEZZ_EPT_EXECUTE)) {
             vcpu->exit.reason = MEZZ_EXIT_EPT_VIOLATION;
             vcpu->exit.qualification = MEZZ_EPT_VIOLATION_FETCH | rights_qualification(vcpu, gpa);
             vcpu->exit.gpa = gpa;
-            return;
+            return true;
         }
+        /* There is everything to execute: was it gone for a moment? */
         if (linear / PAGE_SIZE == last / PAGE_SIZE)
-            return;
+            return vcpu->view_built == vcpu->l2->view.builds;
         linear = last & ~(PAGE_SIZE - 1);
     }
 }
 
-void l2_exit_decode(struct l2_vcpu *vcpu)
+bool l2_exit_decode(struct l2_vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->kvm.run;
 
     vcpu->queued = 0;
+    vcpu->string.left = 0;
     vcpu->kvm_pending = false;
     switch (run->exit_reason) {
     case KVM_EXIT_IO:
@@ -167,14 +179,14 @@ void l2_exit_decode(struct l2_vcpu *vcpu)
                              .qualification = MEZZ_CHECK_HOST};
         break;
     case KVM_EXIT_INTERNAL_ERROR:
-        decode_internal_error(vcpu);
-        break;
+        return decode_internal_error(vcpu);
     default:
         /* What this root never asked for. Its number goes to the report. */
         vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_EMULATION_FAILURE,
                                       .qualification = run->exit_reason};
         break;
     }
+    return true;
 }
 
 void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault)
@@ -202,18 +214,12 @@ static void queue_or_answer(struct l2_vcpu *vcpu)
     }
 }
 
-/* Elements of a string read that nobody answered: their place in the run page is about to go. */
-static void forget_queued_reads(struct l2_vcpu *vcpu)
+/* Elements of a string I/O that nobody dispatched: their place in the run page is about to go. */
+static void drop_string(struct l2_vcpu *vcpu)
 {
-    unsigned int kept = 0;
-
-    for (unsigned int i = 0; i < vcpu->queued; i++) {
-        if (vcpu->queue[i].answer != NULL)
-            l2_exit_answer(&vcpu->queue[i], UINT64_MAX, false);
-        else
-            vcpu->queue[kept++] = vcpu->queue[i];
-    }
-    vcpu->queued = kept;
+    if (vcpu->string.left > 0 && vcpu->kvm.run->io.direction == KVM_EXIT_IO_IN)
+        memset(vcpu->string.next, 0xff, (size_t)vcpu->string.left * vcpu->kvm.run->io.size);
+    vcpu->string.left = 0;
 }
 
 int l2_drain(struct l2_vcpu *vcpu)
@@ -222,7 +228,7 @@ int l2_drain(struct l2_vcpu *vcpu)
 
     if (!vcpu->kvm_pending)
         return 0;
-    forget_queued_reads(vcpu);
+    drop_string(vcpu);
     vcpu->exit.answer = NULL;
     vcpu->exit.failure = NULL;
     vcpu->kvm.run->immediate_exit = 1;

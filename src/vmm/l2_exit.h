@@ -27,9 +27,19 @@ struct l2_exit {
     bool done;        /* its access took place, or was answered */
 };
 
-/* Translates what the last KVM_RUN of the vCPU gave: the first exit into vcpu->exit, further
- * elements of a string access into vcpu->queue, and sets kvm_pending. */
-void l2_exit_decode(struct l2_vcpu *vcpu);
+/* The elements of a string I/O that KVM handed over at once and that are still to be dispatched. */
+struct l2_string {
+    uint8_t *next; /* in the run page */
+    uint32_t left;
+};
+
+/* Makes the next element of a string I/O, or the next queued exit, vcpu->exit. False: there is
+ * none. */
+bool l2_exit_next(struct l2_vcpu *vcpu);
+
+/* Translates what the last KVM_RUN of the vCPU gave into vcpu->exit, and sets kvm_pending. False:
+ * it gave nothing, and L2 can go on: a fetch failed while another vCPU rebuilt the view. */
+bool l2_exit_decode(struct l2_vcpu *vcpu);
 
 /* Gives a pending read its value and tells KVM whether an MSR access faults. */
 void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault);

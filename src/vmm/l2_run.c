@@ -86,47 +86,64 @@ static void fail_entry(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t check)
     l2_reflect(l1, vcpu);
 }
 
-static void preempt(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
-{
-    l1->preempt_due = false;
-    vcpu->preempt_at = UINT64_MAX;
-    l2_drain_or_end(vcpu);
-    vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_PREEMPTION_TIMER, .done = true};
-    vcpu->exit_count++;
-    l2_dispatch(l1, vcpu);
-}
-
 /* An interrupt for L1 ends L2's run, and the exit takes it. */
 static bool interrupt_exits(const struct l1_vcpu *l1, const struct l2_vcpu *vcpu)
 {
     return l1->interrupt != 0 && vcpu->controls.pin_based & MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING;
 }
 
-static void external_interrupt(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+/* What exits before L2 runs on: the rest of an instruction, then the time, then an interrupt. */
+static bool next_exit(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
-    l2_drain_or_end(vcpu);
-    vcpu->exit = (struct l2_exit){
-        .reason = MEZZ_EXIT_EXTERNAL_INTERRUPT, .interruption_info = l1->interrupt, .done = true};
-    l1->interrupt = 0;
+    if (l2_exit_next(vcpu))
+        return true;
+    if (l1->preempt_due) {
+        l1->preempt_due = false;
+        vcpu->preempt_at = UINT64_MAX;
+        l2_drain_or_end(vcpu);
+        vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_PREEMPTION_TIMER, .done = true};
+        return true;
+    }
+    if (interrupt_exits(l1, vcpu)) {
+        l2_drain_or_end(vcpu);
+        vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_EXTERNAL_INTERRUPT,
+                                      .interruption_info = l1->interrupt,
+                                      .done = true};
+        l1->interrupt = 0;
+        return true;
+    }
+    return false;
+}
+
+/* Dispatches vcpu->exit: the root handles it, a handler is asked, or it is reflected. False: L2
+ * does not run on now. */
+static bool dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    enum root_verdict verdict = exit_rule_apply(vcpu);
+    uint32_t mode = verdict == ROOT_HANDLED ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE;
+    struct callback *callback = callback_choose(vcpu, NULL, mode);
+
     vcpu->exit_count++;
-    l2_dispatch(l1, vcpu);
+    if (verdict == ROOT_HANDLED) {
+        counts_of(vcpu)->root++;
+        trace_write(vcpu, TRACE_ROOT, 0, 0);
+    }
+    if (l1->machine->ended)
+        return false;
+    if (callback != NULL)
+        callback_deliver(l1, vcpu, callback);
+    else if (verdict != ROOT_HANDLED)
+        l2_reflect(l1, vcpu);
+    return callback == NULL && verdict == ROOT_HANDLED;
 }
 
 void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
     l1->mode = L1_ENTERED;
     vcpu->asked = NULL;
-    if (vcpu->queued > 0) {
-        vcpu->exit = vcpu->queue[0];
-        vcpu->queued--;
-        memmove(&vcpu->queue[0], &vcpu->queue[1], vcpu->queued * sizeof(vcpu->queue[0]));
-        vcpu->exit_count++;
-        l2_dispatch(l1, vcpu);
-    } else if (l1->preempt_due) {
-        preempt(l1, vcpu);
-    } else if (interrupt_exits(l1, vcpu)) {
-        external_interrupt(l1, vcpu);
-    }
+    while (next_exit(l1, vcpu))
+        if (!dispatch(l1, vcpu))
+            return;
 }
 
 int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
@@ -161,26 +178,6 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     return 0;
 }
 
-void l2_dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
-{
-    enum root_verdict verdict = exit_rule_apply(vcpu);
-    uint32_t mode = verdict == ROOT_HANDLED ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE;
-    struct callback *callback = callback_choose(vcpu, NULL, mode);
-
-    if (verdict == ROOT_HANDLED) {
-        counts_of(vcpu)->root++;
-        trace_write(vcpu, TRACE_ROOT, 0, 0);
-    }
-    if (l1->machine->ended)
-        return;
-    if (callback != NULL)
-        callback_deliver(l1, vcpu, callback);
-    else if (verdict == ROOT_HANDLED)
-        l2_resume(l1, vcpu);
-    else
-        l2_reflect(l1, vcpu);
-}
-
 void l2_count_callback(struct l2_vcpu *vcpu)
 {
     counts_of(vcpu)->callback++;
@@ -192,6 +189,7 @@ static int run(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     uint64_t before;
     int result;
 
+    vcpu->view_built = vcpu->l2->view.builds;
     pthread_mutex_unlock(&machine->lock);
     before = __rdtsc();
     result = kvm_vcpu_run(&vcpu->kvm);
@@ -212,16 +210,13 @@ void l2_step(struct l1_vcpu *l1)
     if (l1->machine->ended)
         return;
     if (result == 0) {
-        l2_exit_decode(vcpu);
-        vcpu->exit_count++;
-        l2_dispatch(l1, vcpu);
+        if (l2_exit_decode(vcpu) && dispatch(l1, vcpu))
+            l2_resume(l1, vcpu);
     } else if (result == -EINTR) {
         vcpu->kvm_pending = vcpu->halted ? vcpu->kvm_pending : false;
         l1_check_time(l1);
-        if (!l1->machine->ended && l1->preempt_due)
-            preempt(l1, vcpu);
-        else if (!l1->machine->ended && interrupt_exits(l1, vcpu))
-            external_interrupt(l1, vcpu);
+        if (!l1->machine->ended)
+            l2_resume(l1, vcpu);
     } else if (result == -EINVAL) {
         /* KVM refused registers that the root's checks let through. */
         fail_entry(l1, vcpu, MEZZ_CHECK_HOST);

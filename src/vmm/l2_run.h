@@ -12,10 +12,8 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
 /* One KVM_RUN of the entered L2 and the dispatch of its exit. */
 void l2_step(struct l1_vcpu *l1);
 
-/* Dispatches vcpu->exit: the root handles it, a handler is asked, or it is reflected. */
-void l2_dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
-
-/* Goes on behind the exit that was dealt with: to the next queued one, or into L2. */
+/* Goes on behind the exit that was dealt with: dispatches what else exits at once, until L2 can run
+ * at the next step, or L1 does. */
 void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
 
 /* Ends MEZZ_CALL_ENTER with vcpu->exit in the VMCS12. */

@@ -79,7 +79,7 @@ struct l2_record *machine_record(struct machine *machine, const char *name)
     struct l2_record *record;
 
     for (unsigned int i = 0; i < machine->record_count; i++)
-        if (!machine->record[i]->taken && strcmp(machine->record[i]->name, name) == 0)
+        if (!machine->record[i]->in_use && strcmp(machine->record[i]->name, name) == 0)
             return machine->record[i];
     if (machine->record_count == MACHINE_MAX_REPORTS)
         return NULL;

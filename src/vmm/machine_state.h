@@ -22,14 +22,15 @@
 #define MACHINE_MAX_REPORTS (4 * MEZZ_MAX_L2)
 #define LAST_WORDS_SIZE     4096
 
-/* One per L2 ever created, and one per L2 of the stack file from the start. */
+/* One per name of an L2 that ever was, and one per L2 of the stack file from the start. L2s that
+ * take each other's place under one name add up. */
 struct l2_record {
     struct l2_report report;
     char name[MEZZ_NAME_SIZE];
     struct console console;
     struct machine *machine;
     unsigned int source;               /* of machine_config.console */
-    bool taken;                        /* an L2 of this name was created */
+    bool in_use;                       /* an L2 of this name exists */
     uint64_t run_tsc;                  /* of vCPUs that are gone */
     struct callback_report *callbacks; /* report.callback_count of them */
     char last_words[LAST_WORDS_SIZE];
@@ -82,7 +83,8 @@ void machine_end(struct machine *machine, enum machine_end end, const char *form
 /* An L2 has written to its console: the first time counts. */
 void machine_note_l2_output(struct machine *machine);
 
-/* The record of the L2 of this name that is not taken yet, or a new one; NULL: no more memory. */
+/* The record of this name, which no L2 uses now, or a new one; NULL: no more memory or no more
+ * room. */
 struct l2_record *machine_record(struct machine *machine, const char *name);
 
 #endif
