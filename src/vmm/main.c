@@ -10,6 +10,8 @@
 static const struct cli_command commands[] = {
     {"run", "FILE [--json OUT] [-v]", "Runs a stack file: a machine of several levels.", cli_run},
     {"info", "[--json]", "Says what this host's KVM can do.", cli_info},
+    {"bench", "[--json [OUT]] [--quick] [--only NAME]", "Measures what the levels cost.",
+     cli_bench},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
