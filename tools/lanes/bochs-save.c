@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Preloaded into Bochs: saves the machine's state when it is asked to. Bochs has this on a button of
-// its window, but its terminal has no window. wgetch() is the terminal's poll for keys and is called
-// where the button's handler would be.
+// Preloaded into Bochs: saves the machine's state when it is asked to. Bochs has this on a button
+// of its window, but its terminal has no window. wgetch() is the terminal's poll for keys and is
+// called where the button's handler would be.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

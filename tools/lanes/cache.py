@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lanes keep between runs: Debian's kernel and its KVM modules, unpacked but never installed."""
+"""What lanes keep between runs: Debian's kernel and its KVM modules, not installed."""
 
 import contextlib
 import fcntl

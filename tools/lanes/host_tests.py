@@ -28,7 +28,7 @@ def why_no_kvm():
 
 
 def run(build, patience):
-    """Runs every suite; without /dev/kvm the unit suite, and the other programs count as skipped."""
+    """Runs every suite; without /dev/kvm only the unit suite: the other programs are skipped."""
     count = Count()
     suites = []
     missing = why_no_kvm()
@@ -40,7 +40,8 @@ def run(build, patience):
     if os.path.exists(log):
         os.remove(log)
     done = subprocess.run(["meson", "test", "-C", build.path, "--no-rebuild", "--print-errorlogs",
-                           "--timeout-multiplier", patience, *suites], stdin=subprocess.DEVNULL, check=False,
+                           "--timeout-multiplier", patience, *suites],
+                          stdin=subprocess.DEVNULL, check=False,
                           env={**os.environ, "CK_TIMEOUT_MULTIPLIER": patience})
     results = _read(log)
     for result in results:

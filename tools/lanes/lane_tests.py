@@ -105,7 +105,7 @@ def run(build, lane):
                           sink=transcript.feed)
         try:
             report = program.run(lane, job, setting)
-            trouble = f"the runner inside ended with status {report.status}" if report.status else ""
+            trouble = f"its runner ended with status {report.status}" if report.status else ""
         except (LaneError, TimeRanOut) as error:
             trouble = str(error)
     if trouble or transcript.ended != len(tests):

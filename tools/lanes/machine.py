@@ -130,11 +130,11 @@ class Machine:
         options = {"start_new_session": True, "cwd": self._run,
                    "env": {**os.environ, **(environment or {})}}
         if terminal:
-            # Its input is none: Bochs, when its machine is idle, sleeps unless there is input to read.
+            # No input: when its machine is idle, Bochs sleeps unless there is something to read.
             ours, theirs = pty.openpty()
             self._listen(ours, "terminal")
-            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
-                                             **options)
+            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=theirs,
+                                             stderr=theirs, **options)
             os.close(theirs)
         else:
             with open(self.errors, "wb") as errors:
@@ -211,7 +211,8 @@ class Machine:
     def _late(self):
         if self.report.begun:
             raise TimeRanOut(f"time ran out after {self._job.timeout:g} s")
-        raise LaneError(f"the machine did not come up in {self._boot_limit:g} s{self._last_words()}")
+        raise LaneError(f"the machine did not come up in {self._boot_limit:g} s"
+                        f"{self._last_words()}")
 
     def _died(self):
         try:

@@ -28,8 +28,9 @@ def of_program(output, status):
     """What one test program's output and exit status (None: killed at its time limit) say. A
     program without a summary is one check; one that ended badly has at least one failure."""
     summaries = [tuple(map(int, found)) for found in SUMMARY.findall(output)]
-    checks, failures, errors = (sum(column) for column in zip(*summaries)) if summaries else (0, 0, 0)
-    count = Count(checks - failures - errors, failures + errors, 0)
+    count = Count()
+    for checks, failures, errors in summaries:
+        count += Count(checks - failures - errors, failures + errors)
     if status == STATUS_SKIPPED:
         count.skipped += 1
     elif status != 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into a lane: a small system (`base`) and one job (`job`), both as initramfs archives."""
+"""What goes into a lane: a small system (the base) and one job, both as initramfs archives."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def write_base(out, kernel, modules):
     for path in ("dev", "proc", "sys", "tmp", "root"):
         archive.directory(path)
     archive.character_device("dev/console", 5, 1)
-    archive.file("etc/passwd", b"root:x:0:0:root:/tmp:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n")
+    archive.file("etc/passwd", b"root:x:0:0::/tmp:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n")
     archive.file("etc/group", b"root:x:0:\nkvm:x:106:user\nuser:x:1000:\n")
     busybox = _busybox()
     archive.copy("bin/busybox", busybox)

@@ -51,6 +51,9 @@ def main(program):
         # Nobody reads on; the interpreter must not stumble over it again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 128 + signal.SIGPIPE
+    except OSError as error:
+        print(f"lane: {error.filename or ''}: {error.strerror}", file=sys.stderr)
+        status = STATUS_LANE_FAILED
     except KeyboardInterrupt:
         status = 128 + signal.SIGINT
     sys.exit(status)
