@@ -16,26 +16,46 @@ static void show_last_words(struct terminal *terminal, unsigned int source, cons
     terminal_end_line(terminal);
 }
 
+static bool complain_of_l2s(const char *file, const struct script_run *run)
+{
+    bool any = false;
+
+    for (unsigned int i = 0; i < run->report.l2_count; i++) {
+        const struct l2_report *l2 = &run->report.l2[i];
+
+        if (l2->end != L2_DIED)
+            continue;
+        if (l2->last_words[0] != '\0')
+            cli_complain("%s:%u: a guest died: %.*s", file, run->line,
+                         (int)strcspn(l2->last_words, "\n"), l2->last_words);
+        else
+            cli_complain("%s:%u: a guest died: L2 %s", file, run->line, l2->name);
+        any = true;
+    }
+    return any;
+}
+
 static void complain_of_l1(const char *file, const struct script_run *run)
 {
     const struct machine_report *report = &run->report;
+    unsigned long long refused = report->l1.refused_calls;
 
-    if (report->end == MACHINE_DONE && report->status != 0)
+    if (report->end == MACHINE_DIED || report->end == MACHINE_TIMEOUT)
+        cli_complain("%s:%u: %s", file, run->line, report->error.text);
+    else if (report->end == MACHINE_DONE && report->status != 0 && refused != 0)
+        cli_complain("%s:%u: L1 ended with status %u; %llu of its calls got an error code", file,
+                     run->line, report->status, refused);
+    else if (report->end == MACHINE_DONE && report->status != 0)
         cli_complain("%s:%u: L1 ended with status %u", file, run->line, report->status);
-    else if (report->end == MACHINE_DIED)
-        cli_complain("%s:%u: L1 died: %s", file, run->line, report->error.text);
-    else if (report->end == MACHINE_TIMEOUT)
-        cli_complain("%s:%u: %s", file, run->line,
-                     report->error.text[0] != '\0' ? report->error.text
-                                                   : "the machine's time is over");
 }
 
-static void complain_of_l2(const char *file, const struct script_run *run,
-                           const struct l2_report *l2)
+/* One line for what is one misfortune: an L1 whose guest died ends badly because of that. */
+static void complain(const char *file, const struct script_run *run)
 {
-    if (l2->end == L2_DIED)
-        cli_complain("%s:%u: L2 %s died: %.*s", file, run->line, l2->name,
-                     (int)strcspn(l2->last_words, "\n"), l2->last_words);
+    bool guest_died = complain_of_l2s(file, run);
+
+    if (!guest_died || run->report.end != MACHINE_DONE)
+        complain_of_l1(file, run);
 }
 
 void show_run(struct terminal *terminal, const char *file, const struct script_run *run,
@@ -48,11 +68,8 @@ void show_run(struct terminal *terminal, const char *file, const struct script_r
         show_last_words(terminal, i + 1, report->l2[i].name, report->l2[i].last_words);
     report_table(terminal->out, report, verbose);
     fflush(terminal->out);
-    if (run->may_die)
-        return;
-    complain_of_l1(file, run);
-    for (unsigned int i = 0; i < report->l2_count; i++)
-        complain_of_l2(file, run, &report->l2[i]);
+    if (!run->may_die)
+        complain(file, run);
 }
 
 void show_expectations(struct terminal *terminal, const struct script_record *record, bool verbose)

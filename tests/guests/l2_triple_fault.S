@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An exception without an IDT, two levels up. */
+#include "guest.h"
+
+start:
+    lidt no_table
+    ud2
+
+no_table:
+    .word 0
+    .long 0

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mezz_process.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOBODY     65534
+#define ARGV_LIMIT 16
+#define OUT_FILE   ".stdout"
+#define ERR_FILE   ".stderr"
+#define COPY       ".mezz"
+
+const char *mezz_obstacle(void)
+{
+    if (getenv("MEZZ_BIN") == NULL || getenv("MEZZ_IMAGES") == NULL ||
+        getenv("MEZZ_STACKS") == NULL)
+        return "MEZZ_BIN, MEZZ_IMAGES and MEZZ_STACKS are not set (meson test sets them)";
+    if (access("/dev/kvm", R_OK | W_OK) != 0)
+        return "no usable /dev/kvm";
+    return NULL;
+}
+
+void mezz_begin(struct mezz_process *mezz)
+{
+    *mezz = (struct mezz_process){.directory = "/tmp/mezz_e2e.XXXXXX"};
+    ck_assert_ptr_nonnull(mkdtemp(mezz->directory));
+    ck_assert_int_eq(chmod(mezz->directory, 0755), 0);
+}
+
+static const char *path_of(const struct mezz_process *mezz, const char *name)
+{
+    static char path[512];
+
+    snprintf(path, sizeof(path), "%s/%s", mezz->directory, name);
+    return path;
+}
+
+void mezz_write(const struct mezz_process *mezz, const char *name, const void *bytes, size_t length)
+{
+    FILE *file = fopen(path_of(mezz, name), "w");
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(bytes, 1, length, file), length);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+static char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    size_t length = 0;
+    size_t capacity = 4096;
+    char *text = malloc(capacity);
+
+    ck_assert_ptr_nonnull(file);
+    for (;;) {
+        ck_assert_ptr_nonnull(text);
+        length += fread(text + length, 1, capacity - length - 1, file);
+        if (length < capacity - 1)
+            break;
+        capacity *= 2;
+        text = realloc(text, capacity);
+    }
+    text[length] = '\0';
+    fclose(file);
+    return text;
+}
+
+static void redirect(const char *path, int to)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+
+    if (fd < 0 || dup2(fd, to) < 0)
+        _exit(126);
+    close(fd);
+}
+
+_Noreturn static void become_mezz(const struct mezz_process *mezz, const char *const *argv)
+{
+    char *words[ARGV_LIMIT] = {getenv("MEZZ_BIN")};
+
+    for (size_t i = 0; argv[i] != NULL && i + 2 < ARGV_LIMIT; i++)
+        words[i + 1] = (char *)(size_t)argv[i];
+    setpgid(0, 0);
+    for (size_t i = 0; mezz->environment[i] != NULL; i++)
+        putenv((char *)(size_t)mezz->environment[i]);
+    if (chdir(mezz->directory) < 0)
+        _exit(126);
+    redirect(ERR_FILE, STDERR_FILENO);
+    if (mezz->out_to == NULL)
+        redirect(OUT_FILE, STDOUT_FILENO);
+    else if (mezz->out_to[0] == '\0')
+        close(STDOUT_FILENO);
+    else
+        redirect(mezz->out_to, STDOUT_FILENO);
+    if (mezz->as_nobody && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
+        _exit(126);
+    execv(mezz->as_nobody ? "./" COPY : words[0], words);
+    _exit(127);
+}
+
+/* The program may stand where nobody cannot read it. */
+static void copy_program(const struct mezz_process *mezz)
+{
+    char command[1024];
+
+    snprintf(command, sizeof(command), "cp '%s' '%s/" COPY "' && chmod 755 '%s/" COPY "'",
+             getenv("MEZZ_BIN"), mezz->directory, mezz->directory);
+    ck_assert_int_eq(system(command), 0);
+}
+
+void mezz_run(struct mezz_process *mezz, const char *const *argv)
+{
+    int status;
+    pid_t child;
+
+    free(mezz->out);
+    free(mezz->err);
+    mezz_write(mezz, OUT_FILE, "", 0);
+    mezz_write(mezz, ERR_FILE, "", 0);
+    if (mezz->as_nobody)
+        copy_program(mezz);
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0)
+        become_mezz(mezz, argv);
+    setpgid(child, child);
+    if (mezz->interrupt_after_ms != 0) {
+        usleep((useconds_t)mezz->interrupt_after_ms * 1000);
+        kill(child, SIGINT);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    mezz->status = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    ck_assert_msg(kill(-child, 0) < 0 && errno == ESRCH, "a process was left behind");
+    mezz->out = read_file(path_of(mezz, OUT_FILE));
+    mezz->err = read_file(path_of(mezz, ERR_FILE));
+    unlink(path_of(mezz, OUT_FILE));
+    unlink(path_of(mezz, ERR_FILE));
+    if (mezz->as_nobody)
+        unlink(path_of(mezz, COPY));
+}
+
+void mezz_run_text(struct mezz_process *mezz, const char *text)
+{
+    static const char *const argv[] = {"run", "t.lua", NULL};
+
+    mezz_write(mezz, "t.lua", text, strlen(text));
+    mezz_run(mezz, argv);
+}
+
+json_t *mezz_json(const struct mezz_process *mezz)
+{
+    json_error_t error;
+    json_t *json = json_load_file(path_of(mezz, "out.json"), JSON_ALLOW_NUL, &error);
+
+    ck_assert_msg(json != NULL, "out.json: line %d: %s; stderr: %s", error.line, error.text,
+                  mezz->err);
+    return json;
+}
+
+const json_t *mezz_at(const json_t *json, const char *path)
+{
+    char names[128];
+    char *rest = names;
+    const char *name;
+
+    snprintf(names, sizeof(names), "%s", path);
+    while ((name = strsep(&rest, ".")) != NULL) {
+        json = json_object_get(json, name);
+        ck_assert_msg(json != NULL, "no \"%s\" of %s", name, path);
+    }
+    return json;
+}
+
+void mezz_end(struct mezz_process *mezz, int files)
+{
+    DIR *directory = opendir(mezz->directory);
+    struct dirent *entry;
+    int count = 0;
+
+    ck_assert_ptr_nonnull(directory);
+    while ((entry = readdir(directory)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        count++;
+        ck_assert_int_eq(unlink(path_of(mezz, entry->d_name)), 0);
+    }
+    closedir(directory);
+    ck_assert_int_eq(rmdir(mezz->directory), 0);
+    ck_assert_msg(count == files, "%d files in the place of %d", count, files);
+    free(mezz->out);
+    free(mezz->err);
+}
+
+void mezz_expect(const struct mezz_process *mezz, int status, const char *err)
+{
+    ck_assert_msg(mezz->status == status && strcmp(mezz->err, err) == 0,
+                  "status %d, expected %d; stderr:\n%s\nexpected:\n%s\nstdout:\n%s", mezz->status,
+                  status, mezz->err, err, mezz->out);
+}
+
+int mezz_lines(const char *text)
+{
+    int lines = 0;
+
+    for (; *text != '\0'; text++)
+        lines += *text == '\n';
+    return lines;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_MEZZ_PROCESS_H
+#define TESTS_MEZZ_PROCESS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Runs the program under test (MEZZ_BIN) in a process group of its own and in a new directory, and
+ * looks at everything that it leaves: output, status, files, processes.
+ */
+struct mezz_process {
+    char directory[64];
+    char *out;
+    char *err;
+    int status;                 /* exit status, or 1000 + the signal that ended it */
+    int interrupt_after_ms;     /* SIGINT then; 0: none */
+    const char *out_to;         /* stdout goes to this file; "": it is closed; NULL: to out */
+    const char *environment[8]; /* NAME=VALUE; NULL ends */
+    bool as_nobody;             /* as a user without rights, when the test runs as root */
+};
+
+/* Why the end-to-end tests cannot run here, or NULL. For RUN_CASES_IF. */
+const char *mezz_obstacle(void);
+
+void mezz_begin(struct mezz_process *mezz);
+void mezz_write(const struct mezz_process *mezz, const char *name, const void *bytes,
+                size_t length);
+
+/* argv behind the program's name; NULL ends. */
+void mezz_run(struct mezz_process *mezz, const char *const *argv);
+
+/* Writes the text as t.lua and does `mezz run t.lua`. */
+void mezz_run_text(struct mezz_process *mezz, const char *text);
+
+/* The file out.json, parsed; to json_decref(). */
+json_t *mezz_json(const struct mezz_process *mezz);
+
+/* "levels.l2.tiny.console": the member of members; fails the test when it is not there. */
+const json_t *mezz_at(const json_t *json, const char *path);
+
+/* The directory holds exactly `files` files, and nobody of the process group is left. Removes it.
+ */
+void mezz_end(struct mezz_process *mezz, int files);
+
+/* Fails the test, with all of the output, unless status and the whole of stderr are these. */
+void mezz_expect(const struct mezz_process *mezz, int status, const char *err);
+
+/* How many lines a text has. */
+int mezz_lines(const char *text);
+
+#endif
