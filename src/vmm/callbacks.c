@@ -319,16 +319,8 @@ static void fill_frame(struct mezz_callback_frame *frame, struct callback *callb
  */
 static void finish_handled(struct l2_vcpu *vcpu)
 {
-    const struct kvm_sync_regs *now = &vcpu->kvm.run->s.regs;
-    uint64_t rip = now->regs.rip;
-    struct mezz_vmcs12_events before, after;
-
-    vmcs12_events_from_run(&before, vcpu);
     l2_drain_or_end(vcpu);
-    vmcs12_events_from_run(&after, vcpu);
-    sync_note_field(vcpu, MEZZ_VMCS12_FIELD(regs.guest_rip), rip, now->regs.rip);
-    sync_note_field(vcpu, MEZZ_VMCS12_FIELD(events.interruptibility_state),
-                    before.interruptibility_state, after.interruptibility_state);
+    sync_note_progress(vcpu);
 }
 
 void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback)

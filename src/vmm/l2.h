@@ -56,6 +56,7 @@ struct l2_vcpu {
     uint64_t exit_count;
     uint64_t view_built; /* view.builds when KVM_RUN began */
     struct sync_fields sync;
+    struct sync_known known;
     struct mezz_vmcs12_msrs msr_shadow; /* as L1 knows them, plus the records that wait */
     uint64_t run_tsc;                   /* spent inside KVM_RUN */
 

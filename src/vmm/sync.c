@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "vmm/l2.h"
+#include "vmm/vmcs12.h"
 
 void sync_note_field(struct l2_vcpu *vcpu, uint64_t field, uint64_t from, uint64_t to)
 {
@@ -19,6 +19,21 @@ void sync_note_field(struct l2_vcpu *vcpu, uint64_t field, uint64_t from, uint64
         return;
     fields->record[fields->count++] =
         (struct mezz_sync_record){.object = MEZZ_SYNC_VMCS, .key = field, .from = from, .to = to};
+}
+
+void sync_note_progress(struct l2_vcpu *vcpu)
+{
+    struct sync_known *known = &vcpu->known;
+    uint64_t rip = vcpu->kvm.run->s.regs.regs.rip;
+    struct mezz_vmcs12_events now;
+
+    vmcs12_events_from_run(&now, vcpu);
+    sync_note_field(vcpu, MEZZ_VMCS12_FIELD(regs.guest_rip), known->guest_rip, rip);
+    sync_note_field(vcpu, MEZZ_VMCS12_FIELD(events.interruptibility_state),
+                    known->interruptibility_state, now.interruptibility_state);
+    sync_note_field(vcpu, MEZZ_VMCS12_FIELD(events.activity_state), known->activity_state,
+                    now.activity_state);
+    *known = (struct sync_known){rip, now.interruptibility_state, now.activity_state};
 }
 
 int sync_waits(const struct l2_vcpu *vcpu)

@@ -251,6 +251,8 @@ void vmcs12_store(struct l2_vcpu *vcpu)
         to->sync.count = sync_deliver(vcpu, to->sync.record, &more);
         to->sync.more = more;
     }
+    vcpu->known =
+        (struct sync_known){regs.guest_rip, events.interruptibility_state, events.activity_state};
     memcpy(&to->exit, &exit, sizeof(exit));
     to->completion = (struct mezz_vmcs12_completion){.value = UINT64_MAX};
     to->changed |= changed;

@@ -160,6 +160,12 @@ static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
         vmcs12_system_to_run(vcpu->kvm.run, &c->system);
     if (is_dirty(c, MEZZ_GROUP_EVENTS))
         load_events(vcpu, &c->events);
+    if (is_dirty(c, MEZZ_GROUP_REGS))
+        vcpu->known.guest_rip = c->regs.guest_rip;
+    if (is_dirty(c, MEZZ_GROUP_EVENTS)) {
+        vcpu->known.interruptibility_state = c->events.interruptibility_state;
+        vcpu->known.activity_state = c->events.activity_state;
+    }
     for (int group = 0; group < MEZZ_GROUP_EXIT; group++)
         vcpu->groups_loaded[group] += is_dirty(c, group);
     return MEZZ_CHECK_NONE;
