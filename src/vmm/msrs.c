@@ -21,33 +21,33 @@ static const uint32_t group_msr[] = {
 };
 #define GROUP_MSRS (sizeof(group_msr) / sizeof(group_msr[0]))
 
-struct msr_list {
-    struct kvm_msrs header;
-    struct kvm_msr_entry entry[GROUP_MSRS];
+union msr_list {
+    struct kvm_msrs list; /* ends with its entries */
+    uint8_t room[sizeof(struct kvm_msrs) + GROUP_MSRS * sizeof(struct kvm_msr_entry)];
 };
 
 static int get_msr(struct l2_vcpu *vcpu, uint32_t index, uint64_t *value)
 {
-    struct msr_list list = {.header = {.nmsrs = 1}};
+    union msr_list msr = {.list = {.nmsrs = 1}};
 
-    list.entry[0].index = index;
-    if (kvm_vcpu_ioctl(&vcpu->kvm, KVM_GET_MSRS, &list) != 1)
+    msr.list.entries[0].index = index;
+    if (kvm_vcpu_ioctl(&vcpu->kvm, KVM_GET_MSRS, &msr) != 1)
         return -EINVAL;
-    *value = list.entry[0].data;
+    *value = msr.list.entries[0].data;
     return 0;
 }
 
 static int set_msr(struct l2_vcpu *vcpu, uint32_t index, uint64_t value)
 {
-    struct msr_list list = {.header = {.nmsrs = 1}};
+    union msr_list msr = {.list = {.nmsrs = 1}};
 
-    list.entry[0] = (struct kvm_msr_entry){.index = index, .data = value};
-    return kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_MSRS, &list) == 1 ? 0 : -EINVAL;
+    msr.list.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
+    return kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_MSRS, &msr) == 1 ? 0 : -EINVAL;
 }
 
 int msrs_load(struct l2_vcpu *vcpu, const struct mezz_vmcs12_msrs *msrs)
 {
-    struct msr_list list = {.header = {0}};
+    union msr_list msr = {.list = {0}};
     uint64_t value[GROUP_MSRS];
     size_t first = 0;
 
@@ -55,10 +55,11 @@ int msrs_load(struct l2_vcpu *vcpu, const struct mezz_vmcs12_msrs *msrs)
     while (first < GROUP_MSRS) {
         int done;
 
-        list.header.nmsrs = (uint32_t)(GROUP_MSRS - first);
+        msr.list.nmsrs = (uint32_t)(GROUP_MSRS - first);
         for (size_t i = first; i < GROUP_MSRS; i++)
-            list.entry[i - first] = (struct kvm_msr_entry){.index = group_msr[i], .data = value[i]};
-        done = kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_MSRS, &list);
+            msr.list.entries[i - first] =
+                (struct kvm_msr_entry){.index = group_msr[i], .data = value[i]};
+        done = kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_MSRS, &msr);
         if (done < 0)
             return -1;
         first += (size_t)done;
