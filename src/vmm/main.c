@@ -26,10 +26,10 @@ static void print_help(FILE *to)
 {
     fprintf(to, "mezz: a root hypervisor in one process, on /dev/kvm\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(to, "  mezz %-6s%-26s%s\n", commands[i].name, commands[i].usage,
+        fprintf(to, "  mezz %s %s\n      %s\n", commands[i].name, commands[i].usage,
                 commands[i].summary);
-    fprintf(to, "\n  mezz COMMAND --help             more about a command\n"
-                "  mezz --version                  the versions of this program and of its ABI\n\n"
+    fprintf(to, "  mezz COMMAND --help\n      Says more about a command.\n"
+                "  mezz --version\n      The versions of this program and of its ABI.\n\n"
                 "Exit status: 0 done, 1 an expectation failed, 2 bad usage or input, 3 the host\n"
                 "cannot, 4 a guest or L1 died, 128 + n ended by signal n.\n");
 }
