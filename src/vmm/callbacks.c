@@ -53,7 +53,7 @@ static const uint8_t reason_support[REASON_INDEX_COUNT] = {
 
 static int check_reason(uint32_t reason)
 {
-    int index = reason_index(reason);
+    int index = reason & MEZZ_EXIT_ENTRY_FAILED ? -1 : reason_index(reason);
 
     if (index < 0 || reason_support[index] == REASON_NONE)
         return MEZZ_E_REASON;
