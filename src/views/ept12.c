@@ -92,12 +92,17 @@ static uint64_t read_entry(const struct l1_memory *l1, uint64_t table, unsigned 
     return __atomic_load_n(entries + index, __ATOMIC_RELAXED);
 }
 
-/* The leaf that the root really uses. */
-static uint64_t edited(struct ept12_edits *edits, uint64_t l2, uint64_t entry)
+/* The leaf that the root really uses. L1 may meanwhile have put the same entry into a table of
+ * another level, where it is a leaf of another size: what the root made of it must be a valid leaf
+ * there, too. */
+static uint64_t edited(const struct l1_memory *l1, struct ept12_edits *edits, uint64_t l2,
+                       uint64_t entry, unsigned int level)
 {
     struct ept12_edit *edit = edits == NULL ? NULL : ept12_edits_find(edits, l2_at(l2));
+    enum entry_kind kind;
 
-    if (edit == NULL || edit->from != entry)
+    if (edit == NULL || edit->from != entry || check_entry(l1, edit->to, level, &kind) != 0 ||
+        kind != ENTRY_LEAF)
         return entry;
     edit->used = true;
     return edit->to;
@@ -160,7 +165,7 @@ static int walk_entry(struct walk *walk, uint64_t entry, unsigned int level, uin
     int code = check_entry(walk->l1, entry, level, &kind);
 
     if (code == 0 && kind == ENTRY_LEAF)
-        entry = edited(walk->edits, l2, entry);
+        entry = edited(walk->l1, walk->edits, l2, entry, level);
     if (code == 0 && kind == ENTRY_TABLE) {
         if (walk->tables == EPT12_TABLE_LIMIT)
             code = MEZZ_E_EPT_LIMIT;
@@ -249,7 +254,7 @@ int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_m
     }
     translation->page_size = span(level);
     if (kind == ENTRY_LEAF) {
-        entry = edited(edits, page, entry);
+        entry = edited(l1, edits, page, entry, level);
         translation->rights = rights & leaf_rights(entry, eptp & MEZZ_EPTP_DIRTY_FLAGS);
         translation->l1 = l1_at((entry & leaf_address(level)) | (address.value - page));
         translation->leaf = entry;
