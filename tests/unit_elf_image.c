@@ -240,15 +240,19 @@ START_TEST(truncated_at_a_header)
 }
 END_TEST
 
+/* The third one has code at its entry, but 32-bit code does not get there. */
 START_TEST(long_entry_note)
 {
-    const uint64_t entries[] = {BUILDER_ENTRY, 1ULL << 32 | BUILDER_ENTRY};
+    static const uint64_t entries[] = {BUILDER_ENTRY, 1ULL << 32 | BUILDER_ENTRY,
+                                       1ULL << 32 | BUILDER_ENTRY};
 
     setup();
     file.note.n_descsz = 8;
     file.segment[0].p_filesz += 4;
     /* The descriptor starts at note_entry and is two words long. */
     memcpy((uint8_t *)&file + offsetof(struct elf_file, note_entry), &entries[_i], 8);
+    if (_i == 2)
+        file.segment[2].p_paddr = 1ULL << 32 | BUILDER_TEXT_AT;
     if (_i == 0)
         accepted();
     else
@@ -271,4 +275,4 @@ START_TEST(fits)
 END_TEST
 
 RUN_CASES("elf_image", 60, ONCE(loads), EACH(field, ELEMENTS(mutations)), ONCE(truncated),
-          EACH(truncated_at_a_header, ELEMENTS(cuts)), EACH(long_entry_note, 2), ONCE(fits))
+          EACH(truncated_at_a_header, ELEMENTS(cuts)), EACH(long_entry_note, 3), ONCE(fits))

@@ -150,8 +150,8 @@ START_TEST(page_sizes)
     leads_to(SHORT_ADDRESS, PAGE + 0xabc, 4096, 2);
     mode_32_bit(2, 0x00c00000 | FULL | LARGE);
     leads_to(SHORT_ADDRESS, 0x00c00000 + 0x1abc, 4 << 20, 1);
-    mode_32_bit(2, 0x00c00000 | 0x5 << 13 | FULL | LARGE); /* PSE-36 */
-    leads_to(SHORT_ADDRESS, 0x500c00000 + 0x1abc, 4 << 20, 1);
+    mode_32_bit(2, 0x00c00000 | 0x85 << 13 | FULL | LARGE); /* PSE-36 */
+    leads_to(SHORT_ADDRESS, 0x8500c00000 + 0x1abc, 4 << 20, 1);
     mode_32_bit(2, TABLE(1) | FULL | LARGE);
     paging.cr4 = 0; /* no large pages: the bit is ignored */
     leads_to(SHORT_ADDRESS, PAGE + 0xabc, 4096, 2);
@@ -259,6 +259,9 @@ END_TEST
 
 START_TEST(rights_of_other_modes)
 {
+    pae_mode(0, 0); /* a PDPTE has no rights to give or to take */
+    ck_assert_int_eq(walk(SHORT_ADDRESS, GUEST_WRITE | GUEST_USER), 0);
+    ck_assert_int_eq(walk(SHORT_ADDRESS, GUEST_FETCH | GUEST_USER), 0);
     pae_mode(1, PAGE | P | NX);
     ck_assert_int_eq(walk(SHORT_ADDRESS, GUEST_READ), 0);
     faults(SHORT_ADDRESS, GUEST_FETCH, GUEST_FAULT_RIGHTS, 0x11, 1);
