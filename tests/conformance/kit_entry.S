@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kit's assembler part: from PVH's 32-bit protected mode to kit_main, L1's tables, a way into
+ * ring 3 and back, and what the L2s start with.
+ */
+#include "kit_layout.h"
+#include "mezz/pvh.h"
+
+#define CR0_PG_WP_ET_PE 0x80010011
+#define CR4_PAE         0x20
+#define MSR_EFER        0xc0000080
+#define EFER_LME        0x100
+
+    .section .note.Xen, "a", @note
+    .balign 4
+    .long 4, 8, MEZZ_PVH_NOTE_TYPE
+    .asciz MEZZ_PVH_NOTE_NAME
+    .quad kit_entry
+
+/* Vector and error code on the stack, then to a common part. */
+    .macro stubs first_part
+    .set vector, 0
+    .rept KIT_VECTORS
+    .balign KIT_STUB_SIZE, 0xcc
+    .if vector != 8 && (vector < 10 || vector > 14) && vector != 17 && vector != 21
+    pushq $0
+    .endif
+    pushq $vector
+    jmp \first_part
+    .set vector, vector + 1
+    .endr
+    .endm
+
+    .section .text.stubs, "ax"
+    .globl kit_stubs
+kit_stubs:
+    stubs exception
+
+/* struct kit_trap, on the stack. */
+exception:
+    pushq %r15
+    pushq %r14
+    pushq %r13
+    pushq %r12
+    pushq %r11
+    pushq %r10
+    pushq %r9
+    pushq %r8
+    pushq %rdi
+    pushq %rsi
+    pushq %rbp
+    pushq %rbx
+    pushq %rdx
+    pushq %rcx
+    pushq %rax
+    movq %rsp, %rdi
+    movq %cr2, %rsi
+    cld
+    call kit_exception
+    popq %rax
+    popq %rcx
+    popq %rdx
+    popq %rbx
+    popq %rbp
+    popq %rsi
+    popq %rdi
+    popq %r8
+    popq %r9
+    popq %r10
+    popq %r11
+    popq %r12
+    popq %r13
+    popq %r14
+    popq %r15
+    addq $16, %rsp
+    iretq
+
+    .code32
+    .globl kit_entry
+kit_entry:
+    cli
+    cld
+    movl $kit_pml4, %eax
+    movl %eax, %cr3
+    movl $CR4_PAE, %eax
+    movl %eax, %cr4
+    movl $MSR_EFER, %ecx
+    xorl %edx, %edx
+    movl $EFER_LME, %eax
+    wrmsr
+    movl $CR0_PG_WP_ET_PE, %eax
+    movl %eax, %cr0
+    lgdt gdt_pointer
+    ljmp $KIT_CODE64, $long_mode
+
+    .code64
+long_mode:
+    lidt idt_pointer
+    movl $KIT_DATA, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    movl %eax, %fs
+    movl %eax, %gs
+    movl $stack_top, %esp
+    xorl %ebp, %ebp
+    movl %ebx, %edi
+    call kit_main
+1:  hlt
+    jmp 1b
+
+/* void kit_user(rip, rsp, rflags, struct kit_trap *end): runs ring 3 until its first exception;
+ * RAX of ring 3 is `end->rax` before and after. */
+    .globl kit_user
+kit_user:
+    pushq %rbx
+    pushq %rbp
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, kit_user_stack
+    movq %rcx, kit_user_end
+    movq (%rcx), %rax
+    pushq $KIT_USER_DATA | 3
+    pushq %rsi
+    pushq %rdx
+    pushq $KIT_USER_CODE64 | 3
+    pushq %rdi
+    iretq
+
+/* Called by kit_exception: back to who called kit_user. */
+    .globl kit_user_leave
+kit_user_leave:
+    movq kit_user_stack, %rsp
+    movq $0, kit_user_end
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbp
+    popq %rbx
+    ret
+
+/* What a compiler may call by itself. */
+    .globl memcpy
+memcpy:
+    movq %rdi, %rax
+    movq %rdx, %rcx
+    shrq $3, %rcx
+    rep movsq
+    movl %edx, %ecx
+    andl $7, %ecx
+    rep movsb
+    ret
+
+    .globl memset
+memset:
+    movq %rdi, %r8
+    movq %rdx, %rcx
+    movzbl %sil, %eax
+    movabsq $0x0101010101010101, %rsi
+    imulq %rsi, %rax
+    shrq $3, %rcx
+    rep stosq
+    movl %edx, %ecx
+    andl $7, %ecx
+    rep stosb
+    movq %r8, %rax
+    ret
+
+    .section .rodata
+    .balign 8
+gdt_pointer:
+    .word gdt_end - kit_gdt - 1
+    .quad kit_gdt
+idt_pointer:
+    .word idt_end - idt - 1
+    .quad idt
+
+    .macro idt base
+    .set vector, 0
+    .rept KIT_VECTORS
+    .word (\base + KIT_STUB_SIZE * vector) & 0xffff
+    .word KIT_CODE64
+    .word 0x8e00
+    .word (\base + KIT_STUB_SIZE * vector) >> 16
+    .quad 0
+    .set vector, vector + 1
+    .endr
+    .endm
+
+    .macro gdt
+    .quad 0
+    .quad 0x00cf9b000000ffff
+    .quad 0x00af9b000000ffff
+    .quad 0x00cf93000000ffff
+    .quad 0x00cff3000000ffff
+    .quad 0x00affb000000ffff
+    .endm
+
+    .balign 16
+idt:
+    idt KIT_BASE
+idt_end:
+
+    .data
+    .balign 16
+    .globl kit_gdt
+kit_gdt:
+    gdt
+    .quad 0, 0 /* KIT_TSS: kit_main fills it in */
+gdt_end:
+    .balign 16
+    .globl kit_tss
+kit_tss:
+    .skip 104
+kit_user_stack:
+    .quad 0
+    .globl kit_user_end
+kit_user_end:
+    .quad 0
+
+/* The first 4 GiB one to one, 2 MiB a page, for ring 3, too; accessed and dirty, so that a walk
+ * writes nothing. */
+    .section .data.tables, "aw"
+    .balign 4096
+kit_pml4:
+    .quad page_pdpt + 0x67
+    .fill 511, 8, 0
+page_pdpt:
+    .quad page_directories + 0x67
+    .quad page_directories + 0x1067
+    .quad page_directories + 0x2067
+    .quad page_directories + 0x3067
+    .fill 508, 8, 0
+page_directories:
+    .set address, 0
+    .rept 2048
+    .quad address + 0xe7
+    .set address, address + 0x200000
+    .endr
+
+    .bss
+    .balign 16
+    .skip KIT_STACK_SIZE
+stack_top:
+
+/* What L2s see of the image: their code, and these tables and a stack. */
+    .section .l2.stubs, "ax"
+l2_stubs:
+    stubs l2_exception
+
+/* Tells L1 (KIT_L2_VECTOR_PORT), then goes on where the exception was. */
+l2_exception:
+    popq %rbx
+    popq %rcx
+    movq %rsp, %rsi
+    movl $KIT_L2_VECTOR_PORT, %edx
+    outb %al, %dx
+    iretq
+
+    .section .l2.data, "aw"
+    .balign 4096
+    .globl kit_l2_pml4
+kit_l2_pml4:
+    .quad l2_pdpt + 0x67
+    .fill 511, 8, 0
+l2_pdpt:
+    .quad l2_directory + 0x67
+    .fill 511, 8, 0
+l2_directory:
+    .set address, 0
+    .rept 512
+    .quad address + 0xe7
+    .set address, address + 0x200000
+    .endr
+    .globl kit_l2_gdt
+kit_l2_gdt:
+    gdt
+    .quad 0x00008b0000000067, 0
+    .balign 16
+    .globl kit_l2_idt
+kit_l2_idt:
+    idt KIT_L2_STUBS
+    .balign 4096
+    .skip 4096
+    .globl kit_l2_stack
+kit_l2_stack:
+
+    .section .note.GNU-stack, "", @progbits

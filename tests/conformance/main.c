@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The conformance test L1: any root of this interface can be held against it. */
+#include "groups.h"
+#include "kit.h"
+
+const struct kit_group kit_groups[] = {
+    {"detect", group_detect, false},
+    {"calls", group_calls, false},
+    {"ring3", group_ring3, false},
+    {"register", group_register, false},
+    {"conditions", group_conditions, false},
+    {"history", group_history, false},
+    {"io", group_io, false},
+    {"selftest", group_selftest, true},
+    {NULL, NULL, false},
+};
+
+KIT_PROGRAM

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Holds the root against the conformance kit (tests/conformance): a machine for each group. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runner.h"
+#include "vmm/machine.h"
+
+#define L1_MEMORY (64ULL << 20)
+#define NS        1000000000ULL
+
+/* The number of PASS lines, so that a check that is not reached is noticed. */
+static const struct group {
+    const char *name;
+    unsigned int checks;
+} groups[] = {
+    {"detect", 28},      {"calls", 69},   {"ring3", 7}, {"register", 116},
+    {"conditions", 329}, {"history", 93}, {"io", 116},
+};
+
+struct outcome {
+    enum machine_end end;
+    unsigned int status;
+    unsigned int passed;
+    unsigned int failed;
+};
+
+/* Counts the lines of the console, and shows those that are not passes. */
+static void count_lines(struct outcome *outcome, const struct console_text *console)
+{
+    const char *at = console->text;
+    const char *end = at + console->length;
+
+    while (at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        size_t length = (size_t)((stop != NULL ? stop : end) - at);
+
+        if (length >= 5 && memcmp(at, "PASS ", 5) == 0)
+            outcome->passed++;
+        else if (length >= 5 && memcmp(at, "FAIL ", 5) == 0)
+            outcome->failed++;
+        if (length < 5 || memcmp(at, "PASS ", 5) != 0)
+            fprintf(stderr, "%.*s\n", (int)length, at);
+        at += length + 1;
+    }
+}
+
+static struct outcome run_group(const char *name)
+{
+    const char *images = getenv("MEZZ_IMAGES");
+    struct machine_config config = {.l1_memory = L1_MEMORY, .timeout_ns = 240 * NS};
+    struct outcome outcome = {.failed = 0};
+    struct machine_report report;
+    struct machine *machine;
+    struct error error;
+    char image[512], line[64];
+
+    snprintf(image, sizeof(image), "%s/conformance_l1.elf", images != NULL ? images : "images");
+    snprintf(line, sizeof(line), "group=%s", name);
+    config.l1_image = image;
+    config.l1_command_line = line;
+    ck_assert_msg(machine_create(&machine, &config, &error) == 0, "%s", error.text);
+    machine_run(machine, &report);
+    outcome.end = report.end;
+    outcome.status = report.status;
+    count_lines(&outcome, &report.l1.console);
+    if (report.end != MACHINE_DONE)
+        fprintf(stderr, "%s: %s\n%s", name, report.error.text, report.last_words);
+    machine_destroy(machine);
+    return outcome;
+}
+
+START_TEST(conforms)
+{
+    const struct group *group = &groups[_i];
+    struct outcome outcome = run_group(group->name);
+
+    ck_assert_msg(outcome.end == MACHINE_DONE, "%s: did not end by itself", group->name);
+    ck_assert_msg(outcome.failed == 0 && outcome.status == 0, "%s: %u failed, status %u",
+                  group->name, outcome.failed, outcome.status);
+    ck_assert_msg(outcome.passed == group->checks, "%s: %u checks passed, %u are expected",
+                  group->name, outcome.passed, group->checks);
+}
+END_TEST
+
+/* A kit that cannot fail says nothing. */
+START_TEST(failures_are_seen)
+{
+    struct outcome outcome = run_group("selftest");
+
+    ck_assert_int_eq(outcome.end, MACHINE_DONE);
+    ck_assert_uint_eq(outcome.passed, 1);
+    ck_assert_uint_eq(outcome.failed, 3);
+    ck_assert_uint_eq(outcome.status, 3);
+}
+END_TEST
+
+START_TEST(unknown_groups_fail)
+{
+    struct outcome outcome = run_group("no-such-group");
+
+    ck_assert_int_eq(outcome.end, MACHINE_DONE);
+    ck_assert_uint_eq(outcome.failed, 1);
+    ck_assert_uint_eq(outcome.status, 1);
+}
+END_TEST
+
+static const char *obstacle(void)
+{
+    return access("/dev/kvm", R_OK | W_OK) == 0 ? NULL : "there is no /dev/kvm to use";
+}
+
+RUN_CASES_IF(obstacle, "conformance", 300, EACH(conforms, ELEMENTS(groups)),
+             ONCE(failures_are_seen), ONCE(unknown_groups_fail))
