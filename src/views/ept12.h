@@ -20,12 +20,15 @@
  * With MEZZ_EPTP_DIRTY_FLAGS a leaf that is not DIRTY has no W: its first write is the root's to
  * see.
  *
- * Functions return 0, or a positive enum mezz_error for L1's mistakes:
- *   MEZZ_E_EPT_FORMAT    EPTP: not write-back, not 4 levels, reserved bits; entry: reserved bits
- * (large leaves: a misaligned address), a memory type other than write-back MEZZ_E_EPT_ADDRESS   a
- * table or a page is not in L1's memory MEZZ_E_EPT_ACCESS    -W- or -WX: an EPT misconfiguration
- * (SDM 29.3.3.1) MEZZ_E_UNSUPPORTED   --X: KVM has no execute-only memory MEZZ_E_EPT_LIMIT     more
- * than EPT12_EXTENT_LIMIT extents or EPT12_TABLE_LIMIT tables or -ENOMEM for the host's.
+ * Functions return 0, -ENOMEM for the host's, or a positive enum mezz_error for L1's mistakes:
+ *
+ *     MEZZ_E_EPT_FORMAT    EPTP: not write-back, not 4 levels, reserved bits
+ *                          entry: reserved bits (in large leaves: a misaligned address), a memory
+ *                          type other than write-back
+ *     MEZZ_E_EPT_ADDRESS   a table or a page is not in L1's memory
+ *     MEZZ_E_EPT_ACCESS    -W- or -WX: an EPT misconfiguration (SDM 29.3.3.1)
+ *     MEZZ_E_UNSUPPORTED   --X: KVM has no execute-only memory
+ *     MEZZ_E_EPT_LIMIT     more than EPT12_EXTENT_LIMIT extents or EPT12_TABLE_LIMIT tables
  */
 
 /* KVM has 32,764 slots a VM; some are the root's own. */
