@@ -143,7 +143,7 @@ static int show(const struct bench_result *result, const struct bench_options *o
 
     result_table(json_to_stdout ? stderr : stdout, result);
     if (options->json == NULL)
-        return cli_finish_stdout();
+        return cli_finish_stdout(0);
     text = result_json(result);
     if (text == NULL)
         code = error_set(&error, ENOMEM, "out of memory for the JSON");
@@ -154,7 +154,7 @@ static int show(const struct bench_result *result, const struct bench_options *o
         cli_complain("%s", error.text);
         return CLI_HOST;
     }
-    return cli_finish_stdout();
+    return cli_finish_stdout(0);
 }
 
 static int bench(const struct bench_options *options)

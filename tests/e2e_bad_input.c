@@ -146,11 +146,13 @@ static const struct {
     const char *err;
 } commands[] = {
     {{"run", "none.lua"}, 2, "mezz: none.lua: No such file or directory\n"},
-    {{"run"}, 2, "mezz: run: no stack file; usage: mezz run FILE [--json OUT] [-v]\n"},
+    {{"run"},
+     2,
+     "mezz: run: no stack file; usage: mezz run FILE [--json OUT] [--trace OUT] [-v]\n"},
     {{"run", "a", "b"},
      2,
-     "mezz: run: \"b\" is one argument too many; usage: mezz run FILE [--json "
-     "OUT] [-v]\n"},
+     "mezz: run: \"b\" is one argument too many; usage: mezz run FILE [--json OUT] [--trace OUT] "
+     "[-v]\n"},
     {{"run", "--jsom", "x", "a"}, 2, "mezz: run: unknown option --jsom; did you mean --json?\n"},
     {{"run", "a", "--json"}, 2, "mezz: run: --json needs a value: --json OUT\n"},
     {{"run", "-x", "a"}, 2, "mezz: run: unknown option -x; mezz run --help lists them\n"},

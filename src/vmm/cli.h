@@ -57,8 +57,9 @@ int cli_run(int argc, char **argv, const struct cli_command *command);
 int cli_info(int argc, char **argv, const struct cli_command *command);
 int cli_bench(int argc, char **argv, const struct cli_command *command);
 
-/* Flushes stdout. 0, or CLI_HOST after it has complained that it cannot be written. */
-int cli_finish_stdout(void);
+/* Flushes stdout. 0, or CLI_HOST after it has complained that it cannot be written. earlier: errno
+ * of a write that failed before, or 0. */
+int cli_finish_stdout(int earlier);
 
 /* The device that --kvm or MEZZ_KVM names; NULL: the usual one. */
 const char *cli_kvm_device(const char *option);

@@ -40,7 +40,7 @@ static int show(const char *device, const char *json)
         status = write_json(&info, json);
     } else {
         info_print(stdout, &info);
-        status = cli_finish_stdout();
+        status = cli_finish_stdout(0);
     }
     info_release(&info);
     return status;

@@ -29,11 +29,16 @@ void cli_complain(const char *format, ...)
     fprintf(stderr, "mezz: %s\n", line);
 }
 
-int cli_finish_stdout(void)
+int cli_finish_stdout(int earlier)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    int code = fflush(stdout) == 0 ? 0 : errno;
+
+    if (code == 0 && !ferror(stdout))
         return CLI_DONE;
-    cli_complain("cannot write to the standard output: %s", strerror(errno));
+    if (earlier != 0)
+        code = earlier;
+    cli_complain("cannot write to the standard output: %s",
+                 code != 0 ? strerror(code) : "an earlier write failed");
     return CLI_HOST;
 }
 
@@ -155,5 +160,5 @@ int cli_parse(int argc, char **argv, const struct cli_command *command,
 
 int cli_parse_status(int result)
 {
-    return result == PARSE_HELP ? cli_finish_stdout() : CLI_BAD_INPUT;
+    return result == PARSE_HELP ? cli_finish_stdout(0) : CLI_BAD_INPUT;
 }

@@ -21,6 +21,7 @@
 struct run_options {
     const char *file;
     const char *json;
+    const char *trace;
     const char *images;
     const char *kvm;
     bool verbose;
@@ -30,6 +31,7 @@ struct run_options {
 struct run {
     struct run_options options;
     struct terminal terminal;
+    FILE *trace;         /* NULL: none */
     uint64_t started_ns; /* of the process; 0 once a machine has run */
 };
 
@@ -63,6 +65,7 @@ static int run_machine(void *context, const struct machine_config *wanted, struc
 
     config.kvm_device = cli_kvm_device(run->options.kvm);
     config.process_started_ns = run->started_ns;
+    config.trace = run->trace;
     config.console = terminal_write;
     config.console_context = &run->terminal;
     run->started_ns = 0;
@@ -156,7 +159,7 @@ static int finish(struct run *run, const struct script_record *record, int code,
     if (run->options.json != NULL)
         status = write_json(run, &facts);
     if (status == CLI_DONE && run->terminal.out == stdout)
-        status = cli_finish_stdout();
+        status = cli_finish_stdout(run->terminal.error);
     return status != CLI_DONE && facts.exit_status < CLI_SIGNAL ? status : facts.exit_status;
 }
 
@@ -198,29 +201,61 @@ static bool wants_colours(const struct run_options *options, FILE *out)
            strcmp(kind, "dumb") != 0 && isatty(fileno(out));
 }
 
+/* What can be written is found out before anything runs. */
+static int open_outputs(struct run *run)
+{
+    const struct run_options *options = &run->options;
+    struct error error;
+
+    if (options->json != NULL && output_check(options->json, &error) != 0) {
+        cli_complain("--json: %s", error.text);
+        return CLI_BAD_INPUT;
+    }
+    if (options->trace == NULL)
+        return CLI_DONE;
+    run->trace = fopen(options->trace, "we");
+    if (run->trace != NULL)
+        return CLI_DONE;
+    cli_complain("--trace: %s: cannot write: %s", options->trace, strerror(errno));
+    return CLI_BAD_INPUT;
+}
+
+/* The status of the run, unless the trace is not whole. */
+static int close_trace(struct run *run, int status)
+{
+    bool whole;
+
+    if (run->trace == NULL)
+        return status;
+    errno = 0;
+    whole = fflush(run->trace) == 0 && !ferror(run->trace);
+    whole = fclose(run->trace) == 0 && whole;
+    if (whole)
+        return status;
+    cli_complain("%s: cannot write: %s", run->options.trace, strerror(errno));
+    return status < CLI_SIGNAL ? CLI_HOST : status;
+}
+
 static int run_with_options(struct run *run)
 {
     const struct run_options *options = &run->options;
     bool json_to_stdout = options->json != NULL && strcmp(options->json, "-") == 0;
     FILE *out = json_to_stdout ? stderr : stdout;
     struct cli_images images;
-    struct error error;
-    int status;
+    int status = open_outputs(run);
 
-    if (options->json != NULL && output_check(options->json, &error) != 0) {
-        cli_complain("--json: %s", error.text);
-        return CLI_BAD_INPUT;
-    }
+    if (status != CLI_DONE)
+        return status;
     if (cli_images_find(&images, options->images) != 0) {
         cli_complain("out of memory");
-        return CLI_HOST;
+        return close_trace(run, CLI_HOST);
     }
     terminal_init(&run->terminal, out, wants_colours(options, out));
     cli_signals_catch();
     status = run_file(run, images.directories);
     terminal_destroy(&run->terminal);
     cli_images_release(&images);
-    return status;
+    return close_trace(run, status);
 }
 
 int cli_run(int argc, char **argv, const struct cli_command *command)
@@ -229,6 +264,8 @@ int cli_run(int argc, char **argv, const struct cli_command *command)
     const struct cli_option options[] = {
         {"json", NULL, "OUT", "write a report of the run to this file; - is the standard output",
          .text = &run.options.json},
+        {"trace", NULL, "OUT", "write the decision on each L2 exit to this file, as lines of JSON",
+         .text = &run.options.trace},
         {"verbose", "v", NULL, "say more: L1's calls by name, every expectation",
          .flag = &run.options.verbose},
         {"images", NULL, "DIR", "search images here (also: MEZZ_IMAGES)",

@@ -67,7 +67,7 @@ void show_run(struct terminal *terminal, const char *file, const struct script_r
     for (unsigned int i = 0; i < report->l2_count; i++)
         show_last_words(terminal, i + 1, report->l2[i].name, report->l2[i].last_words);
     report_table(terminal->out, report, verbose);
-    fflush(terminal->out);
+    terminal_end_line(terminal);
     if (!run->may_die)
         complain(file, run);
 }

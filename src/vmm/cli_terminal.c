@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/cli_terminal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,13 @@ static void put_byte(FILE *out, char byte)
         fprintf(out, "\\x%02x", (unsigned char)byte);
 }
 
+/* Under the lock. The first error is kept: it is told at the end, when errno is another's. */
+static void flush(struct terminal *terminal)
+{
+    if (fflush(terminal->out) != 0 && terminal->error == 0)
+        terminal->error = errno;
+}
+
 /* Under the lock. */
 static void end_line(struct terminal *terminal)
 {
@@ -101,7 +109,7 @@ void terminal_write(void *context, unsigned int source, const char *name, const 
             end_line(terminal);
             put_text(terminal, source, name, notice, sizeof(notice) - 1);
         }
-        fflush(terminal->out);
+        flush(terminal);
     }
     pthread_mutex_unlock(&terminal->lock);
 }
@@ -112,7 +120,7 @@ void terminal_print(void *context, const char *text, size_t length)
 
     pthread_mutex_lock(&terminal->lock);
     put_text(terminal, SOURCE_SCRIPT, "", text, length);
-    fflush(terminal->out);
+    flush(terminal);
     pthread_mutex_unlock(&terminal->lock);
 }
 
@@ -120,6 +128,6 @@ void terminal_end_line(struct terminal *terminal)
 {
     pthread_mutex_lock(&terminal->lock);
     end_line(terminal);
-    fflush(terminal->out);
+    flush(terminal);
     pthread_mutex_unlock(&terminal->lock);
 }

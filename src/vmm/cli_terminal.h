@@ -16,6 +16,7 @@
 
 struct terminal {
     FILE *out;
+    int error; /* errno of the first write that failed; 0 */
     bool colours;
     int width;            /* of the names in front */
     pthread_mutex_t lock; /* levels write from threads of their own */
@@ -40,7 +41,7 @@ void terminal_write(void *context, unsigned int source, const char *name, const 
 /* A line of the stack file's own. */
 void terminal_print(void *context, const char *text, size_t length);
 
-/* Ends a line that is still open. */
+/* Ends a line that is still open, and writes out what is there. */
 void terminal_end_line(struct terminal *terminal);
 
 #endif

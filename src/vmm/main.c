@@ -8,7 +8,8 @@
 #include "vmm/script_units.h"
 
 static const struct cli_command commands[] = {
-    {"run", "FILE [--json OUT] [-v]", "Runs a stack file: a machine of several levels.", cli_run},
+    {"run", "FILE [--json OUT] [--trace OUT] [-v]",
+     "Runs a stack file: a machine of several levels.", cli_run},
     {"info", "[--json]", "Says what this host's KVM can do.", cli_info},
     {"bench", "[--json [OUT]] [--quick] [--only NAME]", "Measures what the levels cost.",
      cli_bench},
@@ -59,11 +60,11 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_help(stdout);
-        return cli_finish_stdout();
+        return cli_finish_stdout(0);
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("mezz %s, ABI version %u\n", MEZZ_PROGRAM_VERSION, MEZZ_ABI_VERSION);
-        return cli_finish_stdout();
+        return cli_finish_stdout(0);
     }
     return unknown_command(argv[1]);
 }
