@@ -240,6 +240,60 @@ START_TEST(interrupt)
 }
 END_TEST
 
+/* One line of JSON for each decision, whole numbers of them. */
+START_TEST(trace)
+{
+    static const char *const argv[] = {"run", "t.lua", "--trace", "out.json", NULL};
+    static const char text[] = STACK("true");
+    struct mezz_process mezz;
+    char path[128];
+    char line[512];
+    int lines = 0;
+    FILE *file;
+
+    mezz_begin(&mezz);
+    mezz_write(&mezz, "t.lua", text, sizeof(text) - 1);
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 0, "");
+    snprintf(path, sizeof(path), "%s/out.json", mezz.directory);
+    file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    for (; fgets(line, sizeof(line), file) != NULL; lines++) {
+        json_t *json = json_loads(line, 0, NULL);
+
+        ck_assert_msg(json != NULL, "%s", line);
+        ck_assert_str_eq(text_at(json, "l2"), "tiny");
+        ck_assert_str_ne(text_at(json, "decision"), "");
+        json_decref(json);
+    }
+    fclose(file);
+    ck_assert_int_gt(lines, 0);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
+START_TEST(info)
+{
+    static const char *const words[][3] = {{"info", NULL}, {"info", "--json", NULL}};
+    struct mezz_process mezz;
+    json_t *json;
+
+    mezz_begin(&mezz);
+    mezz_run(&mezz, words[0]);
+    mezz_expect(&mezz, 0, "");
+    ck_has(mezz.out, "\npage tables: ");
+    mezz_run(&mezz, words[1]);
+    mezz_expect(&mezz, 0, "");
+    json = json_loads(mezz.out, 0, NULL);
+    ck_assert_ptr_nonnull(json);
+    ck_assert_int_eq(count_at(json, "api_version"), 12);
+    ck_assert_str_ne(text_at(json, "paging.kind"), "unknown");
+    ck_assert(json_is_true(mezz_at(json, "capabilities.sync_regs")));
+    json_decref(json);
+    mezz_end(&mezz, 0);
+}
+END_TEST
+
 /* Bytes that are no text, without an end: shown as \xNN and not for ever; JSON stays JSON. */
 START_TEST(wild_output)
 {
@@ -269,4 +323,4 @@ END_TEST
 RUN_CASES_IF(mezz_obstacle, "stacks", 120, ONCE(hello), ONCE(reflect), ONCE(two_guests),
              EACH(both_starts, 2), ONCE(failed_expectation), ONCE(json_to_stdout),
              EACH(output_that_fails, ELEMENTS(outputs)), ONCE(json_is_replaced), ONCE(interrupt),
-             ONCE(wild_output))
+             ONCE(trace), ONCE(info), ONCE(wild_output))
