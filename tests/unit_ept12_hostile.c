@@ -12,7 +12,7 @@
 
 #define L2            0x40201000ULL
 #define L1            0x200000ULL
-#define SECONDS_BOUND 5.0 /* a walk at its limit takes some 20 ms; sanitizers, slow machines */
+#define SECONDS_BOUND 5.0 /* a walk at its limit takes some 50 ms; sanitizers, slow machines */
 
 static struct ept12_builder b;
 static struct extent_table table;
@@ -174,7 +174,7 @@ START_TEST(random_tables)
 
     setup();
     srand48(_i);
-    for (unsigned int round = 0; round < 300; round++) {
+    for (unsigned int round = 0; round < 150; round++) {
         struct ept12_translation translation;
 
         for (unsigned int page = 1; page <= 64; page++)
@@ -199,7 +199,7 @@ START_TEST(random_tables)
         }
         ept12_lookup(&translation, &b.l1, b.eptp, l2_at(random_bits() >> 16), NULL);
     }
-    ck_assert_uint_gt(accepted, 10);
+    ck_assert_uint_gt(accepted, 5);
     finish();
 }
 END_TEST

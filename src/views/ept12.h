@@ -33,9 +33,10 @@
 
 /* KVM has 32,764 slots a VM; some are the root's own. */
 #define EPT12_EXTENT_LIMIT 32000U
-/* Tables that one walk reads, shared ones as often as they are reached: 32 GiB in 4 KiB pages. It
- * bounds the time of a walk over tables that refer to each other, 512^4 otherwise. */
-#define EPT12_TABLE_LIMIT 16384U
+/* Tables that one walk reads, shared ones as often as they are reached: 8 GiB in 4 KiB pages, and
+ * an L1 has at most 2 GiB. It bounds the time of a walk over tables that refer to each other, 512^4
+ * otherwise, to some 50 ms. */
+#define EPT12_TABLE_LIMIT 4096U
 
 /* A run of L2-physical memory that is backed by a run of L1-physical memory. */
 struct extent {
