@@ -199,11 +199,14 @@ destroy_bare:
     bare_destroy(&rounds->bare[0]);
 free_measurements:
     free(rounds->measurement);
+    rounds->measurement = NULL;
     return code;
 }
 
 void rounds_destroy(struct rounds *rounds)
 {
+    if (rounds->measurement == NULL)
+        return;
     for (size_t i = 0; i < rounds->count; i++) {
         subject_destroy(&rounds->measurement[i].subject);
         series_release(&rounds->measurement[i].ticks);
@@ -214,6 +217,7 @@ void rounds_destroy(struct rounds *rounds)
         series_release(&rounds->r[i]);
     }
     free(rounds->measurement);
+    rounds->measurement = NULL;
 }
 
 const struct measurement *rounds_find(const struct rounds *rounds, const char *group,

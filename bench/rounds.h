@@ -39,6 +39,7 @@ struct rounds {
 /* Builds the machines of all paths that `only` asks for. */
 int rounds_create(struct rounds *rounds, const struct kvm *kvm, const char *device,
                   const char *image, const char *only, struct error *error);
+/* Also of one that is all zeros. */
 void rounds_destroy(struct rounds *rounds);
 
 /* In each round each path has its turn, right after a turn of R. */

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mezz bench: every figure is there, and what can be counted is right. No time is looked at. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "mezz_process.h"
+#include "runner.h"
+
+/* Measurements and what the path takes: KVM_RUNs of one cycle. */
+static const struct {
+    const char *path;
+    int kvm_runs;
+} measurements[] = {
+    {"io.root", 1},
+    {"io.condition_failed", 1},
+    {"io.callback", 2},
+    {"io.reflect", 3},
+    {"io.classic", 41},
+    {"mmio.root", 1},
+    {"mmio.condition_failed", 1},
+    {"mmio.callback", 2},
+    {"mmio.reflect", 3},
+    {"mmio.classic", 41},
+    {"conditions_held.0", 2},
+    {"conditions_held.1", 2},
+    {"conditions_held.4", 2},
+    {"conditions_held.8", 2},
+    {"conditions_failed.1", 1},
+    {"conditions_failed.4", 1},
+    {"conditions_failed.8", 1},
+    {"l2s_reflect.1", 3},
+    {"l2s_reflect.4", 3},
+    {"l2s_reflect.16", 3},
+    {"l2s_callback.1", 2},
+    {"l2s_callback.4", 2},
+    {"l2s_callback.16", 2},
+};
+
+static const char *const positive[] = {
+    "r_us",
+    "r_us_p99",
+    "detail.r_mmio_us",
+    "detail.r_mmio_us_p99",
+    "detail.rounds",
+    "dispatch.root",
+    "dispatch.callback",
+    "dispatch.reflect",
+    "dispatch.classic",
+    "dispatch.callback_condition_failed",
+    "l1_instructions_per_callback",
+    "boot.first_l2_output_ms",
+    "boot.outside_ms",
+};
+
+static double positive_at(const json_t *json, const char *path)
+{
+    const json_t *value = mezz_at(json, path);
+
+    ck_assert_msg(json_is_number(value) && json_number_value(value) > 0, "%s: no positive number",
+                  path);
+    return json_number_value(value);
+}
+
+static void ck_count(const json_t *json, const char *path, int count)
+{
+    const json_t *value = mezz_at(json, path);
+
+    ck_assert_msg(json_is_integer(value) && json_integer_value(value) == count,
+                  "%s: not the integer %d", path, count);
+}
+
+static void ck_measurement(const json_t *json, const char *path, int kvm_runs)
+{
+    static const char *const figures[] = {"p50_us", "p99_us", "ratio_p50", "ratio_p99"};
+    char member[96];
+
+    for (size_t i = 0; i < ELEMENTS(figures); i++) {
+        snprintf(member, sizeof(member), "detail.%s.%s", path, figures[i]);
+        positive_at(json, member);
+    }
+    snprintf(member, sizeof(member), "detail.%s.kvm_runs", path);
+    ck_count(json, member, kvm_runs);
+    snprintf(member, sizeof(member), "detail.%s.other_ioctls", path);
+    ck_count(json, member, 0);
+}
+
+START_TEST(everything)
+{
+    static const char *const argv[] = {"bench", "--quick", "--json", "out.json", NULL};
+    struct mezz_process mezz;
+    json_t *json;
+
+    mezz_begin(&mezz);
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert_str_eq(json_string_value(mezz_at(json, "lane")), getenv("MEZZ_LANE"));
+    ck_assert_ptr_nonnull(json_string_value(mezz_at(json, "kvm")));
+    for (size_t i = 0; i < ELEMENTS(positive); i++)
+        positive_at(json, positive[i]);
+    for (size_t i = 0; i < ELEMENTS(measurements); i++)
+        ck_measurement(json, measurements[i].path, measurements[i].kvm_runs);
+    ck_count(json, "dispatch.callback_kvm_runs", 2);
+    ck_count(json, "dispatch.callback_other_ioctls", 0);
+    json_decref(json);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
+/* One measurement alone: the others are null, and the JSON is all of the standard output. */
+START_TEST(one)
+{
+    static const char *const argv[] = {"bench", "--only", "io.callback", "--quick", "--json", NULL};
+    struct mezz_process mezz;
+    json_t *json;
+
+    mezz_begin(&mezz);
+    mezz_run(&mezz, argv);
+    ck_assert_int_eq(mezz.status, 0);
+    json = json_loads(mezz.out, 0, NULL);
+    ck_assert_ptr_nonnull(json);
+    positive_at(json, "dispatch.callback");
+    ck_count(json, "dispatch.callback_kvm_runs", 2);
+    ck_assert(json_is_null(mezz_at(json, "dispatch.root")));
+    ck_assert(json_is_null(mezz_at(json, "boot.first_l2_output_ms")));
+    ck_assert_ptr_nonnull(strstr(mezz.err, "io.callback"));
+    json_decref(json);
+    mezz_end(&mezz, 0);
+}
+END_TEST
+
+static const struct {
+    const char *argv[5];
+    int status;
+    const char *start;
+    const char *part;
+} mistakes[] = {
+    {{"bench", "--only", "io.rot"}, 2, "mezz: bench: --only io.rot: ", "conditions_held"},
+    {{"bench", "--images", "none"}, 2, "mezz: bench: none/bench_l1.elf: ", "No such file"},
+    {{"bench", "--kvm", "/nonexistent"}, 3, "mezz: bench: /nonexistent: ", "No such file"},
+    {{"bench", "--json", "no/out.json"}, 2, "mezz: --json: no/out.json: ", "No such file"},
+    {{"bench", "more"}, 2, "mezz: bench: \"more\" is one argument too many", "usage"},
+};
+
+START_TEST(mistake)
+{
+    struct mezz_process mezz;
+
+    mezz_begin(&mezz);
+    mezz_run(&mezz, mistakes[_i].argv);
+    ck_assert_msg(mezz.status == mistakes[_i].status && mezz_lines(mezz.err) == 1 &&
+                      strncmp(mezz.err, mistakes[_i].start, strlen(mistakes[_i].start)) == 0 &&
+                      strstr(mezz.err, mistakes[_i].part) != NULL,
+                  "status %d; stderr:\n%s", mezz.status, mezz.err);
+    mezz_end(&mezz, 0);
+}
+END_TEST
+
+RUN_CASES_IF(mezz_obstacle, "bench", 240, ONCE(everything), ONCE(one),
+             EACH(mistake, ELEMENTS(mistakes)))
