@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Waits for an interrupt that cannot come. */
-#include "guest.h"
+#include "guest.inc"
 
 start:
     cli

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Never ends, never exits. */
-#include "guest.h"
+#include "guest.inc"
 
 start:
     jmp start

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An exception without an IDT. */
-#include "guest.h"
+#include "guest.inc"
 
 start:
     lidt no_table

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sends a call that no ABI has; ends the machine with the error code that it got. */
-#include "guest.h"
+#include "guest.inc"
 #include "mezz/abi.h"
 
 #define CALL_PORT 0x7e

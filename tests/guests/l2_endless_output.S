@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writes for ever, with bytes that play with terminals and are not UTF-8. */
-#include "guest.h"
+#include "guest.inc"
 #include "mezz/abi.h"
 
 start:

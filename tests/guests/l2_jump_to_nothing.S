@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Says so and jumps to an address where it has no memory. */
-#include "guest.h"
+#include "guest.inc"
 #include "mezz/abi.h"
 
 #define NOTHING 0x70000000
