@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "views/carry.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "views/space.h"
+
+#define MSR_SLOTS   16
+#define CR3_PWT     0x8ULL
+#define XSAVE_BYTES 4096
+
+/* SYSENTER_CS, _ESP, _EIP, PAT, STAR, LSTAR, CSTAR, SFMASK, KERNEL_GS_BASE, TSC_AUX, MISC_ENABLE,
+ * XSS, SPEC_CTRL. FS_BASE, GS_BASE and EFER are system registers. */
+const uint32_t view_carried_msrs[] = {
+    0x174,      0x175,      0x176,      0x277, 0xc0000081, 0xc0000082, 0xc0000083,
+    0xc0000084, 0xc0000102, 0xc0000103, 0x1a0, 0xda0,      0x48,
+};
+const uint32_t view_carried_msr_count = sizeof(view_carried_msrs) / sizeof(view_carried_msrs[0]);
+_Static_assert(sizeof(view_carried_msrs) / sizeof(view_carried_msrs[0]) <= MSR_SLOTS, "MSR_SLOTS");
+
+struct msr_list {
+    struct kvm_msrs header;
+    struct kvm_msr_entry entry[MSR_SLOTS];
+};
+
+void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from)
+{
+    struct kvm_run *run = to->run;
+
+    run->s.regs.regs = from->run->s.regs.regs;
+    run->s.regs.sregs = from->run->s.regs.sregs;
+    run->s.regs.events = from->run->s.regs.events;
+    run->kvm_dirty_regs = KVM_SYNC_ALL;
+    run->request_interrupt_window = from->run->request_interrupt_window;
+    run->cr8 = from->run->cr8;
+    run->apic_base = from->run->apic_base;
+    run->if_flag = from->run->if_flag;
+    run->ready_for_interrupt_injection = from->run->ready_for_interrupt_injection;
+}
+
+/* An MSR that this KVM does not have is passed over. */
+static uint32_t read_msrs(struct kvm_vcpu *from, struct kvm_msr_entry *entry)
+{
+    struct msr_list list;
+    uint32_t first = 0;
+    uint32_t count = 0;
+
+    while (first < view_carried_msr_count) {
+        const uint32_t asked = view_carried_msr_count - first;
+        int done;
+
+        list.header = (struct kvm_msrs){.nmsrs = asked};
+        for (uint32_t i = 0; i < asked; i++)
+            list.entry[i] = (struct kvm_msr_entry){.index = view_carried_msrs[first + i]};
+        done = kvm_vcpu_ioctl(from, KVM_GET_MSRS, &list);
+        if (done < 0)
+            done = 0;
+        memcpy(&entry[count], list.entry, (size_t)done * sizeof(*entry));
+        count += (uint32_t)done;
+        first += (uint32_t)done + 1;
+    }
+    return count;
+}
+
+int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from)
+{
+    struct msr_list list;
+    const uint32_t count = read_msrs(from, list.entry);
+    int done;
+
+    list.header = (struct kvm_msrs){.nmsrs = count};
+    done = kvm_vcpu_ioctl(to, KVM_SET_MSRS, &list);
+    if (done < 0 || (uint32_t)done == count)
+        return done < 0 ? done : 0;
+    /* One that can be read and not written, then: no matter as long as both have the same. */
+    for (uint32_t i = 0; i < count; i++) {
+        struct msr_list one = {.header = {.nmsrs = 1}, .entry = {list.entry[i]}};
+
+        if (kvm_vcpu_ioctl(to, KVM_SET_MSRS, &one) == 1)
+            continue;
+        if (kvm_vcpu_ioctl(to, KVM_GET_MSRS, &one) != 1 || one.entry[0].data != list.entry[i].data)
+            return -EIO;
+    }
+    return 0;
+}
+
+void carry_tsc(struct kvm_vcpu *to, struct kvm_vcpu *from)
+{
+    uint64_t mine = 0;
+    uint64_t theirs = 0;
+    struct kvm_device_attr attribute = {
+        .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&theirs};
+
+    if (kvm_vcpu_ioctl(from, KVM_GET_DEVICE_ATTR, &attribute) < 0)
+        return;
+    attribute.addr = (uintptr_t)&mine;
+    if (kvm_vcpu_ioctl(to, KVM_GET_DEVICE_ATTR, &attribute) < 0 || mine == theirs)
+        return;
+    attribute.addr = (uintptr_t)&theirs;
+    kvm_vcpu_ioctl(to, KVM_SET_DEVICE_ATTR, &attribute);
+}
+
+static int carry_xsave(struct kvm_vcpu *to, struct kvm_vcpu *from)
+{
+    /* More than 4 KiB only with AMX, which KVM gives to no guest that did not ask for it by
+     * arch_prctl. */
+    struct kvm_xsave area;
+    struct kvm_xcrs xcrs;
+    int code = kvm_vcpu_ioctl(from, KVM_GET_XCRS, &xcrs);
+
+    _Static_assert(sizeof(area) == XSAVE_BYTES, "struct kvm_xsave");
+    if (code >= 0)
+        code = kvm_vcpu_ioctl(to, KVM_SET_XCRS, &xcrs);
+    if (code < 0)
+        return code;
+    code = kvm_vcpu_ioctl(from, KVM_GET_XSAVE, &area);
+    return code < 0 ? code : kvm_vcpu_ioctl(to, KVM_SET_XSAVE, &area);
+}
+
+int carry_rest(struct kvm_vcpu *to, struct kvm_vcpu *from)
+{
+    struct kvm_debugregs debug;
+    int code = carry_xsave(to, from);
+
+    if (code >= 0)
+        code = kvm_vcpu_ioctl(from, KVM_GET_DEBUGREGS, &debug);
+    if (code >= 0)
+        code = kvm_vcpu_ioctl(to, KVM_SET_DEBUGREGS, &debug);
+    if (code < 0)
+        return code;
+    carry_tsc(to, from);
+    return 0;
+}
+
+int carry_flush(struct kvm_vcpu *to, const struct kvm_vcpu *from)
+{
+    struct kvm_run *run = to->run;
+    int code;
+
+    run->s.regs.sregs = from->run->s.regs.sregs;
+    run->s.regs.sregs.cr3 ^= CR3_PWT;
+    run->kvm_dirty_regs = KVM_SYNC_X86_SREGS;
+    run->immediate_exit = 1;
+    code = kvm_vcpu_run(to);
+    run->immediate_exit = 0;
+    return code == -EINTR ? 0 : code;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VIEWS_CARRY_H
+#define VIEWS_CARRY_H
+
+#include "host/kvm.h"
+
+/* What a flip hands from one KVM vCPU to its sibling. Neither has an instruction pending. */
+
+/* General and system registers, pending events, and what the run page says of them: no ioctl. */
+void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from);
+
+/* The MSRs that are no part of the system registers. Negative errno. */
+int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from);
+
+/* x87, XMM and all that XSAVE knows, XCR0, debug registers, the time stamp's offset. Negative
+ * errno. */
+int carry_rest(struct kvm_vcpu *to, struct kvm_vcpu *from);
+
+/* The time stamp counter of `to` runs like that of `from`, as far as the host lets it. */
+void carry_tsc(struct kvm_vcpu *to, struct kvm_vcpu *from);
+
+/* Empties the vCPU's TLB: the processor may have translations in it from before the guest altered
+ * its page tables in another VM. To be called before carry_run_page(). */
+int carry_flush(struct kvm_vcpu *to, const struct kvm_vcpu *from);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VIEWS_SPACE_H
+#define VIEWS_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/kvm.h"
+#include "host/memory.h"
+#include "mezz/abi.h"
+#include "views/ept12.h"
+#include "views/host_traits.h"
+
+/*
+ * A space is the memory of one L2 as several views show it. A view is what one EPT12 says; the
+ * EPTP list gives views their index. The engine is how a vCPU gets from one view into another:
+ *
+ *   flip    a VM for each view, all over the same memory; a switch runs the sibling vCPU. vCPUs are
+ *           in different views at the same time.
+ *   remap   one VM; what differs in its backing is mapped anew behind the slots, what differs in
+ *           its rights is done by slots.
+ *   slots   one VM; slots are deleted and created.
+ *
+ * With remap and slots all vCPUs of the L2 share the current view: view_vcpu_prepare() of a vCPU
+ * whose view is another one changes it, and says -EBUSY while another vCPU runs.
+ *
+ * A space and its vCPUs are used under one lock, which is released only around KVM_RUN.
+ *
+ * Results: 0; a positive enum mezz_error for L1's mistakes; a negative errno of the host. After a
+ * failure everything is as it was, unless it says otherwise.
+ */
+struct space;
+struct space_view;
+
+struct space_config {
+    const struct kvm *kvm;
+    const struct l1_memory *l1;
+    const struct kvm_cpuid2 *cpuid; /* what the L2 sees */
+    const struct host_traits *host;
+    enum engine_kind engine;
+
+    /* What the user sets up in each VM and in each KVM vCPU when the space makes one, for example
+     * the MSR filter. 0 or a negative errno. NULL: nothing. */
+    int (*vm_created)(void *context, const struct kvm_vm *vm);
+    int (*vcpu_created)(void *context, struct kvm_vcpu *kvm);
+    void *context;
+};
+
+int space_create(struct space **space, const struct space_config *config, struct error *error);
+/* Its vCPUs are destroyed already. */
+void space_destroy(struct space *space);
+
+/* All VMs that the space has made and still has. Stops at the first result that is not 0. */
+int space_each_vm(struct space *space, int (*function)(void *context, const struct kvm_vm *vm),
+                  void *context);
+
+/* Takes the place of the EPTP list. An EPTP that is 0 is an index without a view. *bad: the index
+ * that the error is about. Both may be NULL. */
+int space_set_list(struct space *space, const uint64_t *eptp, uint32_t count, uint32_t *bad,
+                   struct ept12_fault *fault);
+uint32_t space_list_count(const struct space *space);
+
+/* INVEPT: EPT12 is read again before an L2 next runs on it. eptp 0: all views. L1 may have written
+ * L2's own page tables, too: all translations are made anew. */
+void space_invept(struct space *space, uint64_t eptp);
+
+/* The root wrote L2's memory by its own mapping: what lies there may be a page table. */
+void space_wrote(struct space *space, l2_address address, uint64_t length);
+
+/* Views that no list has and no vCPU is in are kept, the last few of them. */
+struct space_figures {
+    uint32_t views;
+    uint32_t vms;
+    uint64_t switches;
+    uint64_t syncs;  /* of page tables that were written in another view */
+    uint64_t synced; /* pages */
+    uint64_t zaps;   /* all translations of a VM made anew */
+};
+void space_figures(const struct space *space, struct space_figures *figures);
+
+/* --- views --- */
+
+uint64_t space_view_eptp(const struct space_view *view);
+const struct extent_table *space_view_extents(const struct space_view *view);
+struct ept12_edits *space_view_edits(struct space_view *view);
+/* How often its extents were read: what a caller compares to see that they changed. */
+uint64_t space_view_builds(const struct space_view *view);
+
+/* Reads its EPT12 again now: an entry that was not present became present, or an edit was added.
+ * -EBUSY while another vCPU runs in it. */
+int space_view_rebuild(struct space_view *view, struct ept12_fault *fault);
+
+/* What EPT12 says of one address now, which may be more than what the view has. */
+int space_view_lookup(struct space_view *view, l2_address address,
+                      struct ept12_translation *translation);
+
+/* Whether the view has the address with these rights. */
+bool space_view_has(const struct space_view *view, l2_address address, uint32_t rights);
+
+/* One data access of at most 8 bytes on memory that EPT12 has and a slot does not (write: `data` to
+ * memory). 0, or -EFAULT where a byte of it is not allowed; nothing is then altered. */
+int space_view_access(struct space_view *view, l2_address address, bool write, void *data,
+                      uint32_t length);
+
+/* --- vCPUs --- */
+
+struct view_core;
+
+struct view_vcpu {
+    struct kvm_vcpu *kvm; /* the one to run, and whose run page has the state: a switch alters it */
+    struct space_view *view; /* NULL before the first view_vcpu_use() */
+    uint32_t index;          /* in the EPTP list, of the last switch by index */
+
+    struct space *space;
+    struct view_core *core;
+    struct view_vcpu *next;
+    uint32_t number;
+    uint64_t msrs; /* counts view_vcpu_msrs_changed() */
+    bool running;
+};
+
+int view_vcpu_create(struct view_vcpu *vcpu, struct space *space, struct error *error);
+void view_vcpu_destroy(struct view_vcpu *vcpu);
+
+/*
+ * What goes over to the other view. With remap and slots it is the same KVM vCPU, and nothing needs
+ * to. CARRY_GATE: general and system registers, pending events; what a gate's stub does not use by
+ * contract (XMM, x87, debug registers) is left behind. MSRs go along if they changed
+ * (view_vcpu_msrs_changed). CARRY_ALL: everything, at any instruction.
+ */
+enum view_carry {
+    CARRY_GATE,
+    CARRY_ALL
+};
+
+/*
+ * Puts the vCPU into another view. KVM must have no instruction pending, or one after which state
+ * may be replaced (`out` to port 0x7e, HLT, a single write to memory, an emulation failure).
+ * vcpu->kvm may be another one afterwards, with the state in its run page.
+ *
+ * use: the view of this EPTP, in the list or not. switch: of this index; MEZZ_E_VIEW if there is
+ * none.
+ */
+int view_vcpu_use(struct view_vcpu *vcpu, uint64_t eptp, enum view_carry carry,
+                  struct ept12_fault *fault);
+int view_vcpu_switch(struct view_vcpu *vcpu, uint32_t index, enum view_carry carry,
+                     struct ept12_fault *fault);
+
+/* The MSRs that CARRY_GATE leaves behind unless this was called: after whoever loaded one of
+ * view_carried_msrs, or let the guest write one. */
+void view_vcpu_msrs_changed(struct view_vcpu *vcpu);
+extern const uint32_t view_carried_msrs[];
+extern const uint32_t view_carried_msr_count;
+
+/* Before each KVM_RUN: reads stale EPT12s again, makes page tables that changed elsewhere known.
+ * -EBUSY: another vCPU of the L2 must leave KVM_RUN first. A positive mezz_error: EPT12 is wrong
+ * now. */
+int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault);
+/* After each KVM_RUN, whatever it returned. True: the exit was the engine's own; prepare and run
+ * again. */
+bool view_vcpu_after(struct view_vcpu *vcpu);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VIEWS_SPACE_INTERNAL_H
+#define VIEWS_SPACE_INTERNAL_H
+
+#include "views/remap_window.h"
+#include "views/slot_set.h"
+#include "views/space.h"
+#include "views/table_log.h"
+
+#define SPACE_VCPUS      MEZZ_MAX_L2_VCPUS
+#define SPACE_IDLE_VIEWS 8 /* kept although nobody uses them */
+/* Slot numbers behind those of a slot_set. */
+#define RESERVED_SLOTS 2U
+
+struct view_vm;
+
+/* A KVM vCPU: what one L2 vCPU is in one VM. */
+struct view_core {
+    struct kvm_vcpu kvm;
+    struct view_vm *vm;
+    struct dirty_ring ring;
+    uint64_t msrs; /* view_vcpu.msrs when it had them last */
+};
+
+struct view_vm {
+    struct space *space;
+    struct kvm_vm vm;
+    struct slot_set slots;
+    struct space_view *view; /* whose extents the slots are, or NULL */
+    struct view_core *core[SPACE_VCPUS];
+    uint64_t ids_used; /* of cores: KVM never takes an id a second time */
+    uint32_t next_id;  /* for those whose own is used */
+    struct table_sync sync;
+    uint32_t running; /* vCPUs inside KVM_RUN */
+    struct view_vm *next;
+};
+
+struct space_view {
+    struct space *space;
+    uint64_t eptp;
+    struct extent_table extents;
+    struct ept12_edits edits;
+    uint64_t builds;
+    uint32_t references; /* of the list and of vCPUs */
+    bool stale;          /* INVEPT since the last build */
+    struct view_vm *vm;  /* that has its extents now, or NULL */
+    struct space_view *next;
+};
+
+struct engine {
+    /* The VM that is to show the view: flip's is the view's own, the others have just one. */
+    int (*vm_for)(struct space *space, struct space_view *view, struct view_vm **vm);
+    /* Makes the VM, in which no vCPU runs, show the view. */
+    int (*show)(struct view_vm *vm, struct space_view *view, const struct extent_table *extents);
+    bool vm_per_view;
+};
+
+extern const struct engine engine_flip, engine_remap, engine_slots;
+
+struct space {
+    struct space_config config;
+    const struct engine *engine;
+    struct space_view *views; /* the last used first */
+    struct view_vm *vms;
+    struct view_vcpu *vcpus;
+    struct space_view *list[MEZZ_MAX_VIEWS];
+    uint32_t list_count;
+    uint32_t vcpu_count;
+    struct table_log log;
+    struct remap_window window;
+    struct space_figures figures;
+};
+
+/* space_vm.c */
+int view_vm_create(struct space *space, struct view_vm **vm, struct error *error);
+void view_vm_destroy(struct view_vm *vm);
+int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **core,
+                     struct error *error);
+void view_core_destroy(struct view_core *core);
+/* Puts what the vCPUs of the VM wrote since the last time into the log. */
+int view_vm_harvest(struct view_vm *vm);
+
+/* space.c */
+/* The view of the EPTP, referenced. */
+int space_view_get(struct space *space, uint64_t eptp, struct space_view **view,
+                   struct ept12_fault *fault);
+void space_view_put(struct space_view *view);
+/* Makes the VM's slots what the view says, now that no vCPU runs in it. */
+int space_view_show(struct space_view *view, struct view_vm **vm);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "views/carry.h"
+#include "views/space_internal.h"
+
+static bool logs_writes(const struct space *space)
+{
+    const struct host_traits *host = space->config.host;
+
+    return space->engine->vm_per_view && host->paging.kind != PAGING_HARDWARE &&
+           host->ring_entries != 0;
+}
+
+static int enable_rings(const struct kvm_vm *vm, uint32_t entries, struct error *error)
+{
+    struct kvm_enable_cap enable = {.cap = KVM_CAP_DIRTY_LOG_RING,
+                                    .args = {entries * sizeof(struct kvm_dirty_gfn)}};
+
+    if (ioctl(vm->fd, KVM_ENABLE_CAP, &enable) < 0)
+        return error_set(error, errno, "KVM_ENABLE_CAP DIRTY_LOG_RING: %s", strerror(errno));
+    return 0;
+}
+
+int view_vm_create(struct space *space, struct view_vm **created, struct error *error)
+{
+    const struct space_config *config = &space->config;
+    struct view_vm *vm = calloc(1, sizeof(*vm));
+    int code;
+
+    if (vm == NULL)
+        return error_set(error, ENOMEM, "out of memory");
+    code = kvm_vm_create(&vm->vm, config->kvm, error);
+    if (code != 0)
+        goto free_vm;
+    vm->space = space;
+    slot_set_init(&vm->slots, &vm->vm, logs_writes(space) ? KVM_MEM_LOG_DIRTY_PAGES : 0,
+                  RESERVED_SLOTS);
+    vm->sync.seen = space->log.head;
+    space->log.read = space->log.head;
+    if (logs_writes(space))
+        code = enable_rings(&vm->vm, config->host->ring_entries, error);
+    if (code == 0 && config->vm_created != NULL) {
+        code = config->vm_created(config->context, &vm->vm);
+        if (code != 0)
+            error_set(error, -code, "set-up of a VM: %s", strerror(-code));
+    }
+    if (code != 0)
+        goto destroy_vm;
+    vm->next = space->vms;
+    space->vms = vm;
+    space->figures.vms++;
+    *created = vm;
+    return 0;
+
+destroy_vm:
+    slot_set_destroy(&vm->slots);
+    kvm_vm_destroy(&vm->vm);
+free_vm:
+    free(vm);
+    return code;
+}
+
+void view_vm_destroy(struct view_vm *vm)
+{
+    struct view_vm **link = &vm->space->vms;
+
+    while (*link != vm)
+        link = &(*link)->next;
+    *link = vm->next;
+    vm->space->figures.vms--;
+    for (unsigned int i = 0; i < SPACE_VCPUS; i++)
+        if (vm->core[i] != NULL)
+            view_core_destroy(vm->core[i]);
+    table_sync_destroy(&vm->sync);
+    slot_set_destroy(&vm->slots);
+    kvm_vm_destroy(&vm->vm);
+    free(vm);
+}
+
+/* Every VM counts the time stamp from its own start; siblings agree with the first. */
+static void align_tsc(struct view_vm *vm, struct view_core *core, uint32_t number)
+{
+    for (struct view_vm *other = vm->space->vms; other != NULL; other = other->next) {
+        if (other != vm && other->core[number] != NULL) {
+            carry_tsc(&core->kvm, &other->core[number]->kvm);
+            return;
+        }
+    }
+}
+
+static uint32_t take_id(struct view_vm *vm, uint32_t number)
+{
+    const uint64_t own = 1ULL << number;
+
+    if (vm->ids_used & own)
+        return SPACE_VCPUS + vm->next_id++;
+    vm->ids_used |= own;
+    return number;
+}
+
+int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **created,
+                     struct error *error)
+{
+    const struct space_config *config = &vm->space->config;
+    struct view_core *core = calloc(1, sizeof(*core));
+    int code;
+
+    if (core == NULL)
+        return error_set(error, ENOMEM, "out of memory");
+    code = kvm_vcpu_create(&core->kvm, &vm->vm, take_id(vm, number), config->cpuid, error);
+    if (code != 0) {
+        free(core);
+        return code;
+    }
+    core->vm = vm;
+    if (logs_writes(vm->space))
+        code = dirty_ring_map(&core->ring, &core->kvm, config->host->ring_entries);
+    if (code == 0 && config->vcpu_created != NULL)
+        code = config->vcpu_created(config->context, &core->kvm);
+    if (code != 0) {
+        error_set(error, -code, "set-up of a vCPU: %s", strerror(-code));
+        view_core_destroy(core);
+        return code;
+    }
+    align_tsc(vm, core, number);
+    vm->core[number] = core;
+    *created = core;
+    return 0;
+}
+
+void view_core_destroy(struct view_core *core)
+{
+    dirty_ring_unmap(&core->ring);
+    kvm_vcpu_destroy(&core->kvm);
+    free(core);
+}
+
+int view_vm_harvest(struct view_vm *vm)
+{
+    const bool always = !vm->space->config.host->logs_each_write;
+    int result = 0;
+
+    for (unsigned int i = 0; i < SPACE_VCPUS; i++) {
+        struct view_core *core = vm->core[i];
+
+        if (core != NULL && dirty_ring_has(&core->ring)) {
+            int code = dirty_ring_harvest(&core->ring, &vm->slots, &vm->space->log, vm, always);
+
+            result = result != 0 ? result : code;
+        }
+    }
+    return result;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "views/carry.h"
+#include "views/space_internal.h"
+
+int view_vcpu_create(struct view_vcpu *vcpu, struct space *space, struct error *error)
+{
+    bool taken[SPACE_VCPUS] = {false};
+    uint32_t number = 0;
+    int code;
+
+    for (const struct view_vcpu *other = space->vcpus; other != NULL; other = other->next)
+        taken[other->number] = true;
+    while (number < SPACE_VCPUS && taken[number])
+        number++;
+    if (number == SPACE_VCPUS)
+        return error_set(error, ENOSPC, "more than %u vCPUs", SPACE_VCPUS);
+    *vcpu = (struct view_vcpu){.space = space, .number = number};
+    code = view_core_create(space->vms, number, &vcpu->core, error);
+    if (code != 0)
+        return code;
+    space->vcpu_count++;
+    vcpu->kvm = &vcpu->core->kvm;
+    vcpu->next = space->vcpus;
+    space->vcpus = vcpu;
+    return 0;
+}
+
+void view_vcpu_destroy(struct view_vcpu *vcpu)
+{
+    struct view_vcpu **link = &vcpu->space->vcpus;
+
+    while (*link != vcpu)
+        link = &(*link)->next;
+    *link = vcpu->next;
+    for (struct view_vm *vm = vcpu->space->vms; vm != NULL; vm = vm->next) {
+        if (vm->core[vcpu->number] == NULL)
+            continue;
+        view_vm_harvest(vm);
+        view_core_destroy(vm->core[vcpu->number]);
+        vm->core[vcpu->number] = NULL;
+    }
+    vcpu->space->vcpu_count--;
+    space_view_put(vcpu->view);
+}
+
+void view_vcpu_msrs_changed(struct view_vcpu *vcpu)
+{
+    vcpu->msrs++;
+    vcpu->core->msrs = vcpu->msrs;
+}
+
+static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum view_carry what)
+{
+    struct view_core *from = vcpu->core;
+    int code = 0;
+
+    if (is_new)
+        what = CARRY_ALL;
+    if (what == CARRY_ALL)
+        code = carry_rest(&to->kvm, &from->kvm);
+    if (code == 0 && (what == CARRY_ALL || to->msrs != vcpu->msrs))
+        code = carry_msrs(&to->kvm, &from->kvm);
+    if (code != 0)
+        return code;
+    to->msrs = vcpu->msrs;
+    if (!is_new && vcpu->space->config.host->paging.kind == PAGING_HARDWARE)
+        code = carry_flush(&to->kvm, &from->kvm);
+    if (code != 0)
+        return code;
+    carry_run_page(&to->kvm, &from->kvm);
+    from->kvm.run->kvm_dirty_regs = 0;
+    vcpu->core = to;
+    vcpu->kvm = &to->kvm;
+    return 0;
+}
+
+/* Puts the vCPU where its view is. */
+static int move(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what)
+{
+    struct view_core *core;
+    struct error error;
+    struct view_vm *vm;
+    bool is_new;
+    int code = space_view_show(view, &vm);
+
+    if (code != 0)
+        return code;
+    core = vm->core[vcpu->number];
+    if (core == vcpu->core)
+        return 0;
+    is_new = core == NULL;
+    if (is_new)
+        code = view_core_create(vm, vcpu->number, &core, &error);
+    if (code == 0 && dirty_ring_has(&vcpu->core->ring))
+        code = view_vm_harvest(vcpu->core->vm);
+    return code != 0 ? code : carry(vcpu, core, is_new, what);
+}
+
+static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
+                 struct ept12_fault *fault)
+{
+    int code = view->stale ? space_view_rebuild(view, fault) : 0;
+
+    if (code == 0)
+        code = move(vcpu, view, what);
+    if (code != 0)
+        return code;
+    vcpu->space->figures.switches += view != vcpu->view;
+    if (view != vcpu->view) {
+        view->references++;
+        space_view_put(vcpu->view);
+        vcpu->view = view;
+    }
+    return 0;
+}
+
+int view_vcpu_use(struct view_vcpu *vcpu, uint64_t eptp, enum view_carry what,
+                  struct ept12_fault *fault)
+{
+    struct space_view *view;
+    int code;
+
+    if (vcpu->view != NULL && vcpu->view->eptp == eptp)
+        return enter(vcpu, vcpu->view, what, fault);
+    code = space_view_get(vcpu->space, eptp, &view, fault);
+    if (code != 0)
+        return code;
+    code = enter(vcpu, view, what, fault);
+    space_view_put(view);
+    return code;
+}
+
+int view_vcpu_switch(struct view_vcpu *vcpu, uint32_t index, enum view_carry what,
+                     struct ept12_fault *fault)
+{
+    int code;
+
+    if (index >= vcpu->space->list_count || vcpu->space->list[index] == NULL)
+        return MEZZ_E_VIEW;
+    code = enter(vcpu, vcpu->space->list[index], what, fault);
+    if (code == 0)
+        vcpu->index = index;
+    return code;
+}
+
+static int synchronise(struct view_vm *vm)
+{
+    struct space *space = vm->space;
+    struct table_sync_result result;
+    int code = table_sync_run(&vm->sync, &vm->slots, &space->log, vm, space->config.host,
+                              vm->slots.limit, &result);
+
+    space->figures.syncs += result.pages > 0;
+    space->figures.synced += result.pages;
+    space->figures.zaps += result.zapped;
+    return code;
+}
+
+int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault)
+{
+    struct space *space = vcpu->space;
+    struct view_vm *vm = vcpu->core->vm;
+    int code = 0;
+
+    if (vcpu->view->stale || vm->view != vcpu->view) {
+        code = enter(vcpu, vcpu->view, CARRY_ALL, fault);
+        if (code != 0)
+            return code;
+        vm = vcpu->core->vm;
+    }
+    if (space->vcpu_count > 1)
+        for (const struct view_vcpu *other = space->vcpus; other != NULL; other = other->next)
+            if (other->core->vm != vm && dirty_ring_has(&other->core->ring))
+                view_vm_harvest(other->core->vm);
+    if (vm->sync.seen != space->log.head || vm->sync.zap)
+        code = synchronise(vm);
+    if (code != 0)
+        return code;
+    vm->running++;
+    vcpu->running = true;
+    return 0;
+}
+
+bool view_vcpu_after(struct view_vcpu *vcpu)
+{
+    struct view_vm *vm = vcpu->core->vm;
+
+    if (vcpu->running)
+        vm->running--;
+    vcpu->running = false;
+    if (vcpu->kvm->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
+        return false;
+    dirty_ring_harvest(&vcpu->core->ring, &vm->slots, &vm->space->log, vm, true);
+    return true;
+}
