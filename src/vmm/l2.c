@@ -95,6 +95,7 @@ int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **c
     vcpu->l2 = l2;
     vcpu->id = index + 1;
     vcpu->vmcs12 = vmcs12;
+    vmcs12->clean = 0; /* there is nothing yet that could be clean */
     vcpu->io_bitmap = vcpu->bitmaps;
     vcpu->msr_bitmap = vcpu->bitmaps + 2 * PAGE_SIZE;
     vcpu->preempt_at = UINT64_MAX;

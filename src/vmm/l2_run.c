@@ -217,8 +217,8 @@ void l2_step(struct l1_vcpu *l1)
         l1_check_time(l1);
         if (!l1->machine->ended)
             l2_resume(l1, vcpu);
-    } else if (result == -EINVAL) {
-        /* KVM refused registers that the root's checks let through. */
+    } else if (result == -EINVAL || result == -ENOSPC) {
+        /* KVM refused what the root's checks let through: registers, or an L2 without any page. */
         fail_entry(l1, vcpu, MEZZ_CHECK_HOST);
     } else {
         machine_end(l1->machine, MACHINE_HOST, "KVM_RUN of L2 %s: %s", vcpu->l2->name,
