@@ -15,8 +15,9 @@ static const struct group {
     const char *name;
     unsigned int checks;
 } groups[] = {
-    {"detect", 28},      {"calls", 69},   {"ring3", 7}, {"register", 116},
-    {"conditions", 329}, {"history", 93}, {"io", 116},
+    {"detect", 28},  {"calls", 69},    {"ring3", 7},    {"register", 116}, {"conditions", 329},
+    {"history", 93}, {"frame", 60},    {"actions", 84}, {"inject", 149},   {"flight", 40},
+    {"vmcs", 47},    {"classic", 110}, {"io", 116},     {"memory", 205},   {"fragments", 204},
 };
 
 struct outcome {

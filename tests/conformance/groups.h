@@ -16,6 +16,7 @@ void group_vmcs(void);
 void group_classic(void);
 void group_io(void);
 void group_memory(void);
+void group_fragments(void);
 void group_rights(void);
 void group_hlt(void);
 void group_msr(void);
