@@ -162,10 +162,10 @@ void l1_wait(struct l1_vcpu *l1)
 
     sigemptyset(&kick);
     sigaddset(&kick, KVM_KICK_SIGNAL);
-    pthread_mutex_unlock(&machine->lock);
+    machine_leave_root(machine);
     /* The timer is armed: this ends at the next tick at the latest. */
     sigwait(&kick, &taken);
-    pthread_mutex_lock(&machine->lock);
+    machine_enter_root(machine);
 }
 
 void l1_start(struct l1_vcpu *l1, const struct l1_vcpu *caller, uint64_t rip, uint64_t rsp,
@@ -325,11 +325,11 @@ static void l1_step(struct l1_vcpu *l1)
             l1_check_time(l1);
         return;
     }
-    pthread_mutex_unlock(&machine->lock);
+    machine_leave_root(machine);
     before = __rdtsc();
     result = kvm_vcpu_run(&l1->kvm);
     l1->run_tsc += __rdtsc() - before;
-    pthread_mutex_lock(&machine->lock);
+    machine_enter_root(machine);
     if (machine->ended)
         return;
     if (result == 0)

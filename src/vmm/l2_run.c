@@ -190,11 +190,11 @@ static int run(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     int result;
 
     vcpu->view_built = vcpu->l2->view.builds;
-    pthread_mutex_unlock(&machine->lock);
+    machine_leave_root(machine);
     before = __rdtsc();
     result = kvm_vcpu_run(&vcpu->kvm);
     vcpu->run_tsc += __rdtsc() - before;
-    pthread_mutex_lock(&machine->lock);
+    machine_enter_root(machine);
     return result;
 }
 

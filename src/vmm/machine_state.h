@@ -73,6 +73,20 @@ struct machine {
     FILE *trace;
 };
 
+/* Around a KVM_RUN or a wait: lets the threads of other L1 vCPUs into root mode. One vCPU alone
+ * keeps the lock, which costs it nothing then. */
+static inline void machine_leave_root(struct machine *machine)
+{
+    if (machine->l1_count > 1)
+        pthread_mutex_unlock(&machine->lock);
+}
+
+static inline void machine_enter_root(struct machine *machine)
+{
+    if (machine->l1_count > 1)
+        pthread_mutex_lock(&machine->lock);
+}
+
 /* Nanoseconds since machine_create. */
 uint64_t machine_time(const struct machine *machine);
 
