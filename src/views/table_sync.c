@@ -71,9 +71,10 @@ static int set_up_registers(struct kvm_vcpu *helper)
     return kvm_vcpu_ioctl(helper, KVM_SET_SREGS, sregs);
 }
 
-static int make_helper(struct table_sync *sync, const struct kvm_vm *vm,
+static int make_helper(struct table_sync *sync, const struct slot_set *slots,
                        const struct host_traits *host)
 {
+    const struct kvm_vm *vm = slots->vm;
     const int most = kvm_extension(vm->kvm, KVM_CAP_MAX_VCPU_ID);
     struct error error;
     int code = kvm_vcpu_create(&sync->helper, vm, most > 0 ? (unsigned int)most - 1 : 255,
@@ -86,7 +87,7 @@ static int make_helper(struct table_sync *sync, const struct kvm_vm *vm,
     /* Kicks are for the vCPU that waits for the helper. */
     if (code >= 0)
         code = kvm_vcpu_ioctl(&sync->helper, KVM_SET_SIGNAL_MASK, NULL);
-    if (code >= 0 && host->ring_entries != 0 && host->paging.kind == PAGING_SHADOW)
+    if (code >= 0 && slots->write_flags != 0)
         dirty_ring_map(&sync->helper_ring, &sync->helper, host->ring_entries);
     sync->helper.run->kvm_valid_regs = 0;
     sync->has_helper = true;
@@ -175,7 +176,7 @@ static int tell(struct table_sync *sync, const struct slot_set *slots,
     if (!host->logs_each_write)
         return -EXFULL;
     if (!sync->has_helper)
-        code = make_helper(sync, slots->vm, host);
+        code = make_helper(sync, slots, host);
     if (code == 0)
         code = place_program(sync, slots, slot_of_program);
     return code == 0 ? run_helper(sync, slots, pages) : code;
