@@ -41,7 +41,7 @@ static const struct {
     {"local x = = 1\n", 2, ":1: ", "unexpected symbol near '='"},
     {"mezz.stack { memroy = '64M' }\n", 2, ":1: ", "did you mean \"memory\"?"},
     {"io.open 'x'\n", 2, ":1: ", "a stack file has no \"io\""},
-    {"while true do end\n", 2, ":1: ", "used more than 100000000 instructions"},
+    {"while true do end\n", 2, ":1: ", "used more than "},
     {L1("none.elf", "4M"), 2, ":2: ", "no file \"none.elf\" in ., "},
     /* images */
     {L1("empty", "4M") RUN, 2, ":3: ./empty: ", "empty"},
