@@ -17,16 +17,16 @@ enum mezz_error {
     MEZZ_E_VMCS = 11,        /* the VMCS12 is not one: revision, reserved bits */
     MEZZ_E_FIELD = 12,       /* VMREAD, VMWRITE: no such field, or not writable */
     MEZZ_E_EPT_FORMAT = 13, /* EPTP or an EPT entry has reserved bits set, or a wrong memory type */
-    MEZZ_E_EPT_ADDRESS = 14,     /* an EPT table or page lies outside L1's memory */
-    MEZZ_E_EPT_ACCESS = 15,      /* an EPT entry's rights cannot be: -W-, -WX; --X on this host */
-    MEZZ_E_EPT_LIMIT = 16,       /* more extents than a view may have, or tables that form a loop */
-    MEZZ_E_REASON = 17,          /* registration: no such exit reason */
-    MEZZ_E_REASON_KVM = 18,      /* registration: KVM never gives this exit to the root */
-    MEZZ_E_MODE = 19,            /* registration: no such mode */
-    MEZZ_E_HANDLER = 20,         /* registration: the handler is outside L1's memory */
-    MEZZ_E_STACK = 21,           /* registration: the stack or the frame is outside L1's memory */
-    MEZZ_E_STATE_MASK = 22,      /* registration: unknown bits in the state mask */
-    MEZZ_E_CONDITIONS = 23,      /* registration: more than MEZZ_MAX_CONDITIONS */
+    MEZZ_E_EPT_ADDRESS = 14, /* an EPT table or page lies outside L1's memory */
+    MEZZ_E_EPT_ACCESS = 15,  /* an EPT entry's rights are -W- or -WX; --X is MEZZ_E_UNSUPPORTED */
+    MEZZ_E_EPT_LIMIT = 16,   /* more extents than a view may have, or tables that form a loop */
+    MEZZ_E_REASON = 17,      /* registration: no such exit reason */
+    MEZZ_E_REASON_KVM = 18,  /* registration: KVM never gives this exit to the root */
+    MEZZ_E_MODE = 19,        /* registration: no such mode */
+    MEZZ_E_HANDLER = 20,     /* registration: the handler is outside L1's memory */
+    MEZZ_E_STACK = 21,       /* registration: the stack or the frame is outside L1's memory */
+    MEZZ_E_STATE_MASK = 22,  /* registration: unknown bits in the state mask */
+    MEZZ_E_CONDITIONS = 23,  /* registration: more than MEZZ_MAX_CONDITIONS */
     MEZZ_E_CONDITION_FIELD = 24, /* registration: no such field, or the reason has none */
     MEZZ_E_CONDITION_OPERATOR =
         25,                      /* registration: no such operator, or it does not fit the field */

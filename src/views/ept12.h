@@ -82,6 +82,8 @@ struct ept12_edits {
 
 /* Adds an edit, or takes the place of the one for the same page. -ENOMEM. */
 int ept12_edits_add(struct ept12_edits *edits, l2_address l2, uint64_t from, uint64_t to);
+/* Takes back an edit that could not be carried out: L1 is not told of it. */
+void ept12_edits_remove(struct ept12_edits *edits, l2_address l2);
 /* L1 says that its EPT12 is the truth (INVEPT): forgets what it was told of. */
 void ept12_edits_forget_told(struct ept12_edits *edits);
 void ept12_edits_destroy(struct ept12_edits *edits);

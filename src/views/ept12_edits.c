@@ -76,6 +76,18 @@ static void remove_if(struct ept12_edits *edits, bool (*over)(const struct ept12
     edits->count = kept;
 }
 
+void ept12_edits_remove(struct ept12_edits *edits, l2_address l2)
+{
+    struct ept12_edit *edit = ept12_edits_find(edits, l2);
+
+    if (edit == NULL)
+        return;
+    if (!edit->told)
+        edits->untold--;
+    edits->count--;
+    memmove(edit, edit + 1, (size_t)(edits->edit + edits->count - edit) * sizeof(*edit));
+}
+
 static bool is_told(const struct ept12_edit *edit)
 {
     return edit->told;

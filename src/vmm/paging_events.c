@@ -15,7 +15,10 @@ static bool alter(struct l2 *l2, const struct ept12_translation *translation, ui
 
     if (ept12_edits_add(&view->edits, translation->page, translation->leaf, to) != 0)
         return false;
-    return view_build(view, view->eptp, NULL) == 0;
+    if (view_build(view, view->eptp, NULL) == 0)
+        return true;
+    ept12_edits_remove(&view->edits, translation->page);
+    return false;
 }
 
 static bool is_copy_on_write(const struct ept12_translation *translation)
@@ -40,7 +43,10 @@ bool paging_open_for_write(struct l2 *l2, const struct ept12_translation *transl
     frame = l2->frames[--l2->frame_count];
     memcpy(l1_pointer(l1, l1_at(frame), PAGE_SIZE),
            l1_pointer(l1, l1_at(translation->leaf & MEZZ_EPT_ADDRESS), PAGE_SIZE), PAGE_SIZE);
-    return alter(l2, translation, frame | MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK | flags);
+    if (alter(l2, translation, frame | MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK | flags))
+        return true;
+    l2->frame_count++;
+    return false;
 }
 
 int paging_give_frames(struct l2 *l2, const uint64_t *frames, unsigned int count)
