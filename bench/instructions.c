@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/kick.h"
 #include "mezz/calls.h"
 #include "vmm/machine_state.h"
 
@@ -46,9 +47,10 @@ static int step(struct kvm_vcpu *vcpu)
 {
     int code;
 
-    do
+    do {
+        kicks_take();
         code = kvm_vcpu_run(vcpu);
-    while (code == -EINTR);
+    } while (code == -EINTR);
     if (code == 0 && vcpu->run->exit_reason != KVM_EXIT_DEBUG)
         code = -ENOTSUP;
     return code;

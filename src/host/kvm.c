@@ -3,19 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "host/kick.h"
+
 /* Where KVM on Intel without unrestricted guest keeps a TSS and an identity map: below the
  * firmware. */
 #define TSS_ADDRESS          0xfffbd000UL
 #define IDENTITY_MAP_ADDRESS 0xfffbc000UL
 #define CPUID_ENTRIES        256
-#define KERNEL_SIGSET_SIZE   8 /* the kernel's sigset_t on x86-64, in bytes */
 
 static const struct {
     unsigned long capability;
@@ -182,9 +182,6 @@ int kvm_vcpu_create(struct kvm_vcpu *vcpu, const struct kvm_vm *vm, unsigned int
         code = error_set(error, errno, "KVM_SET_CPUID2: %s", strerror(errno));
         goto unmap;
     }
-    code = kvm_vcpu_accept_kicks(vcpu, error);
-    if (code != 0)
-        goto unmap;
     vcpu->run->kvm_valid_regs = KVM_SYNC_ALL;
     return 0;
 
@@ -212,22 +209,5 @@ int kvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned long request, void *argument)
 int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 {
     vcpu->runs++;
-    return ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
-}
-
-int kvm_vcpu_accept_kicks(struct kvm_vcpu *vcpu, struct error *error)
-{
-    union {
-        struct kvm_signal_mask mask;
-        uint8_t bytes[sizeof(struct kvm_signal_mask) + KERNEL_SIGSET_SIZE];
-    } argument = {.mask = {.len = KERNEL_SIGSET_SIZE}};
-    sigset_t blocked;
-
-    /* Everything but the kick: the process's other signals go to the thread that waits for them. */
-    sigfillset(&blocked);
-    sigdelset(&blocked, KVM_KICK_SIGNAL);
-    memcpy(argument.mask.sigset, &blocked, KERNEL_SIGSET_SIZE);
-    if (kvm_vcpu_ioctl(vcpu, KVM_SET_SIGNAL_MASK, &argument) < 0)
-        return error_set(error, errno, "KVM_SET_SIGNAL_MASK: %s", strerror(errno));
-    return 0;
+    return kicks_run(vcpu->fd, vcpu->run);
 }

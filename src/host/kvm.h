@@ -63,12 +63,7 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 /* Any vCPU ioctl but KVM_RUN, counted. Returns what ioctl(2) returns, or a negative errno. */
 int kvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned long request, void *argument);
 
-/* KVM_RUN: 0, or a negative errno: -EINTR for the kick signal or immediate_exit. */
+/* KVM_RUN: 0, or a negative errno: -EINTR for a kick (host/kick.h) or immediate_exit. */
 int kvm_vcpu_run(struct kvm_vcpu *vcpu);
-
-/* KVM_RUN lets this signal through, which is blocked otherwise: a kick that comes at any other
- * moment stays pending and ends the next run at once, so none is lost. */
-#define KVM_KICK_SIGNAL SIGUSR1
-int kvm_vcpu_accept_kicks(struct kvm_vcpu *vcpu, struct error *error);
 
 #endif

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/kick.h"
 #include "host/memory.h"
 
 /*
@@ -194,24 +195,18 @@ static int ask_in_time(struct probe *probe, struct host_paging *paging, struct e
 {
     const struct itimerspec limit = {.it_value = {.tv_sec = TIME_LIMIT_NS / 1000000000L,
                                                   .tv_nsec = TIME_LIMIT_NS % 1000000000L}};
-    const struct timespec now = {0, 0};
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KVM_KICK_SIGNAL};
-    sigset_t kick;
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK_SIGNAL};
     sigset_t before;
     timer_t timer;
 
-    sigemptyset(&kick);
-    sigaddset(&kick, KVM_KICK_SIGNAL);
     event._sigev_un._tid = gettid();
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
         return error_set(error, errno, "timer_create: %s", strerror(errno));
-    pthread_sigmask(SIG_BLOCK, &kick, &before);
+    kicks_begin(&before);
     timer_settime(timer, 0, &limit, NULL);
     ask(probe, paging, error);
     timer_delete(timer);
-    while (sigtimedwait(&kick, NULL, &now) > 0)
-        ;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    kicks_end(&before);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "host/kick.h"
 #include "mezz/calls.h"
 #include "mezz/errors.h"
 #include "vmm/calls.h"
@@ -54,16 +55,13 @@ int l1_vcpu_begin(struct l1_vcpu *l1, struct error *error)
 {
     struct sigevent event = {
         .sigev_notify = SIGEV_THREAD_ID,
-        .sigev_signo = KVM_KICK_SIGNAL,
+        .sigev_signo = KICK_SIGNAL,
     };
-    sigset_t kick;
 
-    sigemptyset(&kick);
-    sigaddset(&kick, KVM_KICK_SIGNAL);
-    pthread_sigmask(SIG_BLOCK, &kick, NULL);
     event._sigev_un._tid = gettid();
     if (timer_create(CLOCK_MONOTONIC, &event, &l1->timer) < 0)
         return error_set(error, errno, "timer_create: %s", strerror(errno));
+    kicks_begin(&l1->signals_before);
     l1->thread = pthread_self();
     l1->timer_at = UINT64_MAX;
     atomic_store(&l1->running, true);
@@ -71,28 +69,17 @@ int l1_vcpu_begin(struct l1_vcpu *l1, struct error *error)
     return 0;
 }
 
-static void take_kicks(void)
-{
-    const struct timespec now = {0, 0};
-    sigset_t kick;
-
-    sigemptyset(&kick);
-    sigaddset(&kick, KVM_KICK_SIGNAL);
-    while (sigtimedwait(&kick, NULL, &now) > 0)
-        ;
-}
-
 void l1_vcpu_end(struct l1_vcpu *l1)
 {
     atomic_store(&l1->running, false);
     timer_delete(l1->timer);
-    take_kicks();
+    kicks_end(&l1->signals_before);
 }
 
 void l1_vcpu_kick(struct l1_vcpu *l1)
 {
     if (atomic_load(&l1->running))
-        pthread_kill(l1->thread, KVM_KICK_SIGNAL);
+        pthread_kill(l1->thread, KICK_SIGNAL);
 }
 
 void l1_timer_not_after(struct l1_vcpu *l1, uint64_t at)
@@ -134,7 +121,7 @@ void l1_check_time(struct l1_vcpu *l1)
     uint64_t next = now + TICK_NS;
     int signal_number = atomic_load(&machine->stop_signal);
 
-    take_kicks();
+    kicks_take();
     if (signal_number != 0) {
         machine->report.signal_number = signal_number;
         machine_end(machine, MACHINE_STOPPED, "stopped by signal %d (%s)", signal_number,
@@ -157,14 +144,10 @@ void l1_check_time(struct l1_vcpu *l1)
 void l1_wait(struct l1_vcpu *l1)
 {
     struct machine *machine = l1->machine;
-    sigset_t kick;
-    int taken;
 
-    sigemptyset(&kick);
-    sigaddset(&kick, KVM_KICK_SIGNAL);
     machine_leave_root(machine);
     /* The timer is armed: this ends at the next tick at the latest. */
-    sigwait(&kick, &taken);
+    kicks_wait();
     machine_enter_root(machine);
 }
 

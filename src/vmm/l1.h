@@ -3,6 +3,7 @@
 #define VMM_L1_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,6 +40,7 @@ struct l1_vcpu {
     /* Time: one timer ends KVM_RUN at a tick, or earlier for a preemption timer. */
     pthread_t thread;
     timer_t timer;
+    sigset_t signals_before;
     atomic_bool running; /* thread and timer are valid: it can be kicked */
     uint64_t timer_at;   /* machine time in ns at which it is going to fire */
     uint64_t
