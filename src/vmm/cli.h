@@ -55,6 +55,7 @@ int cli_parse_status(int result);
 
 int cli_run(int argc, char **argv, const struct cli_command *command);
 int cli_info(int argc, char **argv, const struct cli_command *command);
+int cli_log(int argc, char **argv, const struct cli_command *command);
 int cli_bench(int argc, char **argv, const struct cli_command *command);
 
 /* Flushes stdout. 0, or CLI_HOST after it has complained that it cannot be written. earlier: errno

@@ -11,6 +11,7 @@ static const struct cli_command commands[] = {
     {"run", "FILE [--json OUT] [--trace OUT] [-v]",
      "Runs a stack file: a machine of several levels.", cli_run},
     {"info", "[--json]", "Says what this host's KVM can do.", cli_info},
+    {"log", "verify FILE [--head HASH]", "Says whether a log is whole.", cli_log},
     {"bench", "[--json [OUT]] [--quick] [--only NAME]", "Measures what the levels cost.",
      cli_bench},
 };
