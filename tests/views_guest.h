@@ -38,6 +38,8 @@ enum guest_code {
     CODE_ADD,     /* lock addq %rax, (%rbx) */
     CODE_COPY,    /* rep movsq, (%rsi) to (%rdi), rdx times */
     CODE_SSE,     /* movups (%rbx), %xmm0; movups %xmm0, (%rsi): ring 3 */
+    CODE_TSC,     /* rdtsc, all of it in %rax */
+    CODE_MIX,     /* guest_mix(), rdx times; then xmm1 and xmm15 to (%rbx): ring 3 */
     CODE_COUNT
 };
 
@@ -80,6 +82,14 @@ uint64_t *guest_at(const struct guest_views *guest, uint64_t l2);
 uint64_t *guest_leaf(const struct guest_views *guest, uint64_t linear);
 /* Code at the L1 address that returns the value. */
 void guest_function(const struct guest_views *guest, uint64_t l1, uint32_t value);
+
+/* What CODE_MIX does with RAX, XMM1 and XMM15. */
+struct guest_mix {
+    uint64_t rax;
+    uint64_t xmm1[2];
+    uint64_t xmm15[2];
+};
+void guest_mix(struct guest_mix *mix, uint64_t times);
 
 struct guest_run {
     enum guest_code code;

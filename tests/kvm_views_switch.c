@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "runner.h"
+#include "views_guest.h"
+
+/* Views by their index, EPT12s that change, and what a switch leaves as it was. */
+
+#define PAGE  0x200000ULL
+#define VIEWS 6U
+
+#define R     MEZZ_EPT_READ
+#define W     MEZZ_EPT_WRITE
+#define X     MEZZ_EPT_EXECUTE
+
+static uint64_t spare(uint32_t number)
+{
+    return GUEST_SPARE_L1 + number * PAGE_SIZE;
+}
+
+static void put(struct guest_views *guest, uint64_t l1, uint64_t value)
+{
+    ck_assert_int_eq(l1_write(&guest->builder.l1, l1_at(l1), &value, sizeof(value)), 0);
+}
+
+/* Views that show another page each at PAGE: 100, 101, ... */
+static void create(struct guest_views *guest, enum engine_kind engine, uint32_t views)
+{
+    guest_create(guest, engine);
+    for (uint32_t view = 0; view < views; view++) {
+        if (view > 0)
+            guest_add_view(guest);
+        guest_map(guest, view, PAGE, spare(view), MEZZ_EPT_RWX);
+        put(guest, spare(view), 100 + view);
+    }
+    guest_use_views(guest);
+}
+
+START_TEST(each_view_its_own_page)
+{
+    struct guest_views guest;
+
+    create(&guest, (enum engine_kind)_i, VIEWS);
+    for (uint32_t i = 0; i < 60; i++) {
+        const uint32_t view = i * 7 % VIEWS;
+
+        guest_switch(&guest, view, CARRY_GATE);
+        ck_assert_uint_eq(guest.vcpu.index, view);
+        ck_assert_uint_eq(space_view_eptp(guest.vcpu.view), guest.eptp[view]);
+        ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100 + view);
+        ck_assert_uint_eq(guest_read(&guest, 0, PAGE), 100 + view);
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
+START_TEST(no_such_view)
+{
+    struct guest_views guest;
+    uint64_t list[4];
+
+    create(&guest, (enum engine_kind)_i, 2);
+    list[0] = guest.eptp[0];
+    list[1] = 0;
+    list[2] = guest.eptp[1];
+    ck_assert_int_eq(space_set_list(guest.space, list, 3, NULL, NULL), 0);
+    ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 1, CARRY_GATE, NULL), MEZZ_E_VIEW);
+    ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 3, CARRY_GATE, NULL), MEZZ_E_VIEW);
+    ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, UINT32_MAX, CARRY_ALL, NULL), MEZZ_E_VIEW);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100);
+    guest_switch(&guest, 2, CARRY_GATE);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 101);
+    /* A list with rubbish in it changes nothing. */
+    list[1] = 0xdeadbeef;
+    ck_assert_int_eq(space_set_list(guest.space, list, 3, NULL, NULL), MEZZ_E_EPT_FORMAT);
+    list[1] = MEZZ_EPTP(BUILDER_MEMORY);
+    ck_assert_int_eq(space_set_list(guest.space, list, 3, NULL, NULL), MEZZ_E_EPT_ADDRESS);
+    ck_assert_int_eq(space_set_list(guest.space, list, MEZZ_MAX_VIEWS + 1, NULL, NULL),
+                     MEZZ_E_ARGUMENT);
+    ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 1, CARRY_GATE, NULL), MEZZ_E_VIEW);
+    guest_switch(&guest, 0, CARRY_GATE);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100);
+    guest_destroy(&guest);
+}
+END_TEST
+
+/* The vCPU goes on in a view that is in no list any more. */
+START_TEST(list_without_the_current_view)
+{
+    struct guest_views guest;
+
+    create(&guest, (enum engine_kind)_i, 3);
+    guest_switch(&guest, 2, CARRY_GATE);
+    ck_assert_int_eq(space_set_list(guest.space, guest.eptp, 2, NULL, NULL), 0);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 102);
+    guest_switch(&guest, 1, CARRY_GATE);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 101);
+    ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 2, CARRY_GATE, NULL), MEZZ_E_VIEW);
+    ck_assert_int_eq(view_vcpu_use(&guest.vcpu, guest.eptp[2], CARRY_GATE, NULL), 0);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 102);
+    guest_destroy(&guest);
+}
+END_TEST
+
+START_TEST(views_that_nobody_uses_go)
+{
+    struct guest_views guest;
+    struct space_figures figures;
+
+    create(&guest, (enum engine_kind)_i, 40);
+    ck_assert_int_eq(space_set_list(guest.space, guest.eptp, 1, NULL, NULL), 0);
+    for (uint32_t view = 0; view < 40; view++) {
+        ck_assert_int_eq(view_vcpu_use(&guest.vcpu, guest.eptp[view], CARRY_GATE, NULL), 0);
+        ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100 + view);
+    }
+    space_figures(guest.space, &figures);
+    ck_assert_uint_le(figures.views, 10);
+    ck_assert_uint_le(figures.vms, 11);
+    guest_destroy(&guest);
+}
+END_TEST
+
+START_TEST(invept)
+{
+    struct guest_views guest;
+
+    create(&guest, (enum engine_kind)((unsigned int)_i / 2), 2);
+    guest_switch(&guest, 1, CARRY_GATE);
+    guest_switch(&guest, (unsigned int)_i % 2, CARRY_GATE);
+    put(&guest, spare(9), 900);
+    guest_map(&guest, 1, PAGE, spare(9), MEZZ_EPT_RWX);
+    guest_switch(&guest, 1, CARRY_GATE);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 101);
+    guest_switch(&guest, (unsigned int)_i % 2, CARRY_GATE);
+    space_invept(guest.space, guest.eptp[1]);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), (unsigned int)_i % 2 ? 900 : 100);
+    guest_switch(&guest, 1, CARRY_GATE);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 900);
+    guest_destroy(&guest);
+}
+END_TEST
+
+/* EPT12 is wrong when it is read again: the view stays what it was, and the error is told each
+ * time, until L1 has mended it. */
+START_TEST(invept_of_rubbish)
+{
+    struct guest_views guest;
+    struct ept12_fault fault;
+
+    create(&guest, (enum engine_kind)_i, 2);
+    guest_map(&guest, 0, PAGE, spare(3), W);
+    space_invept(guest.space, 0);
+    ck_assert_int_eq(view_vcpu_prepare(&guest.vcpu, &fault), MEZZ_E_EPT_ACCESS);
+    ck_assert_uint_eq(fault.l2.value, PAGE);
+    ck_assert_int_eq(view_vcpu_prepare(&guest.vcpu, NULL), MEZZ_E_EPT_ACCESS);
+    ck_assert(space_view_has(guest.vcpu.view, l2_at(PAGE), MEZZ_EPT_RWX));
+    guest_switch(&guest, 1, CARRY_GATE);
+    ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 0, CARRY_GATE, NULL), MEZZ_E_EPT_ACCESS);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 101);
+    guest_map(&guest, 0, PAGE, spare(0), MEZZ_EPT_RWX);
+    guest_switch(&guest, 0, CARRY_GATE);
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100);
+    guest_destroy(&guest);
+}
+END_TEST
+
+START_TEST(entry_became_present)
+{
+    const struct guest_run read = {.code = CODE_READ, .ring = 3, .rbx = PAGE};
+    struct guest_views guest;
+    struct ept12_translation now;
+    uint64_t builds;
+
+    guest_create(&guest, (enum engine_kind)_i);
+    guest_map(&guest, 0, PAGE, 0, 0);
+    guest_use_views(&guest);
+    builds = space_view_builds(guest.vcpu.view);
+    ck_assert_uint_eq(guest_run(&guest, &read).denied, R);
+    put(&guest, spare(0), 7);
+    guest_map(&guest, 0, PAGE, spare(0), R | X);
+    ck_assert_int_eq(space_view_lookup(guest.vcpu.view, l2_at(PAGE), &now), 0);
+    ck_assert_uint_eq(now.rights, R | X);
+    ck_assert(!space_view_has(guest.vcpu.view, l2_at(PAGE), R));
+    ck_assert_int_eq(space_view_rebuild(guest.vcpu.view, NULL), 0);
+    ck_assert_uint_eq(space_view_builds(guest.vcpu.view), builds + 1);
+    ck_assert(space_view_has(guest.vcpu.view, l2_at(PAGE), R | X));
+    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 7);
+    guest_destroy(&guest);
+}
+END_TEST
+
+/* A second vCPU. With flip each has its view; with one VM, whoever comes second waits. */
+START_TEST(two_vcpus)
+{
+    const struct guest_run read = {.code = CODE_READ, .ring = 3, .rbx = PAGE};
+    struct guest_views guest;
+    struct view_vcpu second;
+    struct error error;
+
+    create(&guest, (enum engine_kind)_i, 2);
+    ck_assert_int_eq(view_vcpu_create(&second, guest.space, &error), 0);
+    guest_start(&second, &read);
+    ck_assert_int_eq(view_vcpu_switch(&second, 1, CARRY_ALL, NULL), 0);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100);
+        ck_assert_uint_eq(guest_run_on(&guest, &second, &read).value, 101);
+    }
+    /* The first is about to run, and the second wants to. */
+    ck_assert_int_eq(view_vcpu_prepare(&guest.vcpu, NULL), 0);
+    ck_assert_int_eq(view_vcpu_prepare(&second, NULL), _i == ENGINE_FLIP ? 0 : -EBUSY);
+    view_vcpu_after(&guest.vcpu);
+    if (_i == ENGINE_FLIP)
+        view_vcpu_after(&second);
+    ck_assert_uint_eq(guest_run_on(&guest, &second, &read).value, 101);
+    view_vcpu_destroy(&second);
+    /* The place of one that is gone can be taken again. */
+    ck_assert_int_eq(view_vcpu_create(&second, guest.space, &error), 0);
+    guest_start(&second, &read);
+    ck_assert_int_eq(view_vcpu_switch(&second, 1, CARRY_ALL, NULL), 0);
+    ck_assert_uint_eq(guest_run_on(&guest, &second, &read).value, 101);
+    view_vcpu_destroy(&second);
+    guest_destroy(&guest);
+}
+END_TEST
+
+RUN_CASES_IF(guest_obstacle, "views: switch", 60, EACH(each_view_its_own_page, ENGINE_KINDS),
+             EACH(no_such_view, ENGINE_KINDS), EACH(list_without_the_current_view, ENGINE_KINDS),
+             EACH(views_that_nobody_uses_go, ENGINE_KINDS), EACH(invept, 2 * ENGINE_KINDS),
+             EACH(invept_of_rubbish, ENGINE_KINDS), EACH(entry_became_present, ENGINE_KINDS),
+             EACH(two_vcpus, ENGINE_KINDS))
