@@ -160,6 +160,9 @@ static int explain(struct script *script, int status, struct error *error)
         *error = budget->why;
         return -budget->over;
     }
+    if (status == LUA_ERRMEM && budget->memory_line == 0)
+        return error_set(error, EINVAL, "%s: used more than %zu KiB of memory", budget->path,
+                         budget->limits->memory >> 10);
     if (status == LUA_ERRMEM)
         return error_set(error, EINVAL, "%s:%u: used more than %zu KiB of memory", budget->path,
                          budget->memory_line, budget->limits->memory >> 10);
