@@ -211,19 +211,22 @@ static void deliver_interrupt(struct l1_vcpu *l1)
     l1->halted = false;
 }
 
-/* Whether some L1 vCPU still runs: one that does can wake the others. */
+/* Whether some L1 vCPU runs, or is about to for an interrupt: it can wake the others. */
 static bool somebody_runs(const struct machine *machine)
 {
-    for (unsigned int i = 0; i < machine->l1_count; i++)
-        if (machine->l1[i]->started && !machine->l1[i]->halted)
+    for (unsigned int i = 0; i < machine->l1_count; i++) {
+        const struct l1_vcpu *l1 = machine->l1[i];
+
+        if (l1->started && (!l1->halted || l1->interrupt != 0))
             return true;
+    }
     return false;
 }
 
 static void halt(struct l1_vcpu *l1)
 {
     l1->halted = true;
-    if (l1->interrupt == 0 && !somebody_runs(l1->machine))
+    if (!somebody_runs(l1->machine))
         fatal_l1(l1, "L1 halted, and nothing can wake it");
 }
 
