@@ -63,6 +63,8 @@ static const char *const call_names[MEZZ_CALL_COUNT] = {
     [MEZZ_CALL_CALLBACK_COUNTERS] = "callback_counters",
     [MEZZ_CALL_VMREAD] = "vmread",
     [MEZZ_CALL_VMWRITE] = "vmwrite",
+    [MEZZ_CALL_FRAME_POOL] = "frame_pool",
+    [MEZZ_CALL_L1_INTERRUPT] = "l1_interrupt",
     [MEZZ_CALL_L1_VCPU_START] = "l1_vcpu_start",
 };
 
