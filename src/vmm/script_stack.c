@@ -49,7 +49,7 @@ static const struct script_key l1_keys[] = {
     {"cmdline", KEY_TEXT, false, .max = COMMAND_LINE_MAX,
      .offset = offsetof(struct l1_arguments, command_line)},
     {"firmware", KEY_BOOLEAN, false, .offset = offsetof(struct l1_arguments, firmware)},
-    {"vcpus", KEY_COUNT, false, 1, 1, 0, offsetof(struct l1_arguments, vcpus)},
+    {"vcpus", KEY_COUNT, false, 1, 2, 0, offsetof(struct l1_arguments, vcpus)},
     {.name = NULL},
 };
 
