@@ -29,6 +29,10 @@ exception_stubs:
     .set vector, vector + 1
     .endr
 
+/* L1_KICK has no other effect than to end a HLT. */
+    .balign 16, 0xcc
+    iretq
+
     .balign 16, 0xcc
 exception_entry:
     pushq %r15
@@ -103,7 +107,7 @@ idt_pointer:
     .balign 16
 idt:
     .set vector, 0
-    .rept L1_EXCEPTIONS
+    .rept L1_VECTORS
     .word (L1_BASE + 16 * vector) & 0xffff
     .word L1_CODE64
     .word 0x8e00

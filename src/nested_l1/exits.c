@@ -33,8 +33,9 @@ void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status)
             ept_dirty_bytes(&l2->ept, l2->memory) >> 10);
     mezz_call(MEZZ_CALL_L2_DESTROY, l2->number, status, 0);
     l2->state = L2_ENDED;
+    l1->cpu[l2->cpu].ended++;
     if (status)
-        l1->failed = true;
+        l1_fail(l1);
 }
 
 static enum outcome die_of(struct l1 *l1, struct l2 *l2, const char *why)

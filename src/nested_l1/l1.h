@@ -25,6 +25,7 @@ struct l2 {
     enum l2_state state;
     uint32_t number; /* of the root's calls */
     uint32_t vcpu;
+    uint32_t cpu;               /* whose it is: nobody else touches it */
     struct mezz_vmcs12 *vmcs;   /* what L1 reads and writes; a copy of its own in classic */
     struct mezz_vmcs12 *shared; /* the page that the root knows */
     struct ept ept;
@@ -39,12 +40,35 @@ struct l2 {
     struct pit pit;
 };
 
+/* A processor of L1: it alone runs its guests, until it gives one away. */
+struct cpu {
+    struct l1 *l1;
+    uint32_t index;
+    uint32_t living;   /* guests; under the lock */
+    uint32_t asked_by; /* 1 + the index of a processor that has none; under the lock */
+    uint32_t ended;    /* guests that do not count as living any more as soon as it says so */
+    uint32_t entries;  /* of guests */
+    uint32_t current;  /* index of the guest whose turn it is */
+    uint32_t ready;    /* guests in this state */
+    uint64_t now;      /* of the last call of MEZZ_CALL_TIME */
+    uint64_t slice_end;
+    uint64_t next_tick; /* of all guests that wait for one */
+};
+
+typedef void cpu_main(struct cpu *cpu); /* does not return */
+
+#define L1_CPUS 2U
+
 struct l1 {
     struct config config;
     struct arena arena;
-    uint64_t now; /* of the last call of MEZZ_CALL_TIME */
+    uint32_t lock;
+    uint32_t cpu_count;
+    cpu_main *run;
+    struct cpu cpu[L1_CPUS];
     unsigned int l2_count;
-    bool failed; /* a guest ended badly or could not be started */
+    uint32_t features; /* MEZZ_FEATURE_... of the root */
+    bool failed;       /* a guest ended badly or could not be started */
     struct l2 l2[CONFIG_GUESTS];
 };
 
@@ -62,8 +86,22 @@ void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status);
 /* exits.c: applies the root's records to the guest's VMCS12 and EPT12. */
 void guest_synchronize(struct l2 *l2, const struct mezz_sync_record *record, uint32_t count);
 
-/* schedule.c: runs the guests until all have ended. */
-void schedule(struct l1 *l1);
+/* schedule.c: runs the processor's guests until those of all processors have ended. */
+void schedule(struct cpu *cpu);
+
+/* cpus.c. Divides the guests among the processors, and starts those that are not the caller. */
+void cpus_start(struct l1 *l1, cpu_main *run);
+/* Some of the processor's guests have ended, and it has said all about them. */
+void cpus_count(struct cpu *cpu);
+/* Another processor asked for a guest: gives one, if there are enough. */
+void cpus_share(struct cpu *cpu);
+/* The processor has no guest: asks for one and waits. False: there is none left anywhere. */
+bool cpus_rest(struct cpu *cpu);
+
+static inline void l1_fail(struct l1 *l1)
+{
+    __atomic_store_n(&l1->failed, true, __ATOMIC_RELAXED);
+}
 
 static inline void l2_wrote(struct l2 *l2, enum mezz_vmcs12_group group)
 {

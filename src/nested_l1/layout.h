@@ -13,6 +13,8 @@
 #define L1_DATA       0x18
 
 #define L1_EXCEPTIONS 32
+#define L1_KICK       32 /* the vector by which L1's processors wake each other */
+#define L1_VECTORS    33
 #define L1_STACK_SIZE 16384
 
 /* Exit statuses of L1, in MEZZ_CALL_EXIT or on the debug-exit port. */

@@ -35,6 +35,15 @@ static uint32_t find_root(void)
     return id.ebx;
 }
 
+/* On each processor. The one whose guest is the last to end, ends the machine. */
+static _Noreturn void run(struct cpu *cpu)
+{
+    schedule(cpu);
+    for (unsigned int i = 0; i < l1.cpu_count && l1.cpu_count > 1; i++)
+        say("processor %u: %u entries", i, l1.cpu[i].entries);
+    stop(l1.failed ? L1_STATUS_GUEST : L1_STATUS_OK);
+}
+
 _Noreturn void l1_main(const struct mezz_pvh_start_info *info)
 {
     uint32_t features = find_root();
@@ -55,9 +64,10 @@ _Noreturn void l1_main(const struct mezz_pvh_start_info *info)
     }
     say("root hypervisor found; guests: %u, exits=%s", l1.config.guest_count,
         l1.config.personality->name);
+    l1.features = features;
     for (unsigned int i = 0; i < l1.config.guest_count; i++)
         if (!guest_create(&l1, &l1.config.guest[i]))
-            l1.failed = true;
-    schedule(&l1);
-    stop(l1.failed ? L1_STATUS_GUEST : L1_STATUS_OK);
+            l1_fail(&l1);
+    cpus_start(&l1, run);
+    run(&l1.cpu[0]);
 }

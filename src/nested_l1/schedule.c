@@ -19,36 +19,37 @@
 #define MICROSECOND       1000ULL
 #define MAX_TIMER_US      UINT32_MAX
 
-struct schedule {
-    unsigned int current;
-    unsigned int ready; /* guests in this state */
-    uint64_t slice_end;
-    uint64_t next_tick; /* of all guests that wait for one */
-};
-
 static uint64_t tick_of(const struct l2 *l2)
 {
     return l2->pit.next && l2->state != L2_ENDED ? l2->pit.next : NEVER;
 }
 
-/* Raises the timer interrupts that are due, wakes the guests that have one, and counts. */
-static void look_at_guests(struct l1 *l1, struct schedule *schedule)
+/* The processor's guest number i, if it has not ended. */
+static struct l2 *guest_of(const struct cpu *cpu, unsigned int i)
 {
-    schedule->ready = 0;
-    schedule->next_tick = NEVER;
-    for (unsigned int i = 0; i < l1->l2_count; i++) {
-        struct l2 *l2 = &l1->l2[i];
+    struct l2 *l2 = &cpu->l1->l2[i];
 
-        if (l2->state == L2_ENDED)
+    return i < cpu->l1->l2_count && l2->cpu == cpu->index && l2->state != L2_ENDED ? l2 : NULL;
+}
+
+/* Raises the timer interrupts that are due, wakes the guests that have one, and counts. */
+static void look_at_guests(struct cpu *cpu)
+{
+    cpu->ready = 0;
+    cpu->next_tick = NEVER;
+    for (unsigned int i = 0; i < cpu->l1->l2_count; i++) {
+        struct l2 *l2 = guest_of(cpu, i);
+
+        if (!l2)
             continue;
-        if (pit_tick(&l2->pit, l1->now))
+        if (pit_tick(&l2->pit, cpu->now))
             pic_raise(&l2->pic, PIC_TIMER_LINE);
         if (l2->state == L2_HALTED && pic_pending(&l2->pic))
             l2->state = L2_READY;
         if (l2->state == L2_READY)
-            schedule->ready++;
-        else if (tick_of(l2) < schedule->next_tick)
-            schedule->next_tick = tick_of(l2);
+            cpu->ready++;
+        else if (tick_of(l2) < cpu->next_tick)
+            cpu->next_tick = tick_of(l2);
     }
 }
 
@@ -59,28 +60,30 @@ static bool can_wake(const struct l2 *l2)
 
 /* The next guest in turn that is ready, or that waits for its timer if none is; NULL: all have
  * ended. Guests that wait for nothing end here. */
-static struct l2 *choose(struct l1 *l1, struct schedule *schedule)
+static struct l2 *choose(struct cpu *cpu)
 {
+    struct l2 *l2 = guest_of(cpu, cpu->current);
     struct l2 *waiting = NULL;
 
-    if (l1->l2[schedule->current].state == L2_READY &&
-        (schedule->ready == 1 || l1->now < schedule->slice_end))
-        return &l1->l2[schedule->current];
-    for (unsigned int i = 1; i <= l1->l2_count; i++) {
-        unsigned int index = (schedule->current + i) % l1->l2_count;
-        struct l2 *l2 = &l1->l2[index];
+    if (l2 && l2->state == L2_READY && (cpu->ready == 1 || cpu->now < cpu->slice_end))
+        return l2;
+    for (unsigned int i = 1; i <= cpu->l1->l2_count; i++) {
+        unsigned int index = (cpu->current + i) % cpu->l1->l2_count;
 
+        l2 = guest_of(cpu, index);
+        if (!l2)
+            continue;
         if (l2->state == L2_READY) {
-            schedule->current = index;
-            schedule->slice_end = l1->now + l1->config.slice;
+            cpu->current = index;
+            cpu->slice_end = cpu->now + cpu->l1->config.slice;
             return l2;
         }
         if (l2->state == L2_HALTED && !can_wake(l2)) {
             report_death(l2, report_never_woken);
-            guest_end(l1, l2, MEZZ_L2_DIED);
-        }
-        if (l2->state == L2_HALTED && (!waiting || tick_of(l2) < tick_of(waiting)))
+            guest_end(cpu->l1, l2, MEZZ_L2_DIED);
+        } else if (!waiting || tick_of(l2) < tick_of(waiting)) {
             waiting = l2;
+        }
     }
     return waiting;
 }
@@ -112,16 +115,17 @@ static uint32_t prepare_event(struct l2 *l2)
     return pic_pending(&l2->pic) ? MEZZ_CPU_INTERRUPT_WINDOW_EXITING : 0;
 }
 
-static void prepare_controls(struct l2 *l2, uint32_t window, uint64_t nanoseconds)
+static void prepare_controls(struct l2 *l2, uint32_t window, uint32_t pin_based,
+                             uint64_t nanoseconds)
 {
     struct mezz_vmcs12_controls *controls = &l2->vmcs->controls;
     uint32_t cpu_based = (controls->cpu_based & ~MEZZ_CPU_INTERRUPT_WINDOW_EXITING) | window;
-    uint32_t pin_based = nanoseconds == NEVER ? 0 : MEZZ_PIN_PREEMPTION_TIMER;
     uint32_t timer = 0;
 
-    if (pin_based) {
+    if (nanoseconds != NEVER) {
         uint64_t microseconds = nanoseconds / MICROSECOND + 1;
 
+        pin_based |= MEZZ_PIN_PREEMPTION_TIMER;
         timer = microseconds > MAX_TIMER_US ? MAX_TIMER_US : (uint32_t)microseconds;
     }
     if (controls->cpu_based == cpu_based && controls->pin_based == pin_based &&
@@ -133,62 +137,73 @@ static void prepare_controls(struct l2 *l2, uint32_t window, uint64_t nanosecond
     l2_wrote(l2, MEZZ_GROUP_CONTROLS);
 }
 
-static uint64_t time_to_run(const struct l1 *l1, const struct schedule *schedule,
-                            const struct l2 *l2)
+static uint64_t time_to_run(const struct cpu *cpu, const struct l2 *l2)
 {
-    uint64_t deadline = schedule->next_tick;
+    uint64_t deadline = cpu->next_tick;
 
     if (tick_of(l2) < deadline)
         deadline = tick_of(l2);
-    if (schedule->ready > 1 && schedule->slice_end < deadline)
-        deadline = schedule->slice_end;
+    if (cpu->ready > 1 && cpu->slice_end < deadline)
+        deadline = cpu->slice_end;
     if (deadline == NEVER)
         return NEVER;
-    return deadline > l1->now ? deadline - l1->now : 0;
+    return deadline > cpu->now ? deadline - cpu->now : 0;
 }
 
-static void run(struct l1 *l1, struct l2 *l2)
+static void run(struct cpu *cpu, struct l2 *l2)
 {
-    const struct personality *personality = l1->config.personality;
+    const struct personality *personality = cpu->l1->config.personality;
     enum outcome outcome;
     int64_t status;
 
     if (personality->store)
         personality->store(l2);
+    cpu->entries++;
     status = mezz_call(MEZZ_CALL_ENTER, l2->vcpu, 0, 0);
     if (status < 0) {
         say("guest %s died: the root refused to enter it: error %lu", l2->name, -(uint64_t)status);
-        guest_end(l1, l2, MEZZ_L2_DIED);
+        guest_end(cpu->l1, l2, MEZZ_L2_DIED);
         return;
     }
     if (personality->fetch)
         personality->fetch(l2);
-    outcome = exit_dispatch(l1, l2);
+    outcome = exit_dispatch(cpu->l1, l2);
     if (outcome == OUTCOME_HALTED)
         l2->state = L2_HALTED;
 }
 
-static bool needs_time(const struct l1 *l1)
+static bool needs_time(const struct cpu *cpu)
 {
-    for (unsigned int i = 0; i < l1->l2_count; i++)
-        if (l1->l2[i].pit.next)
+    for (unsigned int i = 0; i < cpu->l1->l2_count; i++) {
+        const struct l2 *l2 = guest_of(cpu, i);
+
+        if (l2 && (l2->pit.next || cpu->living > 1))
             return true;
-    return l1->l2_count > 1;
+    }
+    return false;
 }
 
-void schedule(struct l1 *l1)
+void schedule(struct cpu *cpu)
 {
-    struct schedule schedule = {.current = l1->l2_count - 1};
-    struct l2 *l2;
+    /* A kick has to end what a guest does. */
+    uint32_t pin_based = cpu->l1->cpu_count > 1 ? MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING : 0;
 
-    while (l1->l2_count) {
-        if (needs_time(l1))
-            l1->now = (uint64_t)mezz_call(MEZZ_CALL_TIME, 0, 0, 0);
-        look_at_guests(l1, &schedule);
-        l2 = choose(l1, &schedule);
-        if (!l2)
+    for (;;) {
+        struct l2 *l2;
+
+        if (__atomic_load_n(&cpu->asked_by, __ATOMIC_RELAXED))
+            cpus_share(cpu);
+        if (needs_time(cpu))
+            cpu->now = (uint64_t)mezz_call(MEZZ_CALL_TIME, 0, 0, 0);
+        look_at_guests(cpu);
+        l2 = choose(cpu);
+        if (l2) {
+            prepare_controls(l2, prepare_event(l2), pin_based, time_to_run(cpu, l2));
+            run(cpu, l2);
+        }
+        if (cpu->ended)
+            cpus_count(cpu);
+        if (!l2 && !cpus_rest(cpu))
             return;
-        prepare_controls(l2, prepare_event(l2), time_to_run(l1, &schedule, l2));
-        run(l1, l2);
     }
 }
