@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test_machine.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/kvm.h"
+
+const char *test_machine_obstacle(void)
+{
+    static struct error error;
+    struct kvm kvm;
+
+    if (kvm_open(&kvm, KVM_DEFAULT_DEVICE, &error) != 0)
+        return error.text;
+    kvm_close(&kvm);
+    return NULL;
+}
+
+const char *test_image(const char *name)
+{
+    const char *directory = getenv("MEZZ_IMAGES");
+    size_t size = strlen(directory != NULL ? directory : "images") + strlen(name) + 2;
+    char *path = malloc(size);
+
+    ck_assert_ptr_nonnull(path);
+    snprintf(path, size, "%s/%s", directory != NULL ? directory : "images", name);
+    return path;
+}
+
+struct machine *test_machine_create(struct machine_config *config, const char *l1_image)
+{
+    struct machine *machine;
+    struct error error;
+
+    config->l1_image = test_image(l1_image);
+    ck_assert_msg(machine_create(&machine, config, &error) == 0, "%s", error.text);
+    return machine;
+}
+
+void test_machine_ended_well(const struct machine_report *report, const char *what)
+{
+    const struct console_text *said = &report->l1.console;
+
+    ck_assert_msg(report->end == MACHINE_DONE && report->status == 0, "%s: %s, status %u: %s\n%.*s",
+                  what, report_status(report), report->status, report->error.text,
+                  (int)said->length, said->text);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_TEST_MACHINE_H
+#define TESTS_TEST_MACHINE_H
+
+#include "vmm/machine.h"
+
+/* Machines in the test's own process. */
+
+/* Why there can be none, or NULL. For RUN_CASES_IF. */
+const char *test_machine_obstacle(void);
+
+/* The path of an image that was built; nobody frees it. */
+const char *test_image(const char *name);
+
+/* Fails the test if there is none. config's l1_image is filled in. */
+struct machine *test_machine_create(struct machine_config *config, const char *l1_image);
+
+/* Fails the test, with what L1 said, unless L1 ended the machine with status 0. */
+void test_machine_ended_well(const struct machine_report *report, const char *what);
+
+#endif
