@@ -17,8 +17,10 @@
 static bool at_call(const struct subject *subject)
 {
     uint8_t code[CALL_LENGTH];
-    uint64_t rip = subject->l1->kvm.run->s.regs.regs.rip;
+    uint64_t rip;
 
+    kvm_vcpu_need(&subject->l1->kvm, KVM_SYNC_X86_REGS);
+    rip = subject->l1->kvm.run->s.regs.regs.rip;
     return l1_read(&subject->machine->l1_memory, l1_at(rip), code, sizeof(code)) == 0 &&
            code[0] == OUT_IMMEDIATE && code[1] == MEZZ_CALL_PORT;
 }

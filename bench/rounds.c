@@ -10,7 +10,7 @@
 /* The first cycles of a turn find another machine's state in the caches: those of a path are
  * counted, and none of them is timed. */
 #define COLD_CYCLES    6U
-#define WARM_UP_CYCLES 64U
+#define WARM_UP_CYCLES 96U
 #define SLOW_SHARE     8U
 #define NS             1000000000ULL
 

@@ -8,7 +8,8 @@
  * A call is `out %al, $0x7e` in ring 0 of L1, with the number in RAX and arguments in RDI, RSI and
  * RDX. Afterwards RAX is the result (errors.h) and RDX the second result of the calls that have
  * one; all other registers are kept. From another ring the instruction has no effect but RAX =
- * -MEZZ_E_STATE.
+ * -MEZZ_E_STATE; only MEZZ_CALL_CALLBACK_RETURN in a handler, which starts in the ring of the call
+ * of MEZZ_CALL_ENTER, is not asked for its ring.
  *
  * KVM has retired this one `out` when it exits (KVM_X86_QUIRK_OUT_7E_INC_RIP), so that the root may
  * put any register state in its place: an entered L2, a callback handler.

@@ -16,6 +16,8 @@
 #define TSS_ADDRESS          0xfffbd000UL
 #define IDENTITY_MAP_ADDRESS 0xfffbc000UL
 #define CPUID_ENTRIES        256
+/* Runs after which a lazy vCPU stops to bring along what was not needed in any of them. */
+#define LAZY_WINDOW 64U
 
 static const struct {
     unsigned long capability;
@@ -183,6 +185,7 @@ int kvm_vcpu_create(struct kvm_vcpu *vcpu, const struct kvm_vm *vm, unsigned int
         goto unmap;
     }
     vcpu->run->kvm_valid_regs = KVM_SYNC_ALL;
+    vcpu->fresh = KVM_SYNC_ALL;
     return 0;
 
 unmap:
@@ -208,6 +211,49 @@ int kvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned long request, void *argument)
 
 int kvm_vcpu_run(struct kvm_vcpu *vcpu)
 {
+    int code;
+
+    if (vcpu->failure != 0)
+        return vcpu->failure;
+    if (vcpu->window > 0 && --vcpu->window == 0) {
+        vcpu->run->kvm_valid_regs = vcpu->asked;
+        vcpu->asked = 0;
+        vcpu->window = LAZY_WINDOW;
+    }
     vcpu->runs++;
-    return kicks_run(vcpu->fd, vcpu->run);
+    code = kicks_run(vcpu->fd, vcpu->run);
+    vcpu->fresh = (uint32_t)vcpu->run->kvm_valid_regs;
+    return code;
+}
+
+void kvm_vcpu_be_lazy(struct kvm_vcpu *vcpu)
+{
+    vcpu->run->kvm_valid_regs = 0;
+    vcpu->window = LAZY_WINDOW;
+}
+
+void kvm_vcpu_fetch(struct kvm_vcpu *vcpu, uint32_t groups)
+{
+    static const struct {
+        uint32_t group;
+        unsigned long request;
+        size_t offset;
+    } fetches[] = {
+        {KVM_SYNC_X86_REGS, KVM_GET_REGS, offsetof(struct kvm_sync_regs, regs)},
+        {KVM_SYNC_X86_SREGS, KVM_GET_SREGS, offsetof(struct kvm_sync_regs, sregs)},
+        {KVM_SYNC_X86_EVENTS, KVM_GET_VCPU_EVENTS, offsetof(struct kvm_sync_regs, events)},
+    };
+
+    for (size_t i = 0; i < sizeof(fetches) / sizeof(fetches[0]); i++) {
+        int code;
+
+        if (!(groups & fetches[i].group))
+            continue;
+        code = kvm_vcpu_ioctl(vcpu, fetches[i].request,
+                              (uint8_t *)&vcpu->run->s.regs + fetches[i].offset);
+        if (code < 0)
+            vcpu->failure = code;
+    }
+    vcpu->fresh |= groups;
+    vcpu->run->kvm_valid_regs |= groups;
 }

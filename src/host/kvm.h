@@ -30,6 +30,12 @@ struct kvm_vcpu {
     size_t run_size;
     uint64_t runs;         /* KVM_RUN */
     uint64_t other_ioctls; /* any other on this vCPU since it was created */
+
+    /* Groups of registers, KVM_SYNC_X86_*: see kvm_vcpu_need. */
+    uint32_t fresh;  /* the run page has what the vCPU has, or is going to have */
+    uint32_t asked;  /* was needed in this window */
+    uint32_t window; /* runs until it ends; 0: the vCPU is not lazy */
+    int failure;     /* of a fetch: a negative errno, which the next KVM_RUN returns */
 };
 
 /* What every machine needs, checked by kvm_open. */
@@ -55,7 +61,8 @@ void kvm_vm_destroy(struct kvm_vm *vm);
 int kvm_vm_set_slot(const struct kvm_vm *vm, uint32_t slot, uint64_t guest_physical, uint64_t size,
                     void *host, uint32_t flags);
 
-/* cpuid: what the level sees. The vCPU synchronises all registers through the run page. */
+/* cpuid: what the level sees. All registers come with each KVM_RUN through the run page, until
+ * kvm_vcpu_be_lazy. */
 int kvm_vcpu_create(struct kvm_vcpu *vcpu, const struct kvm_vm *vm, unsigned int index,
                     const struct kvm_cpuid2 *cpuid, struct error *error);
 void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
@@ -65,5 +72,28 @@ int kvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned long request, void *argument)
 
 /* KVM_RUN: 0, or a negative errno: -EINTR for a kick (host/kick.h) or immediate_exit. */
 int kvm_vcpu_run(struct kvm_vcpu *vcpu);
+
+/*
+ * Registers that nobody looks at cost time, too: SREGS half a bare exit on kvm_intel. A lazy vCPU
+ * brings along what was needed lately; what is needed beyond that is fetched by an ioctl, and comes
+ * along from then on. So whoever reads run->s.regs, or alters a part of a group there, says so
+ * first: kvm_vcpu_need(). Whoever replaces a group says that: kvm_vcpu_replaced().
+ */
+void kvm_vcpu_be_lazy(struct kvm_vcpu *vcpu);
+void kvm_vcpu_fetch(struct kvm_vcpu *vcpu, uint32_t groups);
+
+static inline void kvm_vcpu_need(struct kvm_vcpu *vcpu, uint32_t groups)
+{
+    vcpu->asked |= groups;
+    if ((groups & ~vcpu->fresh) != 0)
+        kvm_vcpu_fetch(vcpu, groups & ~vcpu->fresh);
+}
+
+/* The next KVM_RUN loads these groups from the run page. */
+static inline void kvm_vcpu_replaced(struct kvm_vcpu *vcpu, uint32_t groups)
+{
+    vcpu->run->kvm_dirty_regs |= groups;
+    vcpu->fresh |= groups;
+}
 
 #endif

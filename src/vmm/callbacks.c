@@ -230,21 +230,35 @@ static uint64_t direction_of(const struct l2_exit *exit)
     }
 }
 
-/* Cheap enough to fill all but the time, which is a system call on some hosts. */
+#define REGISTER_FIELDS (bit(MEZZ_FIELD_RIP) | bit(MEZZ_FIELD_CPL) | bit(MEZZ_FIELD_CR3))
+
+static void fill_registers(uint64_t *field, const struct callback *callback, struct l2_vcpu *vcpu)
+{
+    const struct kvm_sync_regs *regs = &vcpu->kvm.run->s.regs;
+
+    if (callback->needs & bit(MEZZ_FIELD_RIP)) {
+        l2_settle(vcpu);
+        kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS);
+        field[MEZZ_FIELD_RIP] = regs->regs.rip;
+    }
+    if (callback->needs & (bit(MEZZ_FIELD_CPL) | bit(MEZZ_FIELD_CR3))) {
+        kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_SREGS);
+        field[MEZZ_FIELD_CPL] = regs->sregs.ss.dpl;
+        field[MEZZ_FIELD_CR3] = regs->sregs.cr3;
+    }
+}
+
+/* Cheap enough to fill all but registers and the time, which is a system call on some hosts. */
 static void fill_inputs(struct condition_inputs *inputs, const struct callback *callback,
                         struct l2_vcpu *vcpu)
 {
     const struct l2_exit *exit = &vcpu->exit;
-    const struct kvm_sync_regs *regs = &vcpu->kvm.run->s.regs;
     uint64_t *field = inputs->field;
 
-    if (callback->needs & bit(MEZZ_FIELD_RIP))
-        l2_settle(vcpu);
+    if (callback->needs & REGISTER_FIELDS)
+        fill_registers(field, callback, vcpu);
     field[MEZZ_FIELD_QUALIFICATION] = exit->qualification;
     field[MEZZ_FIELD_GPA] = exit->gpa;
-    field[MEZZ_FIELD_RIP] = regs->regs.rip;
-    field[MEZZ_FIELD_CPL] = regs->sregs.ss.dpl;
-    field[MEZZ_FIELD_CR3] = regs->sregs.cr3;
     field[MEZZ_FIELD_VIEW] = vcpu->ept.eptp_index;
     field[MEZZ_FIELD_PORT] = (uint16_t)(exit->qualification >> MEZZ_IO_PORT_SHIFT);
     field[MEZZ_FIELD_SIZE] = exit->size;
@@ -285,6 +299,14 @@ struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, ui
     return NULL;
 }
 
+/* SDM 28.2.4: an exit that an instruction makes by itself does not come in the middle of an event.
+ */
+static bool may_be_in_delivery(uint32_t reason)
+{
+    return reason != MEZZ_EXIT_IO && reason != MEZZ_EXIT_HLT && reason != MEZZ_EXIT_RDMSR &&
+           reason != MEZZ_EXIT_WRMSR;
+}
+
 static void fill_frame(struct mezz_callback_frame *frame, struct callback *callback,
                        struct l2_vcpu *vcpu, uint64_t now)
 {
@@ -297,6 +319,8 @@ static void fill_frame(struct mezz_callback_frame *frame, struct callback *callb
     frame->time = now;
     frame->cookie = callback->registration.cookie;
     vmcs12_exit_fill(&frame->exit, vcpu);
+    if (may_be_in_delivery(vcpu->exit.reason) || mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
+        vmcs12_exit_fill_vectoring(&frame->exit, vcpu);
     frame->state_mask = mask;
     frame->sync_count = 0;
     frame->sync_more = 0;
@@ -308,9 +332,9 @@ static void fill_frame(struct mezz_callback_frame *frame, struct callback *callb
         callback->counters.sync_records += frame->sync_count;
     }
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
-        vmcs12_regs_from_run(&frame->regs, vcpu->kvm.run);
+        vmcs12_regs_from_run(&frame->regs, &vcpu->kvm);
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM))
-        vmcs12_system_from_run(&frame->system, vcpu->kvm.run);
+        vmcs12_system_from_run(&frame->system, &vcpu->kvm);
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
         vmcs12_events_from_run(&frame->events, vcpu);
 }
@@ -353,5 +377,5 @@ void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback 
         .r8 = r->cookie,
         .rflags = RFLAGS_FIXED,
     };
-    run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);
 }

@@ -346,9 +346,19 @@ const char *call_name(unsigned int call)
     return call < MEZZ_CALL_COUNT ? rules[call].name : "unknown";
 }
 
+/* The end of a handler is not asked for its ring: the root itself put the handler into L1's, and
+ * segment registers would cost every callback half an exit on kvm_intel. */
+static bool in_ring_0(struct l1_vcpu *l1, uint64_t number)
+{
+    if (l1->mode == L1_IN_HANDLER && number == MEZZ_CALL_CALLBACK_RETURN)
+        return true;
+    kvm_vcpu_need(&l1->kvm, KVM_SYNC_X86_SREGS);
+    return l1->kvm.run->s.regs.sregs.ss.dpl == 0;
+}
+
 static int64_t carry_out(struct l1_vcpu *l1, uint64_t number, struct arguments *arguments)
 {
-    if (l1->kvm.run->s.regs.sregs.ss.dpl != 0)
+    if (!in_ring_0(l1, number))
         return -MEZZ_E_STATE;
     if (number >= MEZZ_CALL_COUNT)
         return -MEZZ_E_CALL;
@@ -362,14 +372,17 @@ void calls_dispatch(struct l1_vcpu *l1)
 {
     struct kvm_run *run = l1->kvm.run;
     struct kvm_regs *regs = &run->s.regs.regs;
-    struct arguments arguments = {regs->rdi, regs->rsi, regs->rdx, regs->rdx};
-    int64_t result = carry_out(l1, regs->rax, &arguments);
+    struct arguments arguments;
+    int64_t result;
 
+    kvm_vcpu_need(&l1->kvm, KVM_SYNC_X86_REGS);
+    arguments = (struct arguments){regs->rdi, regs->rsi, regs->rdx, regs->rdx};
+    result = carry_out(l1, regs->rax, &arguments);
     if (result == CALL_TAKES_OVER)
         return;
     if (result < 0)
         l1->machine->report.l1.refused_calls++;
     regs->rax = (uint64_t)result;
     regs->rdx = arguments.value;
-    run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);
 }

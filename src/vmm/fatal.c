@@ -22,11 +22,12 @@ __attribute__((format(printf, 2, 3))) static void append(char *to, const char *f
 
 typedef unsigned long long ull;
 
-static void append_registers(char *to, const struct kvm_run *run)
+static void append_registers(char *to, struct kvm_vcpu *vcpu)
 {
-    const struct kvm_regs *r = &run->s.regs.regs;
-    const struct kvm_sregs *s = &run->s.regs.sregs;
+    const struct kvm_regs *r = &vcpu->run->s.regs.regs;
+    const struct kvm_sregs *s = &vcpu->run->s.regs.sregs;
 
+    kvm_vcpu_need(vcpu, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
     append(to, "  rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx\n", (ull)r->rax, (ull)r->rbx,
            (ull)r->rcx, (ull)r->rdx);
     append(to, "  rsi %016llx  rdi %016llx  rbp %016llx  rsp %016llx\n", (ull)r->rsi, (ull)r->rdi,
@@ -41,7 +42,8 @@ static void append_registers(char *to, const struct kvm_run *run)
            (ull)s->cr2, (ull)s->cr3, (ull)s->cr4, (ull)s->efer);
 }
 
-static void append_l2(char *to, const struct l2_vcpu *vcpu)
+/* The vCPU is not inside KVM_RUN. */
+static void append_l2(char *to, struct l2_vcpu *vcpu)
 {
     const struct l2_exit *exit = &vcpu->exit;
     uint32_t reason = exit->reason & ~MEZZ_EXIT_ENTRY_FAILED;
@@ -56,10 +58,12 @@ static void append_l2(char *to, const struct l2_vcpu *vcpu)
     if (reason == MEZZ_EXIT_INVALID_GUEST_STATE)
         append(to, ", failed check: %s", entry_check_name(exit->qualification));
     append(to, "\n");
-    append_registers(to, vcpu->kvm.run);
+    append_registers(to, &vcpu->kvm);
 }
 
-static void append_l1(char *to, const struct l1_vcpu *l1)
+/* own: the calling thread is the vCPU's. Another one may be inside KVM_RUN, where registers cannot
+ * be had. */
+static void append_l1(char *to, struct l1_vcpu *l1, bool own)
 {
     static const char *const doing[] = {
         [L1_RUNNING] = "running its own code",
@@ -69,7 +73,9 @@ static void append_l1(char *to, const struct l1_vcpu *l1)
 
     append(to, "L1, vCPU %u, %s; the last exit of KVM: %u\n", l1->index, doing[l1->mode],
            l1->kvm.run->exit_reason);
-    append_registers(to, l1->kvm.run);
+    if (!own)
+        return;
+    append_registers(to, &l1->kvm);
     if (l1->entered != NULL)
         append_l2(to, l1->entered);
 }
@@ -85,7 +91,7 @@ void fatal_l1(struct l1_vcpu *l1, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
-    append_l1(machine->last_words, l1);
+    append_l1(machine->last_words, l1, true);
     machine_end(machine, MACHINE_DIED, "%s", line);
 }
 
@@ -96,7 +102,7 @@ void fatal_timeout(struct l1_vcpu *l1)
     if (machine->ended)
         return;
     for (unsigned int i = 0; i < machine->l1_count; i++)
-        append_l1(machine->last_words, machine->l1[i]);
+        append_l1(machine->last_words, machine->l1[i], machine->l1[i] == l1);
     machine_end(machine, MACHINE_TIMEOUT, "the run's time of %llu ms is over",
                 (ull)(machine->deadline / 1000000));
 }

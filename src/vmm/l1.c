@@ -40,6 +40,7 @@ int l1_vcpu_create(struct machine *machine, unsigned int index, struct error *er
         free(l1);
         return code;
     }
+    kvm_vcpu_be_lazy(&l1->kvm);
     machine->l1[index] = l1;
     machine->l1_count = index + 1;
     return 0;
@@ -151,17 +152,17 @@ void l1_wait(struct l1_vcpu *l1)
     machine_enter_root(machine);
 }
 
-void l1_start(struct l1_vcpu *l1, const struct l1_vcpu *caller, uint64_t rip, uint64_t rsp,
-              uint64_t rdi)
+void l1_start(struct l1_vcpu *l1, struct l1_vcpu *caller, uint64_t rip, uint64_t rsp, uint64_t rdi)
 {
     struct kvm_run *run = l1->kvm.run;
     uint64_t apic_base = run->s.regs.sregs.apic_base;
 
+    kvm_vcpu_need(&caller->kvm, KVM_SYNC_X86_SREGS);
     run->s.regs.sregs = caller->kvm.run->s.regs.sregs;
     run->s.regs.sregs.apic_base = apic_base;
     run->s.regs.regs =
         (struct kvm_regs){.rip = rip, .rsp = rsp, .rdi = rdi, .rflags = RFLAGS_FIXED};
-    run->kvm_dirty_regs |= KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
     l1->started = true;
     pthread_cond_broadcast(&l1->machine->vcpu_started);
 }
@@ -196,17 +197,19 @@ static bool at_boundary(const struct kvm_run *run)
 static void deliver_interrupt(struct l1_vcpu *l1)
 {
     struct kvm_run *run = l1->kvm.run;
-    bool open = run->s.regs.regs.rflags & RFLAGS_IF && run->s.regs.events.interrupt.shadow == 0 &&
-                !run->s.regs.events.interrupt.injected;
+    bool open;
 
     run->request_interrupt_window = 0;
     if (l1->interrupt == 0 || l1->mode != L1_RUNNING)
         return;
+    kvm_vcpu_need(&l1->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS);
+    open = run->s.regs.regs.rflags & RFLAGS_IF && run->s.regs.events.interrupt.shadow == 0 &&
+           !run->s.regs.events.interrupt.injected;
     if (!open || !at_boundary(run)) {
         run->request_interrupt_window = 1;
         return;
     }
-    vmcs12_inject(run, l1->interrupt, 0);
+    vmcs12_inject(&l1->kvm, l1->interrupt, 0);
     l1->interrupt = 0;
     l1->halted = false;
 }
@@ -285,6 +288,7 @@ static void dispatch(struct l1_vcpu *l1)
         fatal_l1(l1, "L1 died of a triple fault");
         break;
     case KVM_EXIT_INTERNAL_ERROR:
+        kvm_vcpu_need(&l1->kvm, KVM_SYNC_X86_REGS);
         fatal_l1(l1, "L1 ran an instruction at 0x%llx that KVM cannot run, or ran into nothing",
                  (unsigned long long)run->s.regs.regs.rip);
         break;

@@ -70,8 +70,7 @@ void l1_vcpu_kick(struct l1_vcpu *l1);
 void l1_wait(struct l1_vcpu *l1);
 
 /* MEZZ_CALL_L1_VCPU_START: puts the vCPU, which has not started, where the caller wants it. */
-void l1_start(struct l1_vcpu *l1, const struct l1_vcpu *caller, uint64_t rip, uint64_t rsp,
-              uint64_t rdi);
+void l1_start(struct l1_vcpu *l1, struct l1_vcpu *caller, uint64_t rip, uint64_t rsp, uint64_t rdi);
 
 /* MEZZ_CALL_L1_INTERRUPT. 0 or a mezz_error. */
 int l1_interrupt(struct l1_vcpu *l1, uint32_t vector);

@@ -92,6 +92,7 @@ int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **c
         free(vcpu);
         return MEZZ_E_HOST;
     }
+    kvm_vcpu_be_lazy(&vcpu->kvm);
     vcpu->l2 = l2;
     vcpu->id = index + 1;
     vcpu->vmcs12 = vmcs12;

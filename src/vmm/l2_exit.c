@@ -108,11 +108,17 @@ static void decode_msr(struct l2_vcpu *vcpu)
     vcpu->kvm_pending = true;
 }
 
+static const struct kvm_sync_regs *fetched_registers(struct l2_vcpu *vcpu)
+{
+    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+    return &vcpu->kvm.run->s.regs;
+}
+
 /* An emulation failure is a fetch from where the view has nothing to execute, or an instruction
  * that KVM cannot run. The instruction may straddle: its first byte allowed, a later one not. */
 static bool decode_internal_error(struct l2_vcpu *vcpu)
 {
-    const struct kvm_regs *regs = &vcpu->kvm.run->s.regs.regs;
+    const struct kvm_regs *regs = &fetched_registers(vcpu)->regs;
     const struct kvm_sregs *sregs = &vcpu->kvm.run->s.regs.sregs;
     const struct guest_paging paging = {sregs->cr0,  sregs->cr3,   sregs->cr4,
                                         sregs->efer, regs->rflags, 0};

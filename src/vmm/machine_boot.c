@@ -38,7 +38,7 @@ static void start_at_pvh_entry(struct l1_vcpu *l1, const struct boot_result *boo
     sregs->cr0 = CR0_PE | CR0_ET;
     run->s.regs.regs =
         (struct kvm_regs){.rip = boot->entry, .rbx = boot->start_info, .rflags = RFLAGS_FIXED};
-    run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+    kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
 }
 
 static int check_table(const char *path, const struct mezz_firmware_table *table,

@@ -24,9 +24,11 @@ void sync_note_field(struct l2_vcpu *vcpu, uint64_t field, uint64_t from, uint64
 void sync_note_progress(struct l2_vcpu *vcpu)
 {
     struct sync_known *known = &vcpu->known;
-    uint64_t rip = vcpu->kvm.run->s.regs.regs.rip;
     struct mezz_vmcs12_events now;
+    uint64_t rip;
 
+    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS);
+    rip = vcpu->kvm.run->s.regs.regs.rip;
     vmcs12_events_from_run(&now, vcpu);
     sync_note_field(vcpu, MEZZ_VMCS12_FIELD(regs.guest_rip), known->guest_rip, rip);
     sync_note_field(vcpu, MEZZ_VMCS12_FIELD(events.interruptibility_state),

@@ -7,10 +7,11 @@
 #include "vmm/sync.h"
 #include "vmm/x86.h"
 
-void vmcs12_regs_from_run(struct mezz_vmcs12_regs *to, const struct kvm_run *run)
+void vmcs12_regs_from_run(struct mezz_vmcs12_regs *to, struct kvm_vcpu *vcpu)
 {
-    const struct kvm_regs *from = &run->s.regs.regs;
+    const struct kvm_regs *from = &vcpu->run->s.regs.regs;
 
+    kvm_vcpu_need(vcpu, KVM_SYNC_X86_REGS);
     *to = (struct mezz_vmcs12_regs){
         .gpr = {[MEZZ_RAX] = from->rax,
                 [MEZZ_RCX] = from->rcx,
@@ -33,9 +34,9 @@ void vmcs12_regs_from_run(struct mezz_vmcs12_regs *to, const struct kvm_run *run
     };
 }
 
-void vmcs12_regs_to_run(struct kvm_run *run, const struct mezz_vmcs12_regs *from)
+void vmcs12_regs_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_regs *from)
 {
-    run->s.regs.regs = (struct kvm_regs){
+    vcpu->run->s.regs.regs = (struct kvm_regs){
         .rax = from->gpr[MEZZ_RAX],
         .rcx = from->gpr[MEZZ_RCX],
         .rdx = from->gpr[MEZZ_RDX],
@@ -55,7 +56,7 @@ void vmcs12_regs_to_run(struct kvm_run *run, const struct mezz_vmcs12_regs *from
         .rip = from->guest_rip,
         .rflags = from->guest_rflags,
     };
-    run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    kvm_vcpu_replaced(vcpu, KVM_SYNC_X86_REGS);
 }
 
 /* Some KVMs leave a segment that is not present marked as usable. */
@@ -92,14 +93,15 @@ static void segment_to_kvm(struct kvm_segment *to, const struct mezz_segment *fr
     };
 }
 
-void vmcs12_system_from_run(struct mezz_vmcs12_system *to, const struct kvm_run *run)
+void vmcs12_system_from_run(struct mezz_vmcs12_system *to, struct kvm_vcpu *vcpu)
 {
-    const struct kvm_sregs *from = &run->s.regs.sregs;
+    const struct kvm_sregs *from = &vcpu->run->s.regs.sregs;
     const struct kvm_segment *segment[MEZZ_SEGMENT_COUNT] = {
         [MEZZ_ES] = &from->es,    [MEZZ_CS] = &from->cs, [MEZZ_SS] = &from->ss,
         [MEZZ_DS] = &from->ds,    [MEZZ_FS] = &from->fs, [MEZZ_GS] = &from->gs,
         [MEZZ_LDTR] = &from->ldt, [MEZZ_TR] = &from->tr};
 
+    kvm_vcpu_need(vcpu, KVM_SYNC_X86_SREGS);
     for (int i = 0; i < MEZZ_SEGMENT_COUNT; i++)
         segment_from_kvm(&to->segment[i], segment[i]);
     to->gdtr = (struct mezz_descriptor_table){from->gdt.base, from->gdt.limit, 0};
@@ -112,13 +114,14 @@ void vmcs12_system_from_run(struct mezz_vmcs12_system *to, const struct kvm_run 
     to->reserved = 0;
 }
 
-void vmcs12_system_to_run(struct kvm_run *run, const struct mezz_vmcs12_system *from)
+void vmcs12_system_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_system *from)
 {
-    struct kvm_sregs *to = &run->s.regs.sregs;
+    struct kvm_sregs *to = &vcpu->run->s.regs.sregs;
     struct kvm_segment *segment[MEZZ_SEGMENT_COUNT] = {
         [MEZZ_ES] = &to->es, [MEZZ_CS] = &to->cs, [MEZZ_SS] = &to->ss,    [MEZZ_DS] = &to->ds,
         [MEZZ_FS] = &to->fs, [MEZZ_GS] = &to->gs, [MEZZ_LDTR] = &to->ldt, [MEZZ_TR] = &to->tr};
 
+    kvm_vcpu_need(vcpu, KVM_SYNC_X86_SREGS);
     for (int i = 0; i < MEZZ_SEGMENT_COUNT; i++)
         segment_to_kvm(segment[i], &from->segment[i]);
     to->gdt = (struct kvm_dtable){.base = from->gdtr.base, .limit = (uint16_t)from->gdtr.limit};
@@ -128,7 +131,7 @@ void vmcs12_system_to_run(struct kvm_run *run, const struct mezz_vmcs12_system *
     to->cr3 = from->guest_cr3;
     to->cr4 = from->guest_cr4;
     to->efer = from->guest_efer;
-    run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+    kvm_vcpu_replaced(vcpu, KVM_SYNC_X86_SREGS);
 }
 
 static uint32_t pending_event(const struct kvm_vcpu_events *events)
@@ -143,10 +146,11 @@ static uint32_t pending_event(const struct kvm_vcpu_events *events)
     return 0;
 }
 
-void vmcs12_events_from_run(struct mezz_vmcs12_events *to, const struct l2_vcpu *vcpu)
+void vmcs12_events_from_run(struct mezz_vmcs12_events *to, struct l2_vcpu *vcpu)
 {
     const struct kvm_vcpu_events *events = &vcpu->kvm.run->s.regs.events;
 
+    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
     *to = (struct mezz_vmcs12_events){
         .interruptibility_state =
             (events->interrupt.shadow & KVM_X86_SHADOW_INT_STI ? INTERRUPTIBILITY_STI : 0) |
@@ -159,7 +163,6 @@ void vmcs12_events_from_run(struct mezz_vmcs12_events *to, const struct l2_vcpu 
 void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu)
 {
     const struct l2_exit *exit = &vcpu->exit;
-    const struct kvm_vcpu_events *events = &vcpu->kvm.run->s.regs.events;
 
     *to = (struct mezz_vmcs12_exit){
         .reason = exit->reason,
@@ -170,17 +173,25 @@ void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu)
         .size = exit->size,
         .msr = exit->msr,
         .interruption_info = exit->interruption_info,
-        .idt_vectoring_info = pending_event(events),
-        .idt_vectoring_error_code = events->exception.error_code,
         .count = vcpu->exit_count,
     };
 }
 
-void vmcs12_inject(struct kvm_run *run, uint32_t info, uint32_t error_code)
+void vmcs12_exit_fill_vectoring(struct mezz_vmcs12_exit *to, struct l2_vcpu *vcpu)
 {
-    struct kvm_vcpu_events *events = &run->s.regs.events;
+    const struct kvm_vcpu_events *events = &vcpu->kvm.run->s.regs.events;
+
+    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    to->idt_vectoring_info = pending_event(events);
+    to->idt_vectoring_error_code = events->exception.error_code;
+}
+
+void vmcs12_inject(struct kvm_vcpu *vcpu, uint32_t info, uint32_t error_code)
+{
+    struct kvm_vcpu_events *events = &vcpu->run->s.regs.events;
     uint8_t vector = info & MEZZ_EVENT_VECTOR_MASK;
 
+    kvm_vcpu_need(vcpu, KVM_SYNC_X86_EVENTS);
     memset(&events->exception, 0, sizeof(events->exception));
     events->interrupt.injected = 0;
     events->nmi.injected = 0;
@@ -201,7 +212,7 @@ void vmcs12_inject(struct kvm_run *run, uint32_t info, uint32_t error_code)
         events->exception.error_code = error_code;
         break;
     }
-    run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+    kvm_vcpu_replaced(vcpu, KVM_SYNC_X86_EVENTS);
 }
 
 /* Copies state to the VMCS12 if it differs from what is there, and says so. */
@@ -216,17 +227,17 @@ static uint64_t store_group(void *to, const void *from, size_t size, int group)
 void vmcs12_store(struct l2_vcpu *vcpu)
 {
     struct mezz_vmcs12 *to = vcpu->vmcs12;
-    const struct kvm_run *run = vcpu->kvm.run;
     struct mezz_vmcs12_regs regs;
     struct mezz_vmcs12_system system;
     struct mezz_vmcs12_events events;
     struct mezz_vmcs12_exit exit;
     uint64_t changed = MEZZ_GROUP_BIT(MEZZ_GROUP_EXIT);
 
-    vmcs12_regs_from_run(&regs, run);
-    vmcs12_system_from_run(&system, run);
+    vmcs12_regs_from_run(&regs, &vcpu->kvm);
+    vmcs12_system_from_run(&system, &vcpu->kvm);
     vmcs12_events_from_run(&events, vcpu);
     vmcs12_exit_fill(&exit, vcpu);
+    vmcs12_exit_fill_vectoring(&exit, vcpu);
     changed |= store_group(&to->regs, &regs, sizeof(regs), MEZZ_GROUP_REGS);
     changed |= store_group(&to->system, &system, sizeof(system), MEZZ_GROUP_SYSTEM);
     changed |= store_group(&to->events, &events, sizeof(events), MEZZ_GROUP_EVENTS);
@@ -266,6 +277,7 @@ void vmcs12_store_failure(struct l2_vcpu *vcpu)
     struct mezz_vmcs12_exit exit;
 
     vmcs12_exit_fill(&exit, vcpu);
+    vmcs12_exit_fill_vectoring(&exit, vcpu);
     memcpy(&to->exit, &exit, sizeof(exit));
     to->changed |= MEZZ_GROUP_BIT(MEZZ_GROUP_EXIT);
     to->abort = 0;

@@ -18,17 +18,19 @@ void vmcs12_store(struct l2_vcpu *vcpu);
 void vmcs12_store_failure(struct l2_vcpu *vcpu);
 
 /* The state areas as the run page has them now. */
-void vmcs12_regs_from_run(struct mezz_vmcs12_regs *to, const struct kvm_run *run);
-void vmcs12_regs_to_run(struct kvm_run *run, const struct mezz_vmcs12_regs *from);
-void vmcs12_system_from_run(struct mezz_vmcs12_system *to, const struct kvm_run *run);
-void vmcs12_system_to_run(struct kvm_run *run, const struct mezz_vmcs12_system *from);
-void vmcs12_events_from_run(struct mezz_vmcs12_events *to, const struct l2_vcpu *vcpu);
+void vmcs12_regs_from_run(struct mezz_vmcs12_regs *to, struct kvm_vcpu *vcpu);
+void vmcs12_regs_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_regs *from);
+void vmcs12_system_from_run(struct mezz_vmcs12_system *to, struct kvm_vcpu *vcpu);
+void vmcs12_system_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_system *from);
+void vmcs12_events_from_run(struct mezz_vmcs12_events *to, struct l2_vcpu *vcpu);
 void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu);
+/* The event that was in delivery, which the former leaves out. */
+void vmcs12_exit_fill_vectoring(struct mezz_vmcs12_exit *to, struct l2_vcpu *vcpu);
 
 /* State that costs ioctls to read: for exits that save it, and for VMREAD. */
 void vmcs12_save_debug(struct l2_vcpu *vcpu, struct mezz_vmcs12_debug *to);
 
 /* Injects an event at the next entry, in place of what is pending. info: valid and checked. */
-void vmcs12_inject(struct kvm_run *run, uint32_t info, uint32_t error_code);
+void vmcs12_inject(struct kvm_vcpu *vcpu, uint32_t info, uint32_t error_code);
 
 #endif

@@ -27,23 +27,28 @@ struct candidate {
      MEZZ_GROUP_BIT(MEZZ_GROUP_MSRS) | MEZZ_GROUP_BIT(MEZZ_GROUP_DEBUG) |  \
      MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
 
+/* Groups that are checked against each other. */
+#define CHECKED_TOGETHER                                                   \
+    (MEZZ_GROUP_BIT(MEZZ_GROUP_REGS) | MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM) | \
+     MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
+
 static bool is_dirty(const struct candidate *candidate, int group)
 {
     return candidate->dirty & MEZZ_GROUP_BIT(group);
 }
 
-static void copy_groups(struct candidate *to, const struct l2_vcpu *vcpu)
+static void copy_groups(struct candidate *to, struct l2_vcpu *vcpu)
 {
     const struct mezz_vmcs12 *from = vcpu->vmcs12;
 
     if (is_dirty(to, MEZZ_GROUP_REGS))
         memcpy(&to->regs, &from->regs, sizeof(to->regs));
-    else
-        vmcs12_regs_from_run(&to->regs, vcpu->kvm.run);
+    else if (to->dirty & CHECKED_TOGETHER)
+        vmcs12_regs_from_run(&to->regs, &vcpu->kvm);
     if (is_dirty(to, MEZZ_GROUP_SYSTEM))
         memcpy(&to->system, &from->system, sizeof(to->system));
-    else
-        vmcs12_system_from_run(&to->system, vcpu->kvm.run);
+    else if (to->dirty & CHECKED_TOGETHER)
+        vmcs12_system_from_run(&to->system, &vcpu->kvm);
     if (is_dirty(to, MEZZ_GROUP_EVENTS))
         memcpy(&to->events, &from->events, sizeof(to->events));
     if (is_dirty(to, MEZZ_GROUP_MSRS))
@@ -89,18 +94,19 @@ static enum mezz_entry_check load_debug(struct l2_vcpu *vcpu, const struct mezz_
 
 static void load_events(struct l2_vcpu *vcpu, const struct mezz_vmcs12_events *events)
 {
-    struct kvm_run *run = vcpu->kvm.run;
-    struct kvm_vcpu_events *to = &run->s.regs.events;
+    struct kvm_vcpu_events *to = &vcpu->kvm.run->s.regs.events;
     uint32_t state = events->interruptibility_state;
 
+    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
     to->flags |= KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
     to->interrupt.shadow = (state & INTERRUPTIBILITY_STI ? KVM_X86_SHADOW_INT_STI : 0) |
                            (state & INTERRUPTIBILITY_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0);
     to->nmi.masked = !!(state & INTERRUPTIBILITY_NMI);
-    run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+    kvm_vcpu_replaced(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
     vcpu->halted = events->activity_state == 1;
     if (events->entry_interruption_info & MEZZ_EVENT_VALID) {
-        vmcs12_inject(run, events->entry_interruption_info, events->entry_exception_error_code);
+        vmcs12_inject(&vcpu->kvm, events->entry_interruption_info,
+                      events->entry_exception_error_code);
         vcpu->halted = false;
         vcpu->vmcs12->events.entry_interruption_info =
             events->entry_interruption_info & ~MEZZ_EVENT_VALID;
@@ -155,9 +161,9 @@ static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
     if (check != MEZZ_CHECK_NONE)
         return check;
     if (is_dirty(c, MEZZ_GROUP_REGS))
-        vmcs12_regs_to_run(vcpu->kvm.run, &c->regs);
+        vmcs12_regs_to_run(&vcpu->kvm, &c->regs);
     if (is_dirty(c, MEZZ_GROUP_SYSTEM))
-        vmcs12_system_to_run(vcpu->kvm.run, &c->system);
+        vmcs12_system_to_run(&vcpu->kvm, &c->system);
     if (is_dirty(c, MEZZ_GROUP_EVENTS))
         load_events(vcpu, &c->events);
     if (is_dirty(c, MEZZ_GROUP_REGS))
