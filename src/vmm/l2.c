@@ -66,6 +66,8 @@ void l2_destroy(struct l2 *l2)
     for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
         if (machine->vcpu[i] != NULL && machine->vcpu[i]->l2 == l2)
             l2_vcpu_destroy(machine->vcpu[i]);
+    while (l2->spare_count > 0)
+        kvm_vcpu_destroy(&l2->spare[--l2->spare_count]);
     view_destroy(&l2->view);
     free(l2->frames);
     kvm_vm_destroy(&l2->vm);
@@ -74,11 +76,45 @@ void l2_destroy(struct l2 *l2)
     free(l2);
 }
 
+/* KVM keeps a vCPU, and the page tables that it used, until its VM goes: L1 may make and destroy
+ * them as often as it likes, so that the next one takes the place of one that is gone. */
+static void make_spare(struct l2_vcpu *vcpu)
+{
+    struct l2 *l2 = vcpu->l2;
+    struct kvm_xsave initial = {.region = {0}};
+    struct kvm_run *run = vcpu->kvm.run;
+
+    if (l2_drain(vcpu) != 0 || l2->spare_count == MEZZ_MAX_L2_VCPUS ||
+        kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_XSAVE, &initial) < 0) {
+        kvm_vcpu_destroy(&vcpu->kvm);
+        return;
+    }
+    run->request_interrupt_window = 0;
+    memset(&run->s.regs.events, 0, sizeof(run->s.regs.events));
+    run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+    vcpu->kvm.runs = 0;
+    vcpu->kvm.other_ioctls = 0;
+    l2->spare[l2->spare_count++] = vcpu->kvm;
+}
+
+static int take_vcpu(struct kvm_vcpu *vcpu, struct l2 *l2)
+{
+    struct error error;
+
+    if (l2->spare_count > 0) {
+        *vcpu = l2->spare[--l2->spare_count];
+        return 0;
+    }
+    if (kvm_vcpu_create(vcpu, &l2->vm, l2->vcpu_count, l2->machine->l2_cpuid, &error) != 0)
+        return MEZZ_E_HOST;
+    l2->vcpu_count++;
+    return 0;
+}
+
 int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **created)
 {
     struct machine *machine = l2->machine;
     struct l2_vcpu *vcpu;
-    struct error error;
     unsigned int index = 0;
 
     while (index < MEZZ_MAX_L2_VCPUS && machine->vcpu[index] != NULL)
@@ -88,7 +124,7 @@ int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **c
     vcpu = calloc(1, sizeof(*vcpu) + 3 * PAGE_SIZE);
     if (vcpu == NULL)
         return MEZZ_E_HOST;
-    if (kvm_vcpu_create(&vcpu->kvm, &l2->vm, l2->vcpu_count, machine->l2_cpuid, &error) != 0) {
+    if (take_vcpu(&vcpu->kvm, l2) != 0) {
         free(vcpu);
         return MEZZ_E_HOST;
     }
@@ -100,7 +136,6 @@ int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **c
     vcpu->io_bitmap = vcpu->bitmaps;
     vcpu->msr_bitmap = vcpu->bitmaps + 2 * PAGE_SIZE;
     vcpu->preempt_at = UINT64_MAX;
-    l2->vcpu_count++;
     machine->vcpu[index] = vcpu;
     *created = vcpu;
     return 0;
@@ -117,7 +152,7 @@ void l2_vcpu_report(const struct l2_vcpu *vcpu)
 void l2_vcpu_destroy(struct l2_vcpu *vcpu)
 {
     l2_vcpu_report(vcpu);
-    kvm_vcpu_destroy(&vcpu->kvm);
+    make_spare(vcpu);
     vcpu->l2->machine->vcpu[vcpu->id - 1] = NULL;
     free(vcpu);
 }

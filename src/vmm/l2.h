@@ -24,9 +24,11 @@ struct l2 {
     char name[MEZZ_NAME_SIZE];
     struct kvm_vm vm;
     struct view view;
-    bool view_stale; /* INVEPT since the view was built */
-    bool stopped;    /* by MEZZ_ACTION_STOP_L2: not entered again */
-    unsigned int vcpu_count;
+    bool view_stale;                          /* INVEPT since the view was built */
+    bool stopped;                             /* by MEZZ_ACTION_STOP_L2: not entered again */
+    unsigned int vcpu_count;                  /* that KVM has made */
+    struct kvm_vcpu spare[MEZZ_MAX_L2_VCPUS]; /* of vCPUs that are gone */
+    unsigned int spare_count;
     unsigned int entered;                           /* vCPUs that are inside MEZZ_CALL_ENTER */
     struct callback *callbacks[REASON_INDEX_COUNT]; /* in the order in which they are asked */
     struct l2_record *record;                       /* outlives the L2 */
