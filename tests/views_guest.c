@@ -36,7 +36,7 @@ static const uint8_t code_bytes[CODE_COUNT][CODE_STRIDE] =
                 0x66, 0x0f, 0xd4, 0xc8,       /* paddq %xmm0, %xmm1 */
                 0x66, 0x44, 0x0f, 0xef, 0xf9, /* pxor %xmm1, %xmm15 */
                 0x48, 0xff, 0xca,             /* dec %rdx */
-                0x75, 0xcd,                   /* jnz */
+                0x75, 0xcf,                   /* jnz */
                 0x0f, 0x11, 0x0b,             /* movups %xmm1, (%rbx) */
                 0x44, 0x0f, 0x11, 0x7b, 0x10, /* movups %xmm15, 16(%rbx) */
                 0x48, 0x89, 0x45, 0x00,

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include "host/memory.h"
@@ -84,9 +85,6 @@ static int make_helper(struct table_sync *sync, const struct slot_set *slots,
         return code;
     sync->helper_ring = (struct dirty_ring){0};
     code = set_up_registers(&sync->helper);
-    /* Kicks are for the vCPU that waits for the helper. */
-    if (code >= 0)
-        code = kvm_vcpu_ioctl(&sync->helper, KVM_SET_SIGNAL_MASK, NULL);
     if (code >= 0 && slots->write_flags != 0)
         dirty_ring_map(&sync->helper_ring, &sync->helper, host->ring_entries);
     sync->helper.run->kvm_valid_regs = 0;
@@ -150,7 +148,8 @@ static int run_helper(struct table_sync *sync, const struct slot_set *slots, uin
     };
     run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
     for (int tries = 0; tries < RUNS_MOST; tries++) {
-        code = kvm_vcpu_run(helper);
+        /* Kicks are for the vCPU that waits for the helper: they do not end this. */
+        code = ioctl(helper->fd, KVM_RUN, 0) < 0 ? -errno : 0;
         if (code == 0 && run->exit_reason == KVM_EXIT_DIRTY_RING_FULL)
             dirty_ring_harvest(&sync->helper_ring, slots, NULL, NULL, true);
         else if (code != -EINTR)

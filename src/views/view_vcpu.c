@@ -192,6 +192,7 @@ bool view_vcpu_after(struct view_vcpu *vcpu)
     vcpu->running = false;
     if (vcpu->kvm->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
         return false;
+    vcpu->kvm->run->exit_reason = KVM_EXIT_UNKNOWN;
     dirty_ring_harvest(&vcpu->core->ring, &vm->slots, &vm->space->log, vm, true);
     return true;
 }

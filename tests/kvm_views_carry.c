@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/kick.h"
+#include "runner.h"
+#include "views_guest.h"
+
+/* A switch that the root forces at any instruction: all state goes along. */
+
+#define VIEWS    3U
+#define SAVED    0x200000ULL /* where CODE_MIX leaves XMM1 and XMM15 */
+#define KICK_NS  50000L
+#define MSRS     7
+#define MIX_PART 2000000ULL
+
+static void create(struct guest_views *guest, enum engine_kind engine)
+{
+    guest_create(guest, engine);
+    for (uint32_t view = 1; view < VIEWS; view++) {
+        guest_add_view(guest);
+        guest_map(guest, view, GUEST_DATA, GUEST_SPARE_L1 + view * PAGE_SIZE, MEZZ_EPT_RWX);
+    }
+    guest_use_views(guest);
+}
+
+/* A timer that ends a KVM_RUN. */
+static timer_t make_timer(void)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK_SIGNAL};
+    timer_t timer;
+
+    kicks_begin(NULL);
+    event._sigev_un._tid = gettid();
+    ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    return timer;
+}
+
+static void kick_later(timer_t timer)
+{
+    const struct itimerspec when = {.it_value = {.tv_nsec = KICK_NS + random() % KICK_NS}};
+
+    ck_assert_int_eq(timer_settime(timer, 0, &when, NULL), 0);
+}
+
+/* Runs to the doorbell and goes to another view at each kick; returns the kicks. */
+static unsigned int run_with_kicks(struct guest_views *guest, timer_t timer)
+{
+    unsigned int kicks = 0;
+
+    for (;;) {
+        int code;
+
+        ck_assert_int_eq(view_vcpu_prepare(&guest->vcpu, NULL), 0);
+        kick_later(timer);
+        code = kvm_vcpu_run(guest->vcpu.kvm);
+        if (view_vcpu_after(&guest->vcpu) && code == 0)
+            continue;
+        if (code == 0)
+            break;
+        ck_assert_int_eq(code, -EINTR);
+        kicks_take();
+        kicks++;
+        guest_switch(guest, kicks % VIEWS, CARRY_ALL);
+    }
+    ck_assert_uint_eq(guest->vcpu.kvm->run->exit_reason, KVM_EXIT_MMIO);
+    ck_assert_uint_eq(guest->vcpu.kvm->run->mmio.phys_addr, GUEST_DOORBELL);
+    return kicks;
+}
+
+/* Ring 3 computes with general and XMM registers, and is moved wherever it is. */
+START_TEST(random_instructions)
+{
+    const enum engine_kind engine = (enum engine_kind)_i;
+    const unsigned int wanted = engine == ENGINE_FLIP ? 10000 : 1000;
+    struct guest_mix mix = {.rax = 0x9e3779b97f4a7c15ULL};
+    struct guest_views guest;
+    unsigned int kicks = 0;
+    bool first = true;
+    timer_t timer;
+
+    create(&guest, engine);
+    timer = make_timer();
+    while (kicks < wanted) {
+        const struct guest_run what = {
+            .code = CODE_MIX, .ring = 3, .rax = mix.rax, .rbx = SAVED, .rdx = MIX_PART};
+        struct guest_mix saved;
+
+        guest_start(&guest.vcpu, &what);
+        kicks += run_with_kicks(&guest, timer);
+        saved.rax = guest.vcpu.kvm->run->s.regs.regs.rax;
+        memcpy(saved.xmm1, guest_at(&guest, SAVED), 32);
+        if (first) {
+            /* Whatever the registers were at first. */
+            struct guest_mix zero = mix;
+
+            guest_mix(&zero, MIX_PART);
+            mix = saved;
+            ck_assert_uint_eq(saved.rax, zero.rax);
+        } else {
+            guest_mix(&mix, MIX_PART);
+            ck_assert_mem_eq(&saved, &mix, sizeof(mix));
+        }
+        first = false;
+    }
+    timer_delete(timer);
+    guest_destroy(&guest);
+}
+END_TEST
+
+static const uint32_t msr_index[MSRS] = {
+    0x174, 0x175, 0x176, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102,
+};
+
+struct state {
+    struct kvm_xsave xsave;
+    struct kvm_debugregs debug;
+    uint64_t msr[MSRS];
+};
+
+static void get_state(struct kvm_vcpu *vcpu, struct state *state)
+{
+    memset(state, 0, sizeof(*state));
+    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_XSAVE, &state->xsave), 0);
+    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_DEBUGREGS, &state->debug), 0);
+    for (int i = 0; i < MSRS; i++) {
+        struct {
+            struct kvm_msrs header;
+            struct kvm_msr_entry entry;
+        } list = {{.nmsrs = 1}, {.index = msr_index[i]}};
+
+        ck_assert_int_eq(kvm_vcpu_ioctl(vcpu, KVM_GET_MSRS, &list), 1);
+        state->msr[i] = list.entry.data;
+    }
+}
+
+static void set_msr(struct kvm_vcpu *vcpu, uint32_t index, uint64_t value)
+{
+    struct {
+        struct kvm_msrs header;
+        struct kvm_msr_entry entry;
+    } list = {{.nmsrs = 1}, {.index = index, .data = value}};
+
+    ck_assert_int_eq(kvm_vcpu_ioctl(vcpu, KVM_SET_MSRS, &list), 1);
+}
+
+static void fill_state(struct kvm_vcpu *vcpu)
+{
+    struct state state;
+    uint8_t *legacy = (uint8_t *)state.xsave.region;
+
+    get_state(vcpu, &state);
+    for (unsigned int i = 32; i < 416; i++)
+        legacy[i] = (uint8_t)(i * 7 + 3);
+    for (unsigned int i = 576; i < 832; i++)
+        legacy[i] = (uint8_t)(i * 5 + 1);
+    /* x87 registers have 10 bytes in 16. */
+    for (unsigned int i = 0; i < 8; i++)
+        memset(legacy + 32 + i * 16 + 10, 0, 6);
+    legacy[512] |= 3; /* XSTATE_BV: x87, SSE */
+    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_SET_XSAVE, &state.xsave), 0);
+    for (unsigned int i = 0; i < 4; i++)
+        state.debug.db[i] = 0x12345000ULL + i * 0x1010;
+    state.debug.dr7 = 0x400;
+    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &state.debug), 0);
+    for (uint32_t i = 0; i < MSRS; i++)
+        set_msr(vcpu, msr_index[i], 0x1000 + i * 0x10);
+}
+
+static void fill_run_page(struct kvm_run *run)
+{
+    uint64_t *gpr = (uint64_t *)(void *)&run->s.regs.regs;
+
+    for (uint64_t i = 0; i < 16; i++)
+        gpr[i] = 0x0101010101010101ULL * (i + 1);
+    run->s.regs.sregs.cr2 = 0xabcdef000ULL;
+    run->s.regs.sregs.fs.base = 0x111000;
+    run->s.regs.sregs.gs.base = 0x222000;
+    run->s.regs.sregs.gdt.base = 0x333000;
+    run->s.regs.sregs.idt.limit = 0xfff;
+    run->s.regs.events.nmi.masked = 1;
+    run->s.regs.events.exception.injected = 1;
+    run->s.regs.events.exception.nr = 13;
+    run->s.regs.events.exception.has_error_code = 1;
+    run->s.regs.events.exception.error_code = 0x18;
+    run->kvm_dirty_regs = KVM_SYNC_ALL;
+}
+
+/* KVM has taken what is in the run page, and gives it back, without the guest having run. */
+static void exchange(struct kvm_vcpu *vcpu)
+{
+    vcpu->run->immediate_exit = 1;
+    ck_assert_int_eq(kvm_vcpu_run(vcpu), -EINTR);
+    vcpu->run->immediate_exit = 0;
+}
+
+START_TEST(every_register)
+{
+    const struct guest_run read = {.code = CODE_READ, .ring = 3, .rbx = GUEST_DATA};
+    struct kvm_sync_regs before;
+    struct guest_views guest;
+    struct state expected;
+    struct state state;
+
+    create(&guest, (enum engine_kind)_i);
+    for (uint32_t view = 0; view < VIEWS; view++) {
+        guest_switch(&guest, view, CARRY_GATE);
+        guest_run(&guest, &read);
+    }
+    fill_state(guest.vcpu.kvm);
+    get_state(guest.vcpu.kvm, &expected);
+    fill_run_page(guest.vcpu.kvm->run);
+    exchange(guest.vcpu.kvm);
+    before = guest.vcpu.kvm->run->s.regs;
+    for (uint32_t i = 0; i < 300; i++) {
+        guest_switch(&guest, i % VIEWS, CARRY_ALL);
+        exchange(guest.vcpu.kvm);
+        get_state(guest.vcpu.kvm, &state);
+        ck_assert_mem_eq(&state, &expected, sizeof(state));
+        ck_assert_mem_eq(&guest.vcpu.kvm->run->s.regs, &before, sizeof(before));
+    }
+    ck_assert_uint_eq(before.events.exception.nr, 13);
+    ck_assert_uint_eq(before.events.nmi.masked, 1);
+    guest_destroy(&guest);
+}
+END_TEST
+
+/* At a gate MSRs go along only when somebody said that they changed. */
+START_TEST(msrs_at_a_gate)
+{
+    struct guest_views guest;
+    struct state state;
+
+    create(&guest, (enum engine_kind)_i);
+    guest_switch(&guest, 1, CARRY_GATE);
+    set_msr(guest.vcpu.kvm, 0xc0000102, 0x5000);
+    view_vcpu_msrs_changed(&guest.vcpu);
+    for (uint32_t i = 0; i < 2 * VIEWS; i++) {
+        guest_switch(&guest, i % VIEWS, CARRY_GATE);
+        get_state(guest.vcpu.kvm, &state);
+        ck_assert_uint_eq(state.msr[MSRS - 1], 0x5000);
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
+START_TEST(time_goes_on)
+{
+    const struct guest_run tsc = {.code = CODE_TSC, .ring = 3};
+    struct guest_views guest;
+    uint64_t before = 0;
+
+    create(&guest, (enum engine_kind)_i);
+    for (uint32_t i = 0; i < 100; i++) {
+        uint64_t now;
+
+        guest_switch(&guest, i % VIEWS, i % 2 ? CARRY_GATE : CARRY_ALL);
+        now = guest_run(&guest, &tsc).value;
+        ck_assert_uint_gt(now, before);
+        before = now;
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
+RUN_CASES_IF(guest_obstacle, "views: carry", 120, EACH(every_register, ENGINE_KINDS),
+             EACH(msrs_at_a_gate, ENGINE_KINDS), EACH(time_goes_on, ENGINE_KINDS),
+             EACH(random_instructions, ENGINE_KINDS))
