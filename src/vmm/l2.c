@@ -91,7 +91,7 @@ static void make_spare(struct l2_vcpu *vcpu)
     }
     run->request_interrupt_window = 0;
     memset(&run->s.regs.events, 0, sizeof(run->s.regs.events));
-    run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+    kvm_vcpu_replaced(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
     vcpu->kvm.runs = 0;
     vcpu->kvm.other_ioctls = 0;
     l2->spare[l2->spare_count++] = vcpu->kvm;
