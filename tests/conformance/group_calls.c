@@ -155,6 +155,21 @@ static void vcpu_limit(void)
     CHECK_ERROR("they are gone", mezz_call(MEZZ_CALL_ENTER, 1, 0, 0), MEZZ_E_ID);
 }
 
+/* The limit is one of vCPUs that are there, not of those that ever were. */
+static void vcpus_in_turn(void)
+{
+    unsigned int ran = 0;
+
+    for (unsigned int i = 0; i < 2 * MEZZ_MAX_L2_VCPUS; i++) {
+        struct kit_guest guest;
+
+        if (kit_open(&guest, KIT_LONG, calls_halt) > 0 && kit_exit(&guest) == MEZZ_EXIT_HLT)
+            ran++;
+        kit_close(&guest);
+    }
+    CHECK_EQ("VCPU_CREATE: one after the other", ran, 2 * MEZZ_MAX_L2_VCPUS);
+}
+
 static void enter_and_invept(void)
 {
     struct kit_guest guest;
@@ -216,6 +231,7 @@ void group_calls(void)
     l2_limit();
     vcpu();
     vcpu_limit();
+    vcpus_in_turn();
     enter_and_invept();
     views();
     callbacks();

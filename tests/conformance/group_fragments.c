@@ -22,11 +22,10 @@ static void run(const char *code, enum kit_mode mode, const uint64_t *answers)
     int64_t reason;
 
     kit_open(&guest, mode, code);
-    guest.vmcs->controls.pin_based = MEZZ_PIN_PREEMPTION_TIMER;
-    guest.vmcs->controls.preemption_timer = 5000;
+    kit_use_timer(&guest, 2000);
     guest.data[1023] = 0x5555555555555555;
     seen.count = 0;
-    while ((reason = kit_exit(&guest)) == MEZZ_EXIT_EPT_VIOLATION && seen.count < 8) {
+    while ((reason = kit_exit_or_spin(&guest)) == MEZZ_EXIT_EPT_VIOLATION && seen.count < 8) {
         const struct mezz_vmcs12_exit *exit = &guest.vmcs->exit;
 
         seen.exit[seen.count].access = exit->qualification & 7;
@@ -49,11 +48,11 @@ static void saw(unsigned int n, uint64_t access, uint64_t gpa, uint64_t size, ui
 }
 
 KIT_CODE(cross_write, "movl $0x20001ffc, %ebx\n movabsq $0x1122334455667788, %rax\n"
-                      "movq %rax, (%rbx)\n 1: jmp 1b");
-KIT_CODE(cross_read, "movl $0x20001ffc, %ebx\n movq (%rbx), %rax\n 1: jmp 1b");
+                      "movq %rax, (%rbx)\n" KIT_SPIN);
+KIT_CODE(cross_read, "movl $0x20001ffc, %ebx\n movq (%rbx), %rax\n" KIT_SPIN);
 KIT_CODE(cross_write_both, "movl $0x20002ffc, %ebx\n movabsq $0x1122334455667788, %rax\n"
-                           "movq %rax, (%rbx)\n 1: jmp 1b");
-KIT_CODE(cross_read_both, "movl $0x20002ffc, %ebx\n movq (%rbx), %rax\n 1: jmp 1b");
+                           "movq %rax, (%rbx)\n" KIT_SPIN);
+KIT_CODE(cross_read_both, "movl $0x20002ffc, %ebx\n movq (%rbx), %rax\n" KIT_SPIN);
 
 static void crossing(enum kit_mode mode)
 {
@@ -86,9 +85,9 @@ static void crossing(enum kit_mode mode)
     kit_close(&guest);
 }
 
-KIT_CODE(locked_add, "movl $0x20002000, %ebx\n movl $3, %eax\n lock addl %eax, (%rbx)\n 1: jmp 1b");
-KIT_CODE(plain_add, "movl $0x20002000, %ebx\n movl $3, %eax\n addl %eax, (%rbx)\n 1: jmp 1b");
-KIT_CODE(exchange, "movl $0x20002000, %ebx\n movl $3, %eax\n xchgl %eax, (%rbx)\n 1: jmp 1b");
+KIT_CODE(locked_add, "movl $0x20002000, %ebx\n movl $3, %eax\n lock addl %eax, (%rbx)\n" KIT_SPIN);
+KIT_CODE(plain_add, "movl $0x20002000, %ebx\n movl $3, %eax\n addl %eax, (%rbx)\n" KIT_SPIN);
+KIT_CODE(exchange, "movl $0x20002000, %ebx\n movl $3, %eax\n xchgl %eax, (%rbx)\n" KIT_SPIN);
 
 static void read_modify_write(enum kit_mode mode)
 {
@@ -114,11 +113,11 @@ static void read_modify_write(enum kit_mode mode)
 }
 
 KIT_CODE(store_string, "movl $0x20002010, %edi\n movl $3, %ecx\n movb $0x77, %al\n cld\n"
-                       "rep stosb\n 1: jmp 1b");
+                       "rep stosb\n" KIT_SPIN);
 KIT_CODE(move_in, "movl $0x20002010, %esi\n movl $0x20000000, %edi\n movl $3, %ecx\n cld\n"
-                  "rep movsq\n 1: jmp 1b");
+                  "rep movsq\n" KIT_SPIN);
 KIT_CODE(move_out, "movl $0x20000000, %esi\n movl $0x20002010, %edi\n movl $2, %ecx\n cld\n"
-                   "rep movsl\n 1: jmp 1b");
+                   "rep movsl\n" KIT_SPIN);
 
 static void strings(enum kit_mode mode)
 {

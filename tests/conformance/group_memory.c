@@ -8,9 +8,9 @@
 #define FETCH MEZZ_EPT_VIOLATION_FETCH
 
 /* RBX points to the page that is not there. */
-#define ACCESS_CODE(name, instruction)                                                          \
-    KIT_CODE_AFTER(name, "movl $0x20002040, %ebx\n movabsq $0x1122334455667788, %rax\n" #name   \
-                         "_at: " instruction "\n" KIT_AFTER(name) "movl $7, %ebp\n 1: jmp 1b"); \
+#define ACCESS_CODE(name, instruction)                                                        \
+    KIT_CODE_AFTER(name, "movl $0x20002040, %ebx\n movabsq $0x1122334455667788, %rax\n" #name \
+                         "_at: " instruction "\n" KIT_AFTER(name) KIT_SPIN);                  \
     extern const char name##_at[]
 
 ACCESS_CODE(write_1, "movb %al, (%rbx)");
@@ -39,14 +39,6 @@ static const struct access {
     {"read 8", read_8, read_8_at, read_8_after, 8, false, 0xf1f2f3f4f5f6f7f8},
 };
 
-/* A loop at the end instead of HLT, which ring 3 has not: the preemption timer ends it. */
-static void end_by_timer(const struct kit_guest *guest)
-{
-    guest->vmcs->controls.pin_based = MEZZ_PIN_PREEMPTION_TIMER;
-    guest->vmcs->controls.preemption_timer = 2000;
-    kit_wrote(guest, MEZZ_GROUP_BIT(MEZZ_GROUP_CONTROLS));
-}
-
 static void one(const struct access *a, enum kit_mode mode)
 {
     struct kit_guest guest;
@@ -63,9 +55,9 @@ static void one(const struct access *a, enum kit_mode mode)
     CHECK_EQ("value", exit->value, a->write ? a->value : 0);
     CHECK_EQ("guest_rip", guest.vmcs->regs.guest_rip, kit_address(a->write ? a->after : a->at));
     guest.vmcs->completion.value = 0xf1f2f3f4f5f6f7f8;
-    end_by_timer(&guest);
-    CHECK_EQ("then L2 goes on", kit_exit(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
-    CHECK_EQ("behind it", guest.vmcs->regs.gpr[MEZZ_RBP], 7);
+    kit_use_timer(&guest, 2000);
+    CHECK_EQ("then L2 goes on", kit_exit_or_spin(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
+    CHECK_EQ("behind it", guest.vmcs->regs.gpr[MEZZ_RBP], KIT_AT_SPIN);
     CHECK_EQ("RAX at the end", guest.vmcs->regs.gpr[MEZZ_RAX],
              a->write ? 0x1122334455667788 : a->value);
     kit_close(&guest);
@@ -81,8 +73,8 @@ static void mapped_meanwhile(enum kit_mode mode)
     kit_open(&guest, mode, write_8);
     kit_enter(&guest);
     kit_ept_map(guest.pml4, KIT_L2_ABSENT, page, MEZZ_EPT_RWX);
-    end_by_timer(&guest);
-    CHECK_EQ("L2 goes on", kit_exit(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
+    kit_use_timer(&guest, 2000);
+    CHECK_EQ("L2 goes on", kit_exit_or_spin(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
     CHECK_EQ("memory has the value", page[8], 0x1122334455667788);
     kit_close(&guest);
     KIT_LABEL("a read of a page that L1 then maps");
@@ -91,8 +83,8 @@ static void mapped_meanwhile(enum kit_mode mode)
     page[8] = 0x4242;
     kit_ept_map(guest.pml4, KIT_L2_ABSENT, page, MEZZ_EPT_RWX);
     guest.vmcs->completion.value = 1;
-    end_by_timer(&guest);
-    CHECK_EQ("L2 goes on", kit_exit(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
+    kit_use_timer(&guest, 2000);
+    CHECK_EQ("L2 goes on", kit_exit_or_spin(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
     CHECK_EQ("with memory's value", guest.vmcs->regs.gpr[MEZZ_RAX], 0x4242);
     kit_close(&guest);
 }
@@ -102,7 +94,7 @@ KIT_CODE(straddling_jump, "movl $0x20001fff, %ebx\n jmp *%rbx");
 
 static void fetches(enum kit_mode mode)
 {
-    static const uint8_t code[] = {0xbd, 9, 0, 0, 0, 0xeb, 0xfe}; /* movl $9, %ebp; jmp . */
+    static const uint8_t code[] = {0xbd, 7, 0, 0, 0, 0xeb, 0xfe}; /* KIT_SPIN */
     uint8_t *page = kit_pages(1);
     struct kit_guest guest;
 
@@ -117,9 +109,9 @@ static void fetches(enum kit_mode mode)
     CHECK_EQ("entered again, it exits again", kit_exit(&guest), MEZZ_EXIT_EPT_VIOLATION);
     kit_copy(page + 0x40, code, sizeof(code));
     kit_ept_map(guest.pml4, KIT_L2_ABSENT, page, MEZZ_EPT_RWX);
-    end_by_timer(&guest);
-    CHECK_EQ("mapped, it runs", kit_exit(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
-    CHECK_EQ("the code there", guest.vmcs->regs.gpr[MEZZ_RBP], 9);
+    kit_use_timer(&guest, 2000);
+    CHECK_EQ("mapped, it runs", kit_exit_or_spin(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
+    CHECK_EQ("the code there", guest.vmcs->regs.gpr[MEZZ_RBP], KIT_AT_SPIN);
     kit_close(&guest);
     KIT_LABEL("fetch over two pages");
     kit_open(&guest, mode, straddling_jump);
@@ -130,9 +122,9 @@ static void fetches(enum kit_mode mode)
     CHECK_EQ("guest-physical address", guest.vmcs->exit.guest_physical_address, KIT_L2_ABSENT);
     CHECK_EQ("guest_rip", guest.vmcs->regs.guest_rip, KIT_L2_ABSENT - 1);
     kit_ept_map(guest.pml4, KIT_L2_ABSENT, page, MEZZ_EPT_RWX);
-    end_by_timer(&guest);
-    CHECK_EQ("mapped, it runs", kit_exit(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
-    CHECK_EQ("the code there", guest.vmcs->regs.gpr[MEZZ_RBP], 9);
+    kit_use_timer(&guest, 2000);
+    CHECK_EQ("mapped, it runs", kit_exit_or_spin(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
+    CHECK_EQ("the code there", guest.vmcs->regs.gpr[MEZZ_RBP], KIT_AT_SPIN);
     kit_close(&guest);
 }
 

@@ -23,6 +23,10 @@ void group_msr(void);
 void group_events(void);
 void group_entry(void);
 void group_death(void);
+void group_paging(void);
+void group_sync(void);
+void group_smp(void);
+void group_reload(void);
 void group_selftest(void);
 
 #endif

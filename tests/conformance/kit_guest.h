@@ -216,6 +216,30 @@ static inline int64_t kit_exit(const struct kit_guest *guest)
     return status < 0 ? status : (int64_t)guest->vmcs->exit.reason;
 }
 
+/*
+ * L2 code that ends with KIT_SPIN, for ring 3, which has no HLT: the preemption timer ends it. A
+ * timer that runs out before is no exit of the test's.
+ */
+#define KIT_SPIN    "movl $7, %ebp\n 77: jmp 77b"
+#define KIT_AT_SPIN 7
+
+static inline void kit_use_timer(const struct kit_guest *guest, uint32_t microseconds)
+{
+    guest->vmcs->controls.pin_based = MEZZ_PIN_PREEMPTION_TIMER;
+    guest->vmcs->controls.preemption_timer = microseconds;
+    kit_wrote(guest, MEZZ_GROUP_BIT(MEZZ_GROUP_CONTROLS));
+}
+
+static inline int64_t kit_exit_or_spin(const struct kit_guest *guest)
+{
+    int64_t reason;
+
+    do
+        reason = kit_exit(guest);
+    while (reason == MEZZ_EXIT_PREEMPTION_TIMER && guest->vmcs->regs.gpr[MEZZ_RBP] != KIT_AT_SPIN);
+    return reason;
+}
+
 static inline int64_t kit_invept(const struct kit_guest *guest)
 {
     return mezz_call(MEZZ_CALL_INVEPT, guest->l2, 1, guest->vmcs->ept.eptp);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A second vCPU of L1, L2s on both at the same time, and interrupts between them. */
+#include "groups.h"
+#include "kit.h"
+#include "kit_program.h"
+
+#define ROUNDS 50
+
+KIT_CODE(smp_loop, "1: incq (%rbx)\n outb %al, $0x61\n jmp 1b");
+KIT_CODE(smp_spin, "1: incq (%rbx)\n jmp 1b");
+
+struct side {
+    struct kit_guest guest;
+    volatile uint64_t state; /* 1: it runs; 2: it is done */
+    unsigned int exits;
+    int64_t status;
+};
+
+static struct side sides[2];
+static struct kit_callback shared;
+static struct kit_guest wanted; /* entered by the second vCPU while the first one tries it, too */
+static volatile uint64_t order; /* what the second vCPU is to do next */
+static volatile int64_t result;
+
+static void wait_for(const volatile uint64_t *word, uint64_t value)
+{
+    while (*word != value)
+        __asm__ volatile("pause");
+}
+
+static void run_side(struct side *side)
+{
+    for (side->exits = 0; side->exits < ROUNDS; side->exits++) {
+        int64_t reason = kit_exit(&side->guest);
+
+        if (reason != MEZZ_EXIT_IO) {
+            side->status = reason;
+            break;
+        }
+    }
+    side->state = 2;
+}
+
+enum {
+    ORDER_RUN = 1,
+    ORDER_ENTER
+};
+
+/* What the second vCPU does, one order at a time. It never returns. */
+static _Noreturn void second_vcpu(struct side *side)
+{
+    __asm__ volatile("lidt %0" : : "m"(*(const char *)kit_at(kit_address(side->guest.data))));
+    for (;;) {
+        switch (order) {
+        case ORDER_RUN:
+            run_side(side);
+            break;
+        case ORDER_ENTER:
+            result = kit_exit(&wanted);
+            break;
+        default:
+            __asm__ volatile("pause");
+            continue;
+        }
+        order = 0;
+    }
+}
+
+static void start(void)
+{
+    uint64_t stack = kit_address(kit_pages(4)) + 4 * MEZZ_PAGE_SIZE - 8;
+
+    __asm__ volatile("sidt %0" : "=m"(*(char *)sides[1].guest.data) : : "memory");
+    CHECK_EQ(
+        "L1_VCPU_START: number",
+        mezz_call(MEZZ_CALL_L1_VCPU_START, (uint64_t)second_vcpu, stack, kit_address(&sides[1])),
+        1);
+    CHECK_ERROR("L1_VCPU_START: one more than the machine has",
+                mezz_call(MEZZ_CALL_L1_VCPU_START, (uint64_t)second_vcpu, stack, 0), MEZZ_E_LIMIT);
+}
+
+static void both(void)
+{
+    struct mezz_callback_counters counters;
+
+    KIT_LABEL("L2s on both");
+    order = ORDER_RUN;
+    run_side(&sides[0]);
+    wait_for(&order, 0);
+    for (unsigned int i = 0; i < 2; i++) {
+        CHECK_EQ("exits", sides[i].exits, ROUNDS);
+        CHECK_EQ("what its L2 counted", sides[0].guest.data[1 + i], ROUNDS);
+        CHECK_EQ("exit count", sides[i].guest.vmcs->exit.count, ROUNDS);
+    }
+    kit_counters(&shared, &counters);
+    CHECK_EQ("a registration of their L2: evaluated by both", counters.evaluated, 2 * ROUNDS);
+    CHECK_EQ("never fired", counters.fired, 0);
+    CHECK_EQ("failed", counters.failed[0], 2 * ROUNDS);
+}
+
+/* What is entered on one vCPU is not for the other. */
+static void busy(void)
+{
+    KIT_LABEL("entered on the other vCPU");
+    order = ORDER_ENTER;
+    while (*(volatile uint64_t *)&wanted.data[1] == 0)
+        __asm__ volatile("pause");
+    CHECK_ERROR("ENTER", mezz_call(MEZZ_CALL_ENTER, wanted.vcpu, 0, 0), MEZZ_E_BUSY);
+    CHECK_ERROR("VCPU_DESTROY", mezz_call(MEZZ_CALL_VCPU_DESTROY, wanted.vcpu, 0, 0), MEZZ_E_BUSY);
+    CHECK_ERROR("L2_DESTROY", mezz_call(MEZZ_CALL_L2_DESTROY, wanted.l2, 0, 0), MEZZ_E_BUSY);
+    CHECK_EQ("L1_INTERRUPT ends it", mezz_call(MEZZ_CALL_L1_INTERRUPT, 1, 0x55, 0), 0);
+    wait_for(&order, 0);
+    CHECK_EQ("its exit", result, MEZZ_EXIT_EXTERNAL_INTERRUPT);
+    CHECK_EQ("with the vector", wanted.vmcs->exit.interruption_info & MEZZ_EVENT_VECTOR_MASK, 0x55);
+    CHECK("which is valid", wanted.vmcs->exit.interruption_info & MEZZ_EVENT_VALID);
+    CHECK_EQ("taken by the exit, not by the IDT", kit.interrupts, 0);
+}
+
+/* The handler of a callback runs on one vCPU while the other one would take it away. */
+static volatile uint64_t in_handler;
+
+static void linger(struct kit_callback *callback)
+{
+    in_handler = 1;
+    (void)callback;
+    wait_for(&in_handler, 2);
+}
+
+static void in_flight(void)
+{
+    struct kit_callback callback;
+
+    KIT_LABEL("a callback that runs on the other vCPU");
+    wanted.vmcs->controls.pin_based = MEZZ_PIN_PREEMPTION_TIMER;
+    wanted.vmcs->controls.preemption_timer = 1000;
+    kit_wrote(&wanted, MEZZ_GROUP_BIT(MEZZ_GROUP_CONTROLS));
+    kit_callback_init(&callback, &wanted, MEZZ_EXIT_PREEMPTION_TIMER);
+    callback.action = MEZZ_ACTION_REFLECT;
+    callback.hook = linger;
+    kit_register(&callback);
+    order = ORDER_ENTER;
+    wait_for(&in_handler, 1);
+    CHECK_ERROR("UNREGISTER", kit_unregister(&callback), MEZZ_E_BUSY);
+    callback.registration.replace = (uint32_t)callback.number;
+    CHECK_ERROR("a replacement",
+                mezz_call(MEZZ_CALL_CALLBACK_REGISTER, kit_address(&callback.registration), 0, 0),
+                MEZZ_E_BUSY);
+    CHECK_ERROR("L2_DESTROY", mezz_call(MEZZ_CALL_L2_DESTROY, wanted.l2, 0, 0), MEZZ_E_BUSY);
+    in_handler = 2;
+    wait_for(&order, 0);
+    CHECK_EQ("its exit", result, MEZZ_EXIT_PREEMPTION_TIMER);
+    CHECK_EQ("then UNREGISTER", kit_unregister(&callback), 0);
+}
+
+static void own_interrupts(void)
+{
+    KIT_LABEL("interrupts for L1");
+    CHECK_ERROR("vCPU", mezz_call(MEZZ_CALL_L1_INTERRUPT, 2, 0x40, 0), MEZZ_E_ID);
+    CHECK_ERROR("vector 31", mezz_call(MEZZ_CALL_L1_INTERRUPT, 0, 31, 0), MEZZ_E_ARGUMENT);
+    CHECK_ERROR("vector 256", mezz_call(MEZZ_CALL_L1_INTERRUPT, 0, 256, 0), MEZZ_E_ARGUMENT);
+    CHECK_EQ("to itself", mezz_call(MEZZ_CALL_L1_INTERRUPT, 0, 0x3f, 0), 0);
+    CHECK_ERROR("a second one", mezz_call(MEZZ_CALL_L1_INTERRUPT, 0, 0x3e, 0), MEZZ_E_BUSY);
+    CHECK_EQ("waits for RFLAGS.IF", kit.interrupts, 0);
+    __asm__ volatile("sti\n\tnop\n\tnop\n\tcli" : : : "memory");
+    for (unsigned int i = 0; i < 1000 && kit.interrupts == 0; i++)
+        __asm__ volatile("sti\n\tnop\n\tnop\n\tcli" : : : "memory");
+    CHECK_EQ("then it is delivered", kit.interrupts, 1);
+    CHECK_EQ("vector", kit.last_vector, 0x3f);
+    CHECK_EQ("it ends a HLT", mezz_call(MEZZ_CALL_L1_INTERRUPT, 0, 0x3d, 0), 0);
+    __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+    CHECK_EQ("delivered", kit.interrupts, 2);
+}
+
+void group_smp(void)
+{
+    uint32_t leaf[4];
+
+    kit_cpuid(MEZZ_CPUID_INTERFACE, leaf);
+    CHECK("the feature", leaf[1] & MEZZ_FEATURE_SMP);
+    for (unsigned int i = 0; i < 2; i++) {
+        kit_open(&sides[i].guest, KIT_LONG, smp_loop);
+        sides[i].guest.vmcs->regs.gpr[MEZZ_RBX] = KIT_L2_DATA + 8 + 8 * i;
+        sides[i].guest.vmcs->ept.eptp = MEZZ_EPTP(kit_address(sides[0].guest.pml4));
+    }
+    kit_callback_init(&shared, &sides[0].guest, MEZZ_EXIT_IO);
+    kit_condition(&shared, MEZZ_FIELD_PORT, MEZZ_OP_EQ, 1, 0);
+    kit_register(&shared);
+    start();
+    both();
+    kit_open_in(&wanted, (uint32_t)kit_l2_create("smp-wanted"), KIT_LONG, smp_spin);
+    wanted.vmcs->controls.pin_based = MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING;
+    wanted.vmcs->regs.gpr[MEZZ_RBX] = KIT_L2_DATA + 8;
+    busy();
+    in_flight();
+    own_interrupts();
+}
