@@ -12,7 +12,7 @@ struct answer {
     uint64_t value;
     bool fault;
     bool load_regs;
-    struct mezz_vmcs12_regs regs; /* copied once */
+    const struct mezz_vmcs12_regs *regs; /* a copy, with load_regs */
     uint32_t event;
     uint32_t error_code;
 };
@@ -35,7 +35,7 @@ static int64_t apply(struct l2_vcpu *vcpu, const struct answer *answer)
     if (l2_drain(vcpu) != 0)
         return -MEZZ_E_HOST;
     if (answer->load_regs)
-        vmcs12_regs_to_run(&vcpu->kvm, &answer->regs);
+        vmcs12_regs_to_run(&vcpu->kvm, answer->regs);
     if (answer->event & MEZZ_EVENT_VALID) {
         vmcs12_inject(&vcpu->kvm, answer->event, answer->error_code);
         vcpu->halted = false;
@@ -64,7 +64,7 @@ static int64_t action_inject(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct an
     int64_t error;
 
     kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
-    rflags = answer->load_regs ? answer->regs.guest_rflags : now->regs.rflags;
+    rflags = answer->load_regs ? answer->regs->guest_rflags : now->regs.rflags;
     vmcs12_events_from_run(&events, vcpu);
     /* KVM leaves the shadow of a STI or MOV SS when the instruction that exited retires. */
     if (vcpu->exit.flags & (MEZZ_EXIT_RETIRED | MEZZ_EXIT_PENDING))
@@ -142,6 +142,7 @@ static int64_t carry_out(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t acti
         .event = frame->entry_interruption_info,
         .error_code = frame->entry_exception_error_code,
     };
+    struct mezz_vmcs12_regs regs;
 
     if (action == 0 || action >= MEZZ_ACTION_COUNT || flags & ~(uint64_t)MEZZ_RETURN_FLAGS)
         return -MEZZ_E_ACTION;
@@ -152,9 +153,10 @@ static int64_t carry_out(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t acti
 
         if (!(vcpu->asked->registration.state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS)))
             return -MEZZ_E_ACTION;
-        answer.regs = frame->regs;
+        regs = frame->regs;
+        answer.regs = &regs;
         vmcs12_system_from_run(&system, &vcpu->kvm);
-        if (entry_check_regs(&answer.regs, &system) != MEZZ_CHECK_NONE)
+        if (entry_check_regs(&regs, &system) != MEZZ_CHECK_NONE)
             return -MEZZ_E_ACTION;
     }
     return actions[action](l1, vcpu, &answer);

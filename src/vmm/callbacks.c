@@ -115,11 +115,9 @@ static void fill_callback(struct callback *callback, struct machine *machine, st
         .id = callback->id,
         .registration = *r,
         .frame = l1_pointer(&machine->l1_memory, l1_at(r->frame), sizeof(*callback->frame)),
-        .needs = conditions_needs(r),
+        .inputs = conditions_needs(r),
         .history.fired_at = machine_time(machine),
     };
-    if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
-        callback->needs |= bit(MEZZ_FIELD_RIP);
 }
 
 static int64_t replace_callback(struct machine *machine, struct l2 *l2,
@@ -230,45 +228,59 @@ static uint64_t direction_of(const struct l2_exit *exit)
     }
 }
 
-#define REGISTER_FIELDS (bit(MEZZ_FIELD_RIP) | bit(MEZZ_FIELD_CPL) | bit(MEZZ_FIELD_CR3))
-
-static void fill_registers(uint64_t *field, const struct callback *callback, struct l2_vcpu *vcpu)
+static uint64_t field_value(unsigned int field, const struct callback *callback,
+                            struct l2_vcpu *vcpu)
 {
-    const struct kvm_sync_regs *regs = &vcpu->kvm.run->s.regs;
+    const struct l2_exit *exit = &vcpu->exit;
+    const struct kvm_sync_regs *registers = &vcpu->kvm.run->s.regs;
 
-    if (callback->needs & bit(MEZZ_FIELD_RIP)) {
+    switch ((enum mezz_condition_field)field) {
+    case MEZZ_FIELD_QUALIFICATION:
+        return exit->qualification;
+    case MEZZ_FIELD_GPA:
+        return exit->gpa;
+    case MEZZ_FIELD_RIP:
         l2_settle(vcpu);
         kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS);
-        field[MEZZ_FIELD_RIP] = regs->regs.rip;
-    }
-    if (callback->needs & (bit(MEZZ_FIELD_CPL) | bit(MEZZ_FIELD_CR3))) {
+        return registers->regs.rip;
+    case MEZZ_FIELD_CPL:
         kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_SREGS);
-        field[MEZZ_FIELD_CPL] = regs->sregs.ss.dpl;
-        field[MEZZ_FIELD_CR3] = regs->sregs.cr3;
+        return registers->sregs.ss.dpl;
+    case MEZZ_FIELD_CR3:
+        kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_SREGS);
+        return registers->sregs.cr3;
+    case MEZZ_FIELD_VIEW:
+        return vcpu->ept.eptp_index;
+    case MEZZ_FIELD_PORT:
+        return (uint16_t)(exit->qualification >> MEZZ_IO_PORT_SHIFT);
+    case MEZZ_FIELD_SIZE:
+        return exit->size;
+    case MEZZ_FIELD_DIRECTION:
+        return direction_of(exit);
+    case MEZZ_FIELD_VALUE:
+        return exit->value;
+    case MEZZ_FIELD_MSR:
+        return exit->msr;
+    case MEZZ_FIELD_ACCESS:
+        return exit->qualification & 7;
+    case MEZZ_FIELD_COUNT:
+        return callback->history.since_firing;
+    case MEZZ_FIELD_TIME:
+        return machine_time(vcpu->l2->machine) - callback->history.fired_at;
+    case MEZZ_FIELD_END:
+        break;
     }
+    return 0;
 }
 
-/* Cheap enough to fill all but registers and the time, which is a system call on some hosts. */
 static void fill_inputs(struct condition_inputs *inputs, const struct callback *callback,
                         struct l2_vcpu *vcpu)
 {
-    const struct l2_exit *exit = &vcpu->exit;
-    uint64_t *field = inputs->field;
+    for (uint64_t left = callback->inputs; left != 0; left &= left - 1) {
+        unsigned int field = (unsigned int)__builtin_ctzll(left);
 
-    if (callback->needs & REGISTER_FIELDS)
-        fill_registers(field, callback, vcpu);
-    field[MEZZ_FIELD_QUALIFICATION] = exit->qualification;
-    field[MEZZ_FIELD_GPA] = exit->gpa;
-    field[MEZZ_FIELD_VIEW] = vcpu->ept.eptp_index;
-    field[MEZZ_FIELD_PORT] = (uint16_t)(exit->qualification >> MEZZ_IO_PORT_SHIFT);
-    field[MEZZ_FIELD_SIZE] = exit->size;
-    field[MEZZ_FIELD_DIRECTION] = direction_of(exit);
-    field[MEZZ_FIELD_VALUE] = exit->value;
-    field[MEZZ_FIELD_MSR] = exit->msr;
-    field[MEZZ_FIELD_ACCESS] = exit->qualification & 7;
-    field[MEZZ_FIELD_COUNT] = callback->history.since_firing;
-    if (callback->needs & bit(MEZZ_FIELD_TIME))
-        field[MEZZ_FIELD_TIME] = machine_time(vcpu->l2->machine) - callback->history.fired_at;
+        inputs->field[field] = field_value(field, callback, vcpu);
+    }
 }
 
 struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, uint32_t mode)
@@ -288,8 +300,7 @@ struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, ui
             continue;
         callback->history.since_firing++;
         callback->counters.evaluated++;
-        if (callback->registration.condition_count > 0)
-            fill_inputs(&inputs, callback, vcpu);
+        fill_inputs(&inputs, callback, vcpu);
         failed = conditions_evaluate(&callback->registration, &inputs);
         if (failed < 0)
             return callback;
@@ -357,7 +368,7 @@ void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback 
         finish_handled(vcpu);
     else if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
         l2_settle(vcpu);
-    if (r->mode == MEZZ_MODE_OBSERVE || callback->needs & bit(MEZZ_FIELD_TIME))
+    if (r->mode == MEZZ_MODE_OBSERVE || callback->inputs & bit(MEZZ_FIELD_TIME))
         now = callback->history.fired_at = machine_time(l1->machine);
     callback->history.since_firing = 0;
     callback->counters.fired++;

@@ -22,7 +22,7 @@ struct callback {
     struct mezz_callback_frame *frame; /* in L1's memory: written to, never trusted */
     struct condition_history history;
     struct mezz_callback_counters counters;
-    uint64_t needs; /* enum condition_need of all conditions and of the state mask */
+    uint64_t inputs; /* bit f: a condition looks at field f */
     unsigned int running;
 };
 

@@ -22,6 +22,8 @@ static void take_element(struct l2_vcpu *vcpu)
     exit->answer = NULL;
     if (exit->qualification & MEZZ_IO_IN)
         exit->answer = element;
+    else if (exit->size == 1)
+        exit->value = *element;
     else
         memcpy(&exit->value, element, exit->size);
     vcpu->string.next += exit->size;

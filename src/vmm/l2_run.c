@@ -45,7 +45,8 @@ void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
         if (view_access(&vcpu->l2->view, l2_at(exit->gpa), write, &data, exit->size) == 0)
             value = data;
     }
-    l2_exit_answer(exit, value, fault);
+    if (exit->flags & MEZZ_EXIT_PENDING)
+        l2_exit_answer(exit, value, fault);
 }
 
 /* Ends MEZZ_CALL_ENTER: L1 runs on behind its call. */
@@ -92,6 +93,12 @@ static bool interrupt_exits(const struct l1_vcpu *l1, const struct l2_vcpu *vcpu
     return l1->interrupt != 0 && vcpu->controls.pin_based & MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING;
 }
 
+/* A quick look for next_exit, which nearly always finds nothing. */
+static bool something_waits(const struct l1_vcpu *l1, const struct l2_vcpu *vcpu)
+{
+    return (vcpu->string.left | vcpu->queued | l1->interrupt) != 0 || l1->preempt_due;
+}
+
 /* What exits before L2 runs on: the rest of an instruction, then the time, then an interrupt. */
 static bool next_exit(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
@@ -115,13 +122,20 @@ static bool next_exit(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     return false;
 }
 
+static bool has_callbacks(const struct l2_vcpu *vcpu)
+{
+    int index = reason_index(vcpu->exit.reason);
+
+    return index >= 0 && vcpu->l2->callbacks[index] != NULL;
+}
+
 /* Dispatches vcpu->exit: the root handles it, a handler is asked, or it is reflected. False: L2
  * does not run on now. */
 static bool dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
     enum root_verdict verdict = exit_rule_apply(vcpu);
     uint32_t mode = verdict == ROOT_HANDLED ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE;
-    struct callback *callback = callback_choose(vcpu, NULL, mode);
+    struct callback *callback = has_callbacks(vcpu) ? callback_choose(vcpu, NULL, mode) : NULL;
 
     vcpu->exit_count++;
     if (verdict == ROOT_HANDLED) {
@@ -141,7 +155,7 @@ void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
     l1->mode = L1_ENTERED;
     vcpu->asked = NULL;
-    while (next_exit(l1, vcpu))
+    while (something_waits(l1, vcpu) && next_exit(l1, vcpu))
         if (!dispatch(l1, vcpu))
             return;
 }

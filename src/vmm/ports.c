@@ -46,22 +46,32 @@ static const struct port_device *find(uint32_t port)
     return NULL;
 }
 
+static uint8_t read_byte(struct machine *machine, uint32_t port)
+{
+    const struct port_device *device = find(port);
+
+    if (device == NULL || device->read == NULL)
+        return 0xff;
+    return device->read(machine, (uint16_t)(port - device->first));
+}
+
+static void write_byte(struct machine *machine, uint32_t port, uint8_t value)
+{
+    const struct port_device *device = find(port);
+
+    if (device != NULL)
+        device->write(machine, (uint16_t)(port - device->first), value);
+}
+
 void ports_access(struct machine *machine, uint16_t port, uint32_t size, bool in, uint64_t *value)
 {
     uint64_t read = 0;
 
-    for (uint32_t i = 0; i < size; i++) {
-        const struct port_device *device = find(port + i);
-        uint16_t offset = device == NULL ? 0 : (uint16_t)(port + i - device->first);
-        uint8_t byte = (uint8_t)(*value >> (8 * i));
-
-        if (!in && device != NULL)
-            device->write(machine, offset, byte);
-        byte = 0xff;
-        if (in && device != NULL && device->read != NULL)
-            byte = device->read(machine, offset);
-        read |= (uint64_t)byte << (8 * i);
-    }
-    if (in)
-        *value = read;
+    for (uint32_t i = 0; !in && i < size; i++)
+        write_byte(machine, port + i, (uint8_t)(*value >> (8 * i)));
+    if (!in)
+        return;
+    for (uint32_t i = 0; i < size; i++)
+        read |= (uint64_t)read_byte(machine, port + i) << (8 * i);
+    *value = read;
 }

@@ -76,16 +76,6 @@ static const char *const end_names[] = {
 static const char *const l2_end_names[] = {
     [L2_RUNNING] = "running", [L2_DONE] = "done", [L2_DIED] = "died"};
 
-int reason_index(uint32_t reason)
-{
-    reason &= ~MEZZ_EXIT_ENTRY_FAILED;
-    if (reason < MEZZ_EXIT_SDM_COUNT)
-        return (int)reason;
-    if (reason >= MEZZ_EXIT_OWN_FIRST && reason < MEZZ_EXIT_OWN_END)
-        return (int)(reason - MEZZ_EXIT_OWN_FIRST + MEZZ_EXIT_SDM_COUNT);
-    return -1;
-}
-
 uint32_t reason_of_index(int index)
 {
     if (index < MEZZ_EXIT_SDM_COUNT)

@@ -16,7 +16,16 @@
 #define REASON_INDEX_COUNT (MEZZ_EXIT_SDM_COUNT + (MEZZ_EXIT_OWN_END - MEZZ_EXIT_OWN_FIRST))
 
 /* Index of a basic exit reason, or -1. */
-int reason_index(uint32_t reason);
+static inline int reason_index(uint32_t reason)
+{
+    reason &= ~MEZZ_EXIT_ENTRY_FAILED;
+    if (reason < MEZZ_EXIT_SDM_COUNT)
+        return (int)reason;
+    if (reason >= MEZZ_EXIT_OWN_FIRST && reason < MEZZ_EXIT_OWN_END)
+        return (int)(reason - MEZZ_EXIT_OWN_FIRST + MEZZ_EXIT_SDM_COUNT);
+    return -1;
+}
+
 uint32_t reason_of_index(int index);
 /* The SDM's name in lower case, for example "io", "ept_violation"; never NULL. */
 const char *reason_name(uint32_t reason);

@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-#include "vmm/machine_state.h"
-
 static const char *const decisions[] = {
     [TRACE_ROOT] = "root",
     [TRACE_CALLBACK] = "callback",
@@ -12,14 +10,12 @@ static const char *const decisions[] = {
     [TRACE_CONDITION] = "condition",
 };
 
-void trace_write(const struct l2_vcpu *vcpu, enum trace_decision decision, uint32_t callback,
-                 int condition)
+void trace_line(const struct l2_vcpu *vcpu, enum trace_decision decision, uint32_t callback,
+                int condition)
 {
     const struct machine *machine = vcpu->l2->machine;
     FILE *file = machine->trace;
 
-    if (file == NULL)
-        return;
     /* The name holds printable ASCII without blanks: two of those need an escape in JSON. */
     fprintf(file, "{\"t\": %llu, \"l2\": \"", (unsigned long long)machine_time(machine));
     for (const char *c = vcpu->l2->name; *c != '\0'; c++)

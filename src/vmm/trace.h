@@ -2,7 +2,7 @@
 #ifndef VMM_TRACE_H
 #define VMM_TRACE_H
 
-#include "vmm/l2.h"
+#include "vmm/machine_state.h"
 
 /*
  * Why (not): the decision for each L2 exit as a line of JSON in machine_config.trace:
@@ -18,7 +18,14 @@ enum trace_decision {
     TRACE_CONDITION /* `callback` did not fire: `condition` */
 };
 
-void trace_write(const struct l2_vcpu *vcpu, enum trace_decision decision, uint32_t callback,
-                 int condition);
+void trace_line(const struct l2_vcpu *vcpu, enum trace_decision decision, uint32_t callback,
+                int condition);
+
+static inline void trace_write(const struct l2_vcpu *vcpu, enum trace_decision decision,
+                               uint32_t callback, int condition)
+{
+    if (vcpu->l2->machine->trace != NULL)
+        trace_line(vcpu, decision, callback, condition);
+}
 
 #endif
