@@ -38,6 +38,7 @@ enum guest_code {
     CODE_ADD,     /* lock addq %rax, (%rbx) */
     CODE_COPY,    /* rep movsq, (%rsi) to (%rdi), rdx times */
     CODE_SSE,     /* movups (%rbx), %xmm0; movups %xmm0, (%rsi): ring 3 */
+    CODE_LOOP,    /* again: mov (%rbx), %rax; mov %rax, (%rbp); jmp again */
     CODE_TSC,     /* rdtsc, all of it in %rax */
     CODE_MIX,     /* guest_mix(), rdx times; then xmm1 and xmm15 to (%rbx): ring 3 */
     CODE_COUNT

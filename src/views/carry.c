@@ -25,19 +25,27 @@ struct msr_list {
     struct kvm_msr_entry entry[MSR_SLOTS];
 };
 
-void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from)
+/* System registers and events cost more than the general registers do, and seldom differ. */
+void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from, bool known)
 {
-    struct kvm_run *run = to->run;
+    struct kvm_sync_regs *here = &to->run->s.regs;
+    const struct kvm_sync_regs *there = &from->run->s.regs;
 
-    run->s.regs.regs = from->run->s.regs.regs;
-    run->s.regs.sregs = from->run->s.regs.sregs;
-    run->s.regs.events = from->run->s.regs.events;
-    run->kvm_dirty_regs = KVM_SYNC_ALL;
-    run->request_interrupt_window = from->run->request_interrupt_window;
-    run->cr8 = from->run->cr8;
-    run->apic_base = from->run->apic_base;
-    run->if_flag = from->run->if_flag;
-    run->ready_for_interrupt_injection = from->run->ready_for_interrupt_injection;
+    if (!known || memcmp(&here->sregs, &there->sregs, sizeof(here->sregs)) != 0) {
+        here->sregs = there->sregs;
+        to->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+    }
+    if (!known || memcmp(&here->events, &there->events, sizeof(here->events)) != 0) {
+        here->events = there->events;
+        to->run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+    }
+    here->regs = there->regs;
+    to->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    to->run->request_interrupt_window = from->run->request_interrupt_window;
+    to->run->cr8 = from->run->cr8;
+    to->run->apic_base = from->run->apic_base;
+    to->run->if_flag = from->run->if_flag;
+    to->run->ready_for_interrupt_injection = from->run->ready_for_interrupt_injection;
 }
 
 /* An MSR that this KVM does not have is passed over. */

@@ -2,12 +2,15 @@
 #ifndef VIEWS_CARRY_H
 #define VIEWS_CARRY_H
 
+#include <stdbool.h>
+
 #include "host/kvm.h"
 
 /* What a flip hands from one KVM vCPU to its sibling. Neither has an instruction pending. */
 
-/* General and system registers, pending events, and what the run page says of them: no ioctl. */
-void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from);
+/* General and system registers, pending events, and what the run page says of them: no ioctl.
+ * known: the run page of `to` has what its vCPU has, and what is the same need not be loaded. */
+void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from, bool known);
 
 /* The MSRs that are no part of the system registers. Negative errno. */
 int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from);

@@ -20,6 +20,7 @@ struct view_core {
     struct view_vm *vm;
     struct dirty_ring ring;
     uint64_t msrs; /* view_vcpu.msrs when it had them last */
+    bool known;    /* the run page has what KVM gave at the last exit */
 };
 
 struct view_vm {

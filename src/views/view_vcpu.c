@@ -69,7 +69,11 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
         code = carry_flush(&to->kvm, &from->kvm);
     if (code != 0)
         return code;
-    carry_run_page(&to->kvm, &from->kvm);
+    carry_run_page(&to->kvm, &from->kvm, to->known);
+    to->known = false;
+    /* What was about to be loaded goes to the sibling. */
+    if (from->kvm.run->kvm_dirty_regs != 0)
+        from->known = false;
     from->kvm.run->kvm_dirty_regs = 0;
     vcpu->core = to;
     vcpu->kvm = &to->kvm;
@@ -190,6 +194,7 @@ bool view_vcpu_after(struct view_vcpu *vcpu)
     if (vcpu->running)
         vm->running--;
     vcpu->running = false;
+    vcpu->core->known = true;
     if (vcpu->kvm->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
         return false;
     vcpu->kvm->run->exit_reason = KVM_EXIT_UNKNOWN;
