@@ -230,8 +230,33 @@ START_TEST(differ_when_nothing_is_applied)
 }
 END_TEST
 
+static const char *const nested_lines[] = {
+    "exits=observe ept=dirty ept=cow", "exits=callback ept=dirty ept=cow",
+    "exits=reflect ept=dirty ept=cow", "exits=classic ept=dirty ept=cow",
+    "exits=observe ept=cow",           "exits=reflect ept=dirty",
+};
+
+/* A whole operating system on the L1 that people use. */
+START_TEST(nested_l1_keeps_ept12_true)
+{
+    const struct module_config module = {test_image("hello.elf"), "hello.elf"};
+    const struct l2_config l2 = {
+        .name = "tiny",
+        .memory = 4ULL << 20,
+        .image = {test_image("tiny-os.elf"), ""},
+        .modules = &module,
+        .module_count = 1,
+    };
+    struct outcome outcome = run("nested_l1.elf", nested_lines[_i], &l2, OBJECT_EPT);
+
+    ck_assert_uint_ge(outcome.compared, 5);
+    ck_assert_uint_eq(outcome.differed, 0);
+}
+END_TEST
+
 RUN_CASES_IF(test_machine_obstacle, "virtual objects", 60,
              EACH(agree_after_callbacks, ELEMENTS(scenarios)),
              EACH(agree_after_reflected_exits, ELEMENTS(scenarios)),
              EACH(differ_when_callbacks_apply_nothing, ELEMENTS(scenarios)),
-             EACH(differ_when_nothing_is_applied, ELEMENTS(scenarios)))
+             EACH(differ_when_nothing_is_applied, ELEMENTS(scenarios)),
+             EACH(nested_l1_keeps_ept12_true, ELEMENTS(nested_lines)))

@@ -34,6 +34,7 @@ struct l2 {
     struct l2_record *record;                       /* outlives the L2 */
     uint64_t *frames; /* that the root may put in the place of pages; all inside L1's memory */
     size_t frame_count;
+    uint64_t protection_round;     /* counts when L1 may have made pages wait for a write again */
     uint8_t msr_filter[PAGE_SIZE]; /* MSR bitmap page: what exits of what KVM handles */
 };
 
@@ -59,6 +60,8 @@ struct l2_vcpu {
     uint64_t view_built; /* view.builds when KVM_RUN began */
     struct sync_fields sync;
     struct sync_known known;
+    uint64_t tables_cr3; /* whose tables were opened, and in which protection_round */
+    uint64_t tables_round;
     struct mezz_vmcs12_msrs msr_shadow; /* as L1 knows them, plus the records that wait */
     uint64_t run_tsc;                   /* spent inside KVM_RUN */
 

@@ -8,6 +8,7 @@
 #include "mezz/errors.h"
 #include "vmm/exit_rules.h"
 #include "vmm/machine_state.h"
+#include "vmm/paging_tables.h"
 #include "vmm/trace.h"
 #include "vmm/vmcs12.h"
 
@@ -224,10 +225,15 @@ void l2_step(struct l1_vcpu *l1)
     if (l1->machine->ended)
         return;
     if (result == 0) {
-        if (l2_exit_decode(vcpu) && dispatch(l1, vcpu))
+        bool exited = l2_exit_decode(vcpu);
+
+        if (paging_open_tables(vcpu, exited) && vcpu->exit.reason == MEZZ_EXIT_EMULATION_FAILURE)
+            exited = false; /* the processor can run it now */
+        if (exited && dispatch(l1, vcpu))
             l2_resume(l1, vcpu);
     } else if (result == -EINTR) {
         vcpu->kvm_pending = vcpu->halted ? vcpu->kvm_pending : false;
+        paging_open_tables(vcpu, false);
         l1_check_time(l1);
         if (!l1->machine->ended)
             l2_resume(l1, vcpu);

@@ -141,6 +141,7 @@ static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ep
         if (error != 0)
             return MEZZ_CHECK_EPT | (uint64_t)(error < 0 ? MEZZ_E_HOST : error) << 32;
         l2->view_stale = false;
+        l2->protection_round++;
     }
     vcpu->ept = *ept;
     return MEZZ_CHECK_NONE;
