@@ -117,41 +117,45 @@ static const uint32_t msr_index[MSRS] = {
 };
 
 struct state {
-    struct kvm_xsave xsave;
+    uint32_t xsave[1024]; /* struct kvm_xsave */
     struct kvm_debugregs debug;
     uint64_t msr[MSRS];
 };
 
+union one_msr {
+    struct kvm_msrs header;
+    uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+};
+
+static int access_msr(struct kvm_vcpu *vcpu, unsigned long request, uint32_t index, uint64_t *value)
+{
+    union one_msr list = {.header = {.nmsrs = 1}};
+    int done;
+
+    list.header.entries[0] = (struct kvm_msr_entry){.index = index, .data = *value};
+    done = kvm_vcpu_ioctl(vcpu, request, &list);
+    *value = list.header.entries[0].data;
+    return done;
+}
+
 static void get_state(struct kvm_vcpu *vcpu, struct state *state)
 {
     memset(state, 0, sizeof(*state));
-    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_XSAVE, &state->xsave), 0);
+    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_XSAVE, state->xsave), 0);
     ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_DEBUGREGS, &state->debug), 0);
-    for (int i = 0; i < MSRS; i++) {
-        struct {
-            struct kvm_msrs header;
-            struct kvm_msr_entry entry;
-        } list = {{.nmsrs = 1}, {.index = msr_index[i]}};
-
-        ck_assert_int_eq(kvm_vcpu_ioctl(vcpu, KVM_GET_MSRS, &list), 1);
-        state->msr[i] = list.entry.data;
-    }
+    for (int i = 0; i < MSRS; i++)
+        ck_assert_int_eq(access_msr(vcpu, KVM_GET_MSRS, msr_index[i], &state->msr[i]), 1);
 }
 
 static void set_msr(struct kvm_vcpu *vcpu, uint32_t index, uint64_t value)
 {
-    struct {
-        struct kvm_msrs header;
-        struct kvm_msr_entry entry;
-    } list = {{.nmsrs = 1}, {.index = index, .data = value}};
-
-    ck_assert_int_eq(kvm_vcpu_ioctl(vcpu, KVM_SET_MSRS, &list), 1);
+    ck_assert_int_eq(access_msr(vcpu, KVM_SET_MSRS, index, &value), 1);
 }
 
 static void fill_state(struct kvm_vcpu *vcpu)
 {
     struct state state;
-    uint8_t *legacy = (uint8_t *)state.xsave.region;
+    uint8_t *legacy = (uint8_t *)state.xsave;
 
     get_state(vcpu, &state);
     for (unsigned int i = 32; i < 416; i++)
@@ -162,7 +166,7 @@ static void fill_state(struct kvm_vcpu *vcpu)
     for (unsigned int i = 0; i < 8; i++)
         memset(legacy + 32 + i * 16 + 10, 0, 6);
     legacy[512] |= 3; /* XSTATE_BV: x87, SSE */
-    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_SET_XSAVE, &state.xsave), 0);
+    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_SET_XSAVE, state.xsave), 0);
     for (unsigned int i = 0; i < 4; i++)
         state.debug.db[i] = 0x12345000ULL + i * 0x1010;
     state.debug.dr7 = 0x400;

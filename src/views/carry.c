@@ -20,9 +20,9 @@ const uint32_t view_carried_msrs[] = {
 const uint32_t view_carried_msr_count = sizeof(view_carried_msrs) / sizeof(view_carried_msrs[0]);
 _Static_assert(sizeof(view_carried_msrs) / sizeof(view_carried_msrs[0]) <= MSR_SLOTS, "MSR_SLOTS");
 
-struct msr_list {
+union msr_list {
     struct kvm_msrs header;
-    struct kvm_msr_entry entry[MSR_SLOTS];
+    uint8_t bytes[sizeof(struct kvm_msrs) + MSR_SLOTS * sizeof(struct kvm_msr_entry)];
 };
 
 /* System registers and events cost more than the general registers do, and seldom differ. */
@@ -51,7 +51,7 @@ void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from, bool known
 /* An MSR that this KVM does not have is passed over. */
 static uint32_t read_msrs(struct kvm_vcpu *from, struct kvm_msr_entry *entry)
 {
-    struct msr_list list;
+    union msr_list list;
     uint32_t first = 0;
     uint32_t count = 0;
 
@@ -59,13 +59,14 @@ static uint32_t read_msrs(struct kvm_vcpu *from, struct kvm_msr_entry *entry)
         const uint32_t asked = view_carried_msr_count - first;
         int done;
 
-        list.header = (struct kvm_msrs){.nmsrs = asked};
+        list.header.nmsrs = asked;
+        list.header.pad = 0;
         for (uint32_t i = 0; i < asked; i++)
-            list.entry[i] = (struct kvm_msr_entry){.index = view_carried_msrs[first + i]};
+            list.header.entries[i] = (struct kvm_msr_entry){.index = view_carried_msrs[first + i]};
         done = kvm_vcpu_ioctl(from, KVM_GET_MSRS, &list);
         if (done < 0)
             done = 0;
-        memcpy(&entry[count], list.entry, (size_t)done * sizeof(*entry));
+        memcpy(&entry[count], list.header.entries, (size_t)done * sizeof(*entry));
         count += (uint32_t)done;
         first += (uint32_t)done + 1;
     }
@@ -74,21 +75,25 @@ static uint32_t read_msrs(struct kvm_vcpu *from, struct kvm_msr_entry *entry)
 
 int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from)
 {
-    struct msr_list list;
-    const uint32_t count = read_msrs(from, list.entry);
+    union msr_list list;
+    const uint32_t count = read_msrs(from, list.header.entries);
     int done;
 
-    list.header = (struct kvm_msrs){.nmsrs = count};
+    list.header.nmsrs = count;
+    list.header.pad = 0;
     done = kvm_vcpu_ioctl(to, KVM_SET_MSRS, &list);
     if (done < 0 || (uint32_t)done == count)
         return done < 0 ? done : 0;
     /* One that can be read and not written, then: no matter as long as both have the same. */
     for (uint32_t i = 0; i < count; i++) {
-        struct msr_list one = {.header = {.nmsrs = 1}, .entry = {list.entry[i]}};
+        const struct kvm_msr_entry wanted = list.header.entries[i];
+        union msr_list one = {.header = {.nmsrs = 1}};
 
+        one.header.entries[0] = wanted;
         if (kvm_vcpu_ioctl(to, KVM_SET_MSRS, &one) == 1)
             continue;
-        if (kvm_vcpu_ioctl(to, KVM_GET_MSRS, &one) != 1 || one.entry[0].data != list.entry[i].data)
+        if (kvm_vcpu_ioctl(to, KVM_GET_MSRS, &one) != 1 ||
+            one.header.entries[0].data != wanted.data)
             return -EIO;
     }
     return 0;
