@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trigger conditions: what the check accepts can be evaluated on any exit, and says which one
+ * failed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/conditions.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct mezz_callback_registration registration;
+    struct condition_inputs inputs = {{0}};
+    int failed;
+
+    if (size < sizeof(registration))
+        return 0;
+    memcpy(&registration, data, sizeof(registration));
+    data += sizeof(registration);
+    size -= sizeof(registration);
+    memcpy(&inputs, data, size < sizeof(inputs) ? size : sizeof(inputs));
+    registration.condition_count %= MEZZ_MAX_CONDITIONS + 2;
+    if (conditions_check(&registration) != 0)
+        return 0;
+    failed = conditions_evaluate(&registration, &inputs);
+    if (failed < -1 || failed >= (int)registration.condition_count)
+        abort();
+    return 0;
+}
