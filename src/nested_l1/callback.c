@@ -15,12 +15,24 @@
 #include "mezz/guest.h"
 #include "personality.h"
 
+static _Noreturn void end(const struct l2 *l2, const struct mezz_callback_frame *frame,
+                          enum mezz_callback_action action, uint64_t value)
+{
+    mezz_call(MEZZ_CALL_CALLBACK_RETURN, action, value, 0);
+    say("guest %s: the root refused the return from callback %u", l2->name, frame->callback);
+    stop(L1_STATUS_REFUSED);
+}
+
 static _Noreturn void resume(const struct l2 *l2, const struct mezz_callback_frame *frame,
                              uint64_t value)
 {
-    mezz_call(MEZZ_CALL_CALLBACK_RETURN, MEZZ_ACTION_RESUME, value, 0);
-    say("guest %s: the root refused the return from callback %u", l2->name, frame->callback);
-    stop(L1_STATUS_REFUSED);
+    end(l2, frame, MEZZ_ACTION_RESUME, value);
+}
+
+/* An interrupt is the scheduler's to inject. */
+static _Noreturn void reflect(const struct l2 *l2, const struct mezz_callback_frame *frame)
+{
+    end(l2, frame, MEZZ_ACTION_REFLECT, 0);
 }
 
 static _Noreturn void uart_exit(struct mezz_callback_frame *frame, uint64_t reason,
@@ -31,6 +43,8 @@ static _Noreturn void uart_exit(struct mezz_callback_frame *frame, uint64_t reas
     (void)reason;
     if (frame->sync_count)
         guest_synchronize(l2, frame->sync, frame->sync_count);
+    if (uart_may_interrupt(&l2->uart, offset))
+        reflect(l2, frame);
     if (qualification & MEZZ_IO_IN)
         value = uart_read(&l2->uart, offset) | ~0xffULL;
     else

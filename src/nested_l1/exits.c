@@ -72,6 +72,8 @@ static enum outcome uart_port(struct l1 *l1, struct l2 *l2, struct port_access *
         access->value = uart_read(&l2->uart, access->port & 7);
     else
         uart_write(&l2->uart, access->port & 7, access->value);
+    if (uart_edge(&l2->uart))
+        pic_raise(&l2->pic, UART_LINE);
     return OUTCOME_GO_ON;
 }
 

@@ -16,10 +16,13 @@ enum {
 };
 
 #define LCR_DIVISOR   0x80
+#define IER_EMPTY     0x02
 #define MCR_LOOP      0x10
+#define MCR_OUT2      0x08 /* on a PC the gate of the interrupt line */
 #define LSR_EMPTY     0x60 /* transmitter: holding and shift register */
 #define MSR_CONNECTED 0xb0 /* DCD, DSR, CTS */
 #define IIR_NONE      0x01
+#define IIR_EMPTY     0x02
 #define IIR_FIFO      0xc0
 #define FCR_ENABLE    0x01
 
@@ -28,6 +31,45 @@ void uart_flush(struct uart *uart)
     if (uart->length)
         mezz_call(MEZZ_CALL_CONSOLE, uart->console, address_of(uart->text), uart->length);
     uart->length = 0;
+}
+
+bool uart_may_interrupt(const struct uart *uart, uint16_t offset)
+{
+    return uart->ier & IER_EMPTY || offset == UART_IER;
+}
+
+bool uart_edge(struct uart *uart)
+{
+    bool edge = uart->edge;
+
+    uart->edge = false;
+    return edge;
+}
+
+/* The transmitter is empty, again or still. */
+static void empty(struct uart *uart)
+{
+    if (!(uart->ier & IER_EMPTY))
+        return;
+    uart->empty_pending = true;
+    uart->edge = uart->mcr & MCR_OUT2;
+}
+
+static uint8_t identify(struct uart *uart)
+{
+    uint8_t cause = uart->empty_pending && uart->ier & IER_EMPTY ? IIR_EMPTY : IIR_NONE;
+
+    uart->empty_pending = false;
+    return cause | uart->fifo;
+}
+
+static void enable(struct uart *uart, uint8_t value)
+{
+    bool was = uart->ier & IER_EMPTY;
+
+    uart->ier = value & 0x0f;
+    if (!was)
+        empty(uart);
 }
 
 static void send(struct uart *uart, uint8_t value)
@@ -47,9 +89,10 @@ void uart_write(struct uart *uart, uint16_t offset, uint8_t value)
     case UART_DATA:
         if (!(uart->mcr & MCR_LOOP))
             send(uart, value);
+        empty(uart);
         break;
     case UART_IER:
-        uart->ier = value & 0x0f;
+        enable(uart, value);
         break;
     case UART_IIR_FCR:
         uart->fifo = value & FCR_ENABLE ? IIR_FIFO : 0;
@@ -86,7 +129,7 @@ uint8_t uart_read(struct uart *uart, uint16_t offset)
     case UART_IER:
         return uart->ier;
     case UART_IIR_FCR:
-        return IIR_NONE | uart->fifo;
+        return identify(uart);
     case UART_LCR:
         return uart->lcr;
     case UART_MCR:
