@@ -19,7 +19,7 @@ static bool read_word(struct config *config, struct text word)
     if (text_skip(word, TEXT("exits="), &value)) {
         config->personality = personality_find(value);
         if (!config->personality)
-            say("command line: exits= wants one of callback, observe, reflect, classic");
+            say("command line: exits= wants one of callback, observe, root, reflect, classic");
         return config->personality;
     }
     if (text_skip(word, TEXT("slice="), &value)) {

@@ -31,6 +31,13 @@ static const uint8_t io_bitmap_a[BITMAP_BYTES] __attribute__((aligned(4096))) = 
     [MEZZ_PORT_POST / 8] = 0xff & ~(1U << MEZZ_PORT_POST % 8),
     [MEZZ_PORT_POST / 8 + 1 ... BITMAP_BYTES - 1] = 0xff,
 };
+/* exits=root: the UART is passed through, too. */
+static const uint8_t io_bitmap_a_without_uart[BITMAP_BYTES] __attribute__((aligned(4096))) = {
+    [0 ... MEZZ_PORT_POST / 8 - 1] = 0xff,
+    [MEZZ_PORT_POST / 8] = 0xff & ~(1U << MEZZ_PORT_POST % 8),
+    [MEZZ_PORT_POST / 8 + 1 ... MEZZ_PORT_UART / 8 - 1] = 0xff,
+    [MEZZ_PORT_UART / 8 + 1 ... BITMAP_BYTES - 1] = 0xff,
+};
 static const uint8_t io_bitmap_b[BITMAP_BYTES] __attribute__((aligned(4096))) = {
     [0 ... BITMAP_BYTES - 1] = 0xff,
 };
@@ -99,6 +106,14 @@ static const char *create_vcpu(struct l1 *l1, struct l2 *l2, int64_t *error)
         return "VCPU_CREATE";
     l2->vcpu = (uint32_t)*error;
     return l1->config.personality->attach ? l1->config.personality->attach(l1, l2, error) : NULL;
+}
+
+const char *pass_uart_through(struct l1 *l1, struct l2 *l2, int64_t *error)
+{
+    (void)l1;
+    *error = 0;
+    l2->vmcs->controls.io_bitmap_a = address_of(io_bitmap_a_without_uart);
+    return NULL;
 }
 
 /* As many frames as the list has places: enough for the pages of an image of 2 MiB. */

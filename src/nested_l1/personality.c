@@ -17,6 +17,11 @@ static const struct personality personalities[] = {
         .attach = observe_attach,
     },
     {
+        .name = "root",
+        .handlers = reflected_exits,
+        .attach = pass_uart_through,
+    },
+    {
         .name = "reflect",
         .handlers = reflected_exits,
     },

@@ -41,6 +41,9 @@ const struct personality *personality_default(void);
 extern exit_handler *const reflected_exits[EXIT_INDEX_COUNT];
 enum outcome exit_dispatch(struct l1 *l1, struct l2 *l2);
 
+/* guest.c */
+const char *pass_uart_through(struct l1 *l1, struct l2 *l2, int64_t *error);
+
 /* callback.c */
 const char *callback_attach(struct l1 *l1, struct l2 *l2, int64_t *error);
 const char *observe_attach(struct l1 *l1, struct l2 *l2, int64_t *error);
