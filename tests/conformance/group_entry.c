@@ -147,7 +147,6 @@ static void one(const struct entry_case *c)
     CHECK_EQ("flags", guest.vmcs->exit.flags, 0);
     CHECK_EQ("RDI: L2 did not run", guest.vmcs->regs.gpr[MEZZ_RDI], 0);
     kit_start_state(guest.vmcs, KIT_LONG, entry_code);
-    guest.vmcs->msrs = (struct mezz_vmcs12_msrs){.pat = KIT_PAT};
     kit_fill(&guest.vmcs->events, sizeof(guest.vmcs->events) / 8, 0);
     guest.vmcs->controls = (struct mezz_vmcs12_controls){.cpu_based = MEZZ_CPU_HLT_EXITING};
     guest.vmcs->ept = (struct mezz_vmcs12_ept){.eptp = eptp};
