@@ -125,6 +125,21 @@ START_TEST(switch_cost)
 }
 END_TEST
 
+START_TEST(host)
+{
+    struct guest_views guest;
+    const char *why;
+    enum engine_kind engine;
+
+    guest_create(&guest, ENGINE_SLOTS);
+    engine = engine_choose(&guest.host, &why);
+    printf("engine %s: %s\npaging %s, dirty ring %u, logs each write %d, flushes on request %d\n",
+           engine_name(engine), why, paging_name(guest.host.paging.kind), guest.host.ring_entries,
+           guest.host.logs_each_write, guest.host.flushes_on_request);
+    guest_destroy(&guest);
+}
+END_TEST
+
 /* A switch after which the sibling has to be told of pages that ring 0 wrote. */
 START_TEST(sync_cost)
 {
@@ -166,5 +181,5 @@ static const char *obstacle(void)
     return guest_obstacle();
 }
 
-RUN_CASES_IF(obstacle, "views: figures", 300, ONCE(sync_cost),
+RUN_CASES_IF(obstacle, "views: figures", 300, ONCE(host), ONCE(sync_cost),
              EACH(switch_cost, ELEMENTS(sizes) * ENGINE_KINDS))

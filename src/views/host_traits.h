@@ -16,6 +16,8 @@ struct host_traits {
     /* Shadow paging: each write of ring 0 is reported in the dirty ring, not only the first to a
      * page: KVM runs ring 0 by its emulator. */
     bool logs_each_write;
+    /* KVM empties a vCPU's TLB by a bit in memory (tlb_page.h). */
+    bool flushes_on_request;
 };
 
 enum engine_kind {

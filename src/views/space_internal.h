@@ -6,10 +6,11 @@
 #include "views/slot_set.h"
 #include "views/space.h"
 #include "views/table_log.h"
+#include "views/tlb_page.h"
 
 #define SPACE_VCPUS      MEZZ_MAX_L2_VCPUS
 #define SPACE_IDLE_VIEWS 8 /* kept although nobody uses them */
-/* Slot numbers behind those of a slot_set. */
+/* Slot numbers behind those of a slot_set: a page of the root, one that comes and goes. */
 #define RESERVED_SLOTS 2U
 
 struct view_vm;
@@ -20,6 +21,7 @@ struct view_core {
     struct view_vm *vm;
     struct dirty_ring ring;
     uint64_t msrs; /* view_vcpu.msrs when it had them last */
+    uint64_t tlb;  /* vm->tlb.address when it was attached to it; 0: never */
     bool known;    /* the run page has what KVM gave at the last exit */
 };
 
@@ -29,10 +31,11 @@ struct view_vm {
     struct slot_set slots;
     struct space_view *view; /* whose extents the slots are, or NULL */
     struct view_core *core[SPACE_VCPUS];
-    uint64_t ids_used; /* of cores: KVM never takes an id a second time */
-    uint32_t next_id;  /* for those whose own is used */
-    struct table_sync sync;
-    uint32_t running; /* vCPUs inside KVM_RUN */
+    uint64_t ids_used;      /* of cores: KVM never takes an id a second time */
+    uint32_t next_id;       /* for those whose own is used */
+    struct table_sync sync; /* PAGING_SHADOW */
+    struct tlb_page tlb;    /* PAGING_HARDWARE; never both */
+    uint32_t running;       /* vCPUs inside KVM_RUN */
     struct view_vm *next;
 };
 

@@ -31,6 +31,8 @@ static int show(struct view_vm *vm, struct space_view *view, const struct extent
 
     if (code != 0)
         return code;
+    if (vm->tlb.address != 0 && extent_table_find(extents, l2_at(vm->tlb.address)) != NULL)
+        tlb_page_leave(&vm->tlb, &vm->slots, vm->slots.limit);
     if (vm->sync.program != 0 && extent_table_find(extents, l2_at(vm->sync.program)) != NULL)
         table_sync_leave(&vm->sync, &vm->slots, vm->slots.limit);
     code = vm->space->engine->show(vm, view, extents);

@@ -7,15 +7,13 @@
 #include <sys/mman.h>
 
 #include "host/memory.h"
+#include "views/tlb_page.h"
 
-/* Where the helper's program may lie: where no board has a device, and no KVM its own pages. */
-#define PROGRAM_HIGHEST 0xfbad5000ULL
-#define PROGRAM_LOWEST  0x80000000ULL
-#define PAGES_OFFSET    64U
-#define PAGES_MOST      ((PAGE_SIZE - PAGES_OFFSET) / sizeof(uint32_t))
-#define LAST_OF_4_GIB   0xfffffULL
-#define DOORBELL_PORT   0x7e
-#define RUNS_MOST       64
+#define PAGES_OFFSET  64U
+#define PAGES_MOST    ((PAGE_SIZE - PAGES_OFFSET) / sizeof(uint32_t))
+#define LAST_OF_4_GIB 0xfffffULL
+#define DOORBELL_PORT 0x7e
+#define RUNS_MOST     64
 
 /*
  * again: lodsl; lock orb $0, 1(%eax); loop again; out %al, $0x7e
@@ -92,18 +90,6 @@ static int make_helper(struct table_sync *sync, const struct slot_set *slots,
     return code < 0 ? code : 0;
 }
 
-static uint64_t free_page(const struct extent_table *extents)
-{
-    for (uint64_t at = PROGRAM_HIGHEST; at >= PROGRAM_LOWEST; at -= PAGE_SIZE) {
-        const struct extent *in_the_way = extent_table_find(extents, l2_at(at));
-
-        if (in_the_way == NULL)
-            return at;
-        at = in_the_way->l2.value;
-    }
-    return 0;
-}
-
 static int make_page(struct table_sync *sync)
 {
     void *page;
@@ -125,7 +111,7 @@ static int place_program(struct table_sync *sync, const struct slot_set *slots, 
 
     if (sync->program != 0)
         return 0;
-    at = free_page(&slots->built);
+    at = tlb_page_free_address(&slots->built);
     if (at == 0)
         return -ENOSPC;
     code = kvm_vm_set_slot(slots->vm, slot, at, PAGE_SIZE, sync->program_page, KVM_MEM_READONLY);

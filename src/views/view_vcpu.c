@@ -51,6 +51,32 @@ void view_vcpu_msrs_changed(struct view_vcpu *vcpu)
     vcpu->core->msrs = vcpu->msrs;
 }
 
+static bool attach(struct view_vcpu *vcpu, struct view_core *to)
+{
+    struct view_vm *vm = to->vm;
+
+    if (!vcpu->space->config.host->flushes_on_request ||
+        tlb_page_place(&vm->tlb, &vm->slots, vm->slots.limit) != 0)
+        return false;
+    if (to->tlb != vm->tlb.address && tlb_page_attach(&vm->tlb, &to->kvm, vcpu->number))
+        to->tlb = vm->tlb.address;
+    return to->tlb == vm->tlb.address;
+}
+
+/* The processor may have translations of the sibling from before the guest altered its page tables
+ * in another view; of a new one it has none. */
+static int empty_tlb(struct view_vcpu *vcpu, struct view_core *to, bool is_new)
+{
+    const bool attached = attach(vcpu, to);
+
+    if (is_new)
+        return 0;
+    if (!attached)
+        return carry_flush(&to->kvm, &vcpu->core->kvm);
+    tlb_page_ask(&to->vm->tlb, vcpu->number);
+    return 0;
+}
+
 static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum view_carry what)
 {
     struct view_core *from = vcpu->core;
@@ -65,8 +91,8 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
     if (code != 0)
         return code;
     to->msrs = vcpu->msrs;
-    if (!is_new && vcpu->space->config.host->paging.kind == PAGING_HARDWARE)
-        code = carry_flush(&to->kvm, &from->kvm);
+    if (vcpu->space->config.host->paging.kind == PAGING_HARDWARE)
+        code = empty_tlb(vcpu, to, is_new);
     if (code != 0)
         return code;
     carry_run_page(&to->kvm, &from->kvm, to->known);

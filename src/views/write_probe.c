@@ -7,6 +7,7 @@
 #include "views/host_traits.h"
 #include "views/slot_set.h"
 #include "views/table_log.h"
+#include "views/tlb_page.h"
 
 /*
  * A guest in ring 0 of long mode writes one byte again and again; each `out` is an exit. Whether
@@ -79,31 +80,50 @@ static unsigned int count_writes(struct kvm_vcpu *vcpu, const struct dirty_ring 
     return count;
 }
 
-static int try_ring(const struct kvm *kvm, const struct memory *memory, struct host_traits *traits,
-                    struct error *error)
+/* A request that KVM takes back is one that it has heard. The guest is the one of count_writes. */
+static bool try_flush(const struct kvm_vm *vm, struct kvm_vcpu *vcpu)
+{
+    const struct slot_set slots = {.vm = vm};
+    struct tlb_page tlb = {0};
+    bool heard = false;
+
+    if (tlb_page_place(&tlb, &slots, 1) == 0 && tlb_page_attach(&tlb, vcpu, 1)) {
+        tlb_page_ask(&tlb, 1);
+        heard = kvm_vcpu_run(vcpu) == 0 && !tlb_page_is_asked(&tlb, 1);
+    }
+    tlb_page_leave(&tlb, &slots, 1);
+    tlb_page_destroy(&tlb);
+    return heard;
+}
+
+static int try_writes(const struct kvm *kvm, const struct memory *memory,
+                      struct host_traits *traits, struct error *error)
 {
     struct kvm_enable_cap enable = {.cap = KVM_CAP_DIRTY_LOG_RING,
                                     .args = {RING_ENTRIES * sizeof(struct kvm_dirty_gfn)}};
     struct dirty_ring ring = {0};
     struct kvm_vcpu vcpu;
     struct kvm_vm vm;
+    bool has_ring;
     int code = kvm_vm_create(&vm, kvm, error);
 
     if (code != 0)
         return code;
     /* No ring is no failure. */
-    if (ioctl(vm.fd, KVM_ENABLE_CAP, &enable) < 0)
-        goto destroy_vm;
+    has_ring = ioctl(vm.fd, KVM_ENABLE_CAP, &enable) == 0;
     code = kvm_vcpu_create(&vcpu, &vm, 0, kvm->cpuid, error);
     if (code != 0)
         goto destroy_vm;
-    if (kvm_vm_set_slot(&vm, 0, 0, memory->size, memory->base, KVM_MEM_LOG_DIRTY_PAGES) == 0 &&
-        dirty_ring_map(&ring, &vcpu, RING_ENTRIES) == 0 && set_registers(&vcpu) >= 0) {
-        const unsigned int writes = count_writes(&vcpu, &ring);
+    if (kvm_vm_set_slot(&vm, 0, 0, memory->size, memory->base,
+                        has_ring ? KVM_MEM_LOG_DIRTY_PAGES : 0) == 0 &&
+        set_registers(&vcpu) >= 0) {
+        if (has_ring && dirty_ring_map(&ring, &vcpu, RING_ENTRIES) == 0) {
+            const unsigned int writes = count_writes(&vcpu, &ring);
 
-        if (writes > 0)
-            traits->ring_entries = RING_ENTRIES;
-        traits->logs_each_write = writes >= WRITES;
+            traits->ring_entries = writes > 0 ? RING_ENTRIES : 0;
+            traits->logs_each_write = writes >= WRITES;
+        }
+        traits->flushes_on_request = try_flush(&vm, &vcpu);
     }
     dirty_ring_unmap(&ring);
     kvm_vcpu_destroy(&vcpu);
@@ -125,7 +145,7 @@ int host_traits_probe(const struct kvm *kvm, struct host_traits *traits, struct 
     if (code != 0)
         return code;
     fill_memory(&memory);
-    code = try_ring(kvm, &memory, traits, error);
+    code = try_writes(kvm, &memory, traits, error);
     memory_destroy(&memory);
     return code;
 }
