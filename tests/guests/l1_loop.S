@@ -3,4 +3,5 @@
 #include "guest.inc"
 
 start:
-    jmp start
+    sti
+1:  jmp 1b
