@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/x86.h"
+#include "vmm/vmcs/x86.h"
 
 #define MEMORY_SIZE 0x10000U
 #define PML4        0x1000U

@@ -7,10 +7,10 @@
 
 #include "instructions.h"
 #include "result.h"
-#include "vmm/cli.h"
-#include "vmm/cli_images.h"
-#include "vmm/cli_output.h"
-#include "vmm/info.h"
+#include "vmm/cli/cli.h"
+#include "vmm/cli/cli_images.h"
+#include "vmm/cli/cli_output.h"
+#include "vmm/cli/info.h"
 
 #define L1_IMAGE  "bench_l1.elf"
 #define SECOND_NS 1000000000ULL

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/guest_walk.h"
+#include "vmm/exits/guest_walk.h"
 
 /* An L2 with a few pages of memory, page tables in it that map one address, and walks of them. */
 #define P             (1ULL << 0)

@@ -10,7 +10,7 @@
 #include "runner.h"
 #include "test_machine.h"
 #include "vmm/machine_state.h"
-#include "vmm/x86.h"
+#include "vmm/vmcs/x86.h"
 
 #define L1_MEMORY   (32ULL << 20)
 #define TIMEOUT_NS  60000000000ULL

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "vmm/script.h"
+#include "vmm/stack/script.h"
 
 /* Stack files without machines: a directory with a few images, and a host that only notes. */
 #define FILE_NAME "t.lua"

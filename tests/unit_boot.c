@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What L1 finds in its memory at its first instruction, and what does not fit there. */
-#include "vmm/boot.h"
+#include "vmm/boot/boot.h"
 
 #include <errno.h>
 #include <stdbool.h>

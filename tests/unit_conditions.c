@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Trigger conditions as truth tables: what a registration may say, and when it holds. */
-#include "vmm/conditions.h"
+#include "vmm/callbacks/conditions.h"
 
 #include <string.h>
 

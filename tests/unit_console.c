@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is kept of a console, and what a terminal gets to see of it. */
-#include "vmm/console.h"
+#include "vmm/devices/console.h"
 
 #include <stdlib.h>
 #include <string.h>

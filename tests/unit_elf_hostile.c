@@ -9,8 +9,8 @@
 
 #include "elf_builder.h"
 #include "runner.h"
-#include "vmm/elf_image.h"
-#include "vmm/input_file.h"
+#include "vmm/boot/elf_image.h"
+#include "vmm/boot/input_file.h"
 
 #define MEMORY_SIZE (4ULL << 20)
 #define ROUNDS      4000U

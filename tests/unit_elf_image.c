@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Images that load, and the one mistake for each reason not to. */
-#include "vmm/elf_image.h"
+#include "vmm/boot/elf_image.h"
 
 #include <errno.h>
 #include <stdbool.h>

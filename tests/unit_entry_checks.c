@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each check of a VM entry with states that it lets through and states that it does not. */
-#include "vmm/entry_checks.h"
+#include "vmm/vmcs/entry_checks.h"
 
 #include <stdbool.h>
 
 #include "runner.h"
-#include "vmm/x86.h"
+#include "vmm/vmcs/x86.h"
 
 #define CODE64 0xa09bU
 #define CODE32 0xc09bU

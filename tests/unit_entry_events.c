@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "runner.h"
-#include "vmm/entry_checks.h"
-#include "vmm/x86.h"
+#include "vmm/vmcs/entry_checks.h"
+#include "vmm/vmcs/x86.h"
 
 #define HIGH 0x800000000000ULL /* the lowest address that is not canonical */
 

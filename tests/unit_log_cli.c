@@ -9,7 +9,7 @@
 
 #include "hookguard/event_log.h"
 #include "runner.h"
-#include "vmm/cli.h"
+#include "vmm/cli/cli.h"
 
 static const struct cli_command command = {"log", "verify FILE [--head HASH]", "", cli_log};
 static char text[8192]; /* of the log */

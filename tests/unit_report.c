@@ -6,9 +6,9 @@
 
 #include "mezz/calls.h"
 #include "runner.h"
-#include "vmm/report_json.h"
-#include "vmm/report_table.h"
-#include "vmm/report_text.h"
+#include "vmm/cli/report_json.h"
+#include "vmm/cli/report_table.h"
+#include "vmm/cli/report_text.h"
 
 static const struct {
     const char *text;

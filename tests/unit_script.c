@@ -7,7 +7,7 @@
 
 #include "runner.h"
 #include "script_stub.h"
-#include "vmm/script_units.h"
+#include "vmm/stack/script_units.h"
 
 /* Each is a way out of the cage, or to something that the count hook would not see. */
 static const char *const escapes[] = {

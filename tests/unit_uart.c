@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The 16550 register by register. */
-#include "vmm/uart16550.h"
+#include "vmm/devices/uart16550.h"
 
 #include <string.h>
 

@@ -7,7 +7,6 @@
 
 #include "views/space.h"
 
-#define MSR_SLOTS   16
 #define CR3_PWT     0x8ULL
 #define XSAVE_BYTES 4096
 
@@ -18,11 +17,12 @@ const uint32_t view_carried_msrs[] = {
     0xc0000084, 0xc0000102, 0xc0000103, 0x1a0, 0xda0,      0x48,
 };
 const uint32_t view_carried_msr_count = sizeof(view_carried_msrs) / sizeof(view_carried_msrs[0]);
-_Static_assert(sizeof(view_carried_msrs) / sizeof(view_carried_msrs[0]) <= MSR_SLOTS, "MSR_SLOTS");
+_Static_assert(sizeof(view_carried_msrs) / sizeof(view_carried_msrs[0]) <= CARRIED_MSRS,
+               "CARRIED_MSRS");
 
 union msr_list {
     struct kvm_msrs header;
-    uint8_t bytes[sizeof(struct kvm_msrs) + MSR_SLOTS * sizeof(struct kvm_msr_entry)];
+    uint8_t bytes[sizeof(struct kvm_msrs) + CARRIED_MSRS * sizeof(struct kvm_msr_entry)];
 };
 
 /* System registers and events cost more than the general registers do, and seldom differ. */
@@ -48,44 +48,33 @@ void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from, bool known
     to->run->ready_for_interrupt_injection = from->run->ready_for_interrupt_injection;
 }
 
-/* An MSR that this KVM does not have is passed over. */
-static uint32_t read_msrs(struct kvm_vcpu *from, struct kvm_msr_entry *entry)
+void carry_find_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu)
 {
-    union msr_list list;
-    uint32_t first = 0;
-    uint32_t count = 0;
+    msrs->count = 0;
+    for (uint32_t i = 0; i < view_carried_msr_count; i++) {
+        union msr_list one = {.header = {.nmsrs = 1}};
 
-    while (first < view_carried_msr_count) {
-        const uint32_t asked = view_carried_msr_count - first;
-        int done;
-
-        list.header.nmsrs = asked;
-        list.header.pad = 0;
-        for (uint32_t i = 0; i < asked; i++)
-            list.header.entries[i] = (struct kvm_msr_entry){.index = view_carried_msrs[first + i]};
-        done = kvm_vcpu_ioctl(from, KVM_GET_MSRS, &list);
-        if (done < 0)
-            done = 0;
-        memcpy(&entry[count], list.header.entries, (size_t)done * sizeof(*entry));
-        count += (uint32_t)done;
-        first += (uint32_t)done + 1;
+        one.header.entries[0] = (struct kvm_msr_entry){.index = view_carried_msrs[i]};
+        if (kvm_vcpu_ioctl(vcpu, KVM_GET_MSRS, &one) == 1)
+            msrs->index[msrs->count++] = view_carried_msrs[i];
     }
-    return count;
 }
 
-int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from)
+int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from, const struct carried_msrs *msrs)
 {
-    union msr_list list;
-    const uint32_t count = read_msrs(from, list.header.entries);
+    union msr_list list = {.header = {.nmsrs = msrs->count}};
     int done;
 
-    list.header.nmsrs = count;
-    list.header.pad = 0;
+    for (uint32_t i = 0; i < msrs->count; i++)
+        list.header.entries[i] = (struct kvm_msr_entry){.index = msrs->index[i]};
+    done = kvm_vcpu_ioctl(from, KVM_GET_MSRS, &list);
+    if (done < 0 || (uint32_t)done != msrs->count)
+        return done < 0 ? done : -EIO;
     done = kvm_vcpu_ioctl(to, KVM_SET_MSRS, &list);
-    if (done < 0 || (uint32_t)done == count)
+    if (done < 0 || (uint32_t)done == msrs->count)
         return done < 0 ? done : 0;
     /* One that can be read and not written, then: no matter as long as both have the same. */
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < msrs->count; i++) {
         const struct kvm_msr_entry wanted = list.header.entries[i];
         union msr_list one = {.header = {.nmsrs = 1}};
 

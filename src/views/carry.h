@@ -12,8 +12,17 @@
  * known: the run page of `to` has what its vCPU has, and what is the same need not be loaded. */
 void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from, bool known);
 
+#define CARRIED_MSRS 16
+
+/* Those of view_carried_msrs that this KVM has. */
+struct carried_msrs {
+    uint32_t index[CARRIED_MSRS];
+    uint32_t count;
+};
+void carry_find_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu);
+
 /* The MSRs that are no part of the system registers. Negative errno. */
-int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from);
+int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from, const struct carried_msrs *msrs);
 
 /* x87, XMM and all that XSAVE knows, XCR0, debug registers, the time stamp's offset. Negative
  * errno. */

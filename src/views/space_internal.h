@@ -2,6 +2,7 @@
 #ifndef VIEWS_SPACE_INTERNAL_H
 #define VIEWS_SPACE_INTERNAL_H
 
+#include "views/carry.h"
 #include "views/remap_window.h"
 #include "views/slot_set.h"
 #include "views/space.h"
@@ -71,6 +72,7 @@ struct space {
     uint32_t list_count;
     uint32_t vcpu_count;
     struct table_log log;
+    struct carried_msrs msrs;
     struct remap_window window;
     struct space_figures figures;
 };

@@ -127,6 +127,8 @@ int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **cre
         view_core_destroy(core);
         return code;
     }
+    if (vm->space->msrs.count == 0)
+        carry_find_msrs(&vm->space->msrs, &core->kvm);
     align_tsc(vm, core, number);
     vm->core[number] = core;
     *created = core;

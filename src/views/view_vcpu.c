@@ -87,7 +87,7 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
     if (what == CARRY_ALL)
         code = carry_rest(&to->kvm, &from->kvm);
     if (code == 0 && (what == CARRY_ALL || to->msrs != vcpu->msrs))
-        code = carry_msrs(&to->kvm, &from->kvm);
+        code = carry_msrs(&to->kvm, &from->kvm, &vcpu->space->msrs);
     if (code != 0)
         return code;
     to->msrs = vcpu->msrs;

@@ -5,11 +5,11 @@
 
 #include "mezz/calls.h"
 #include "mezz/errors.h"
-#include "vmm/fatal.h"
+#include "vmm/exits/fatal.h"
+#include "vmm/exits/paging_events.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
-#include "vmm/paging_events.h"
-#include "vmm/vmcs12.h"
+#include "vmm/vmcs/vmcs12.h"
 
 /* The call put other state in the place of L1's registers, or L1 does not run on. */
 #define CALL_TAKES_OVER INT64_MIN

@@ -12,12 +12,12 @@
 #include "mezz/calls.h"
 #include "mezz/errors.h"
 #include "vmm/calls.h"
-#include "vmm/fatal.h"
+#include "vmm/devices/ports.h"
+#include "vmm/exits/fatal.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
-#include "vmm/ports.h"
-#include "vmm/vmcs12.h"
-#include "vmm/x86.h"
+#include "vmm/vmcs/vmcs12.h"
+#include "vmm/vmcs/x86.h"
 
 /* How often a guest that does not exit is looked at: the grain of all time-outs but the preemption
  * timer's. */

@@ -8,9 +8,9 @@
 #include "host/kvm.h"
 #include "mezz/vmcs12.h"
 #include "views/view.h"
-#include "vmm/l2_exit.h"
+#include "vmm/exits/l2_exit.h"
 #include "vmm/report.h"
-#include "vmm/sync.h"
+#include "vmm/vmcs/sync.h"
 
 struct callback;
 struct l2_record;

@@ -6,11 +6,11 @@
 #include <x86intrin.h>
 
 #include "mezz/errors.h"
-#include "vmm/exit_rules.h"
+#include "vmm/exits/exit_rules.h"
+#include "vmm/exits/paging_tables.h"
+#include "vmm/exits/trace.h"
 #include "vmm/machine_state.h"
-#include "vmm/paging_tables.h"
-#include "vmm/trace.h"
-#include "vmm/vmcs12.h"
+#include "vmm/vmcs/vmcs12.h"
 
 static struct exit_counts *counts_of(struct l2_vcpu *vcpu)
 {

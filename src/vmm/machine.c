@@ -10,8 +10,8 @@
 #include <x86intrin.h>
 
 #include "mezz/firmware.h"
+#include "vmm/boot/machine_boot.h"
 #include "vmm/cpuid.h"
-#include "vmm/machine_boot.h"
 #include "vmm/machine_state.h"
 
 #define NS                       1000000000ULL

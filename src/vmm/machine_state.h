@@ -8,12 +8,12 @@
 #include "host/kvm.h"
 #include "host/memory.h"
 #include "mezz/abi.h"
-#include "vmm/callbacks.h"
-#include "vmm/console.h"
+#include "vmm/callbacks/callbacks.h"
+#include "vmm/devices/console.h"
+#include "vmm/devices/uart16550.h"
 #include "vmm/l1.h"
 #include "vmm/l2.h"
 #include "vmm/machine.h"
-#include "vmm/uart16550.h"
 
 /* The inside of a machine, for src/vmm. */
 

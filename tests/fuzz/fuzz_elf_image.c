@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/elf_image.h"
+#include "vmm/boot/elf_image.h"
 
 #define L1_SIZE (4ULL << 20)
 

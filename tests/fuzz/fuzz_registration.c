@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/conditions.h"
+#include "vmm/callbacks/conditions.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

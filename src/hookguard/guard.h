@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOOKGUARD_GUARD_H
+#define HOOKGUARD_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "hookguard/decision.h"
+#include "hookguard/event_log.h"
+#include "hookguard/portions.h"
+
+/*
+ * The guard of one L2's portions: it finds the facts of an access, lets decide() judge, and keeps
+ * what has to be remembered. All of it is bounded, and nothing in it moves a page: the caller reads
+ * guard_each_frame() and makes views of it.
+ *
+ * A portion comes to life when an address space first enters it: its pages are then found, its code
+ * compared with the program's file, and the frames become those of one view (number 1 to
+ * GUARD_VIEWS). Before that, frames that hold the portion's code and constants are *claimed*
+ * (guard_claim), so that the first entry is seen. Another address space with the same code is
+ * another view with other data.
+ *
+ * docs/portions-policy.md lists what the caller must hold to.
+ */
+#define GUARD_VIEWS  64U
+#define GUARD_CALLS  16U   /* that a view remembers; the oldest that waits is forgotten */
+#define GUARD_CLAIMS 4096U /* frames */
+
+struct guard;
+
+/* The L2's memory. Frames are page-aligned L2-physical addresses. */
+struct guard_memory {
+    /* Where ring 3 of this address space has the linear page: 0, or a negative errno. */
+    int (*translate)(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame);
+    int (*read)(void *context, uint64_t frame, void *to);
+    int (*wipe)(void *context, uint64_t frame); /* to zeros */
+    uint64_t (*generation)(void *context, uint64_t frame);
+    void *context;
+};
+
+/* table and memory outlive the guard. -ENOMEM. */
+int guard_create(struct guard **guard, const struct portion_table *table,
+                 const struct guard_memory *memory);
+void guard_destroy(struct guard *guard);
+
+/* Claims the frame for each portion of which it holds a page of code or constants. 1 if there is
+ * one, 0 if not, or a negative errno (-ENOSPC: GUARD_CLAIMS). */
+int guard_claim(struct guard *guard, uint64_t frame);
+
+struct guard_frame {
+    uint64_t frame;
+    uint32_t view; /* that has it; 0: claimed, no view has it yet */
+    uint32_t
+        inside; /* rights in that view; shared data has rights outside, too, and is not listed */
+    uint64_t linear;
+};
+
+/* Counts changes of what guard_each_frame gives. */
+uint64_t guard_version(const struct guard *guard);
+
+/* Frames that the default view, and each view but their own, must not have. A frame of code may be
+ * of several views. Stops at the first result that is not 0. */
+int guard_each_frame(const struct guard *guard,
+                     int (*function)(void *context, const struct guard_frame *frame),
+                     void *context);
+
+/* The portion and address space of a view; NULL if there is none. */
+const struct portion *guard_view_portion(const struct guard *guard, uint32_t view, uint64_t *cr3);
+
+/* What a vCPU is in. Zeroed: the default view. */
+struct guard_vcpu {
+    uint32_t view;
+    uint32_t call;
+    uint64_t serial; /* of the view: it may be another's by now */
+};
+
+struct guard_registers {
+    uint64_t gpr[16];
+    uint64_t rflags;
+};
+
+struct guard_access {
+    enum portion_access access;
+    unsigned int cpl;
+    uint64_t cr3; /* without flags and PCID */
+    uint64_t rip; /* of a fetch: the address itself */
+    uint64_t rsp;
+    uint64_t linear; /* accessed */
+    bool linear_known;
+    uint64_t frame; /* accessed */
+
+    /* Fetches of ring 3: the 8 bytes at RSP, and whether a call instruction is right before where
+     * they point. */
+    bool stack_known;
+    uint64_t stack;
+    bool after_call;
+
+    /* The first fetch of the kernel: what the processor pushed. Trusted: the root put the event in
+     * by itself, or no other vCPU of the L2 could write since. next_rip: 0, or where it may go on,
+     * too: behind a system call that this host delivers as a fault. */
+    struct {
+        bool known;
+        bool trusted;
+        unsigned int cpl;
+        uint64_t rip;
+        uint64_t rsp;
+        uint64_t next_rip;
+    } frame_of_interrupt;
+
+    /* NULL, or what the root keeps of an interrupted portion, and takes from the kernel. */
+    const struct guard_registers *keep;
+};
+
+struct guard_outcome {
+    struct decision decision;      /* `to` is a view; never VERDICT_SCAN or VERDICT_RELEASE */
+    uint32_t from;                 /* view */
+    const struct portion *portion; /* that is entered, left or kept; NULL: none */
+    const char *rule;              /* YARA rule, or why there was no scan; NULL */
+    uint32_t released;             /* views that were wiped and ended on the way */
+    enum decision_reason released_for;
+    bool forgot;  /* an older call can not be come back to any more */
+    bool restore; /* load `registers` */
+    struct guard_registers registers;
+};
+
+/* Judges, and if the verdict is to switch, the vCPU is in the other view from now on. */
+void guard_judge(struct guard *guard, struct guard_vcpu *vcpu, const struct guard_access *access,
+                 struct guard_outcome *outcome);
+
+/* The program of this address space has ended, and the caller knows it: wipes its data. */
+void guard_forget(struct guard *guard, uint64_t cr3);
+
+struct guard_event {
+    struct log_event event;
+    struct log_field more[6];
+    char address[24];
+    char space[24];
+};
+
+/* What to log of it. The strings are the guard's; `event` must stay where it is. */
+void guard_describe(const struct guard *guard, const struct guard_access *access,
+                    const struct guard_outcome *outcome, struct guard_event *event);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which address spaces have which portions, and by which frames. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hookguard/guard_state.h"
+#include "host/memory.h"
+#include "mezz/ept.h"
+
+_Static_assert(sizeof(((struct guard *)0)->seen) == PAGE_SIZE, "a page");
+
+static const struct portion_pages *pages_of(const struct portion *portion, size_t *page)
+{
+    const struct portion_pages *pages = portion->pages;
+
+    while (*page >= pages->length / PAGE_SIZE)
+        *page -= pages++->length / PAGE_SIZE;
+    return pages;
+}
+
+uint64_t guard_page_address(const struct portion *portion, size_t page)
+{
+    const struct portion_pages *pages = pages_of(portion, &page);
+
+    return pages->address + page * PAGE_SIZE;
+}
+
+uint32_t guard_page_rights(const struct portion *portion, size_t page)
+{
+    return pages_of(portion, &page)->inside;
+}
+
+static bool constant(const struct portion *portion, size_t page)
+{
+    return !(guard_page_rights(portion, page) & MEZZ_EPT_WRITE);
+}
+
+int guard_create(struct guard **made, const struct portion_table *table,
+                 const struct guard_memory *memory)
+{
+    struct guard *guard = calloc(1, sizeof(*guard));
+
+    if (guard == NULL)
+        return -ENOMEM;
+    guard->table = table;
+    guard->memory = memory;
+    *made = guard;
+    return 0;
+}
+
+void guard_destroy(struct guard *guard)
+{
+    for (size_t i = 0; i < GUARD_VIEWS; i++) {
+        free(guard->binding[i].frame);
+        pattern_cache_destroy(&guard->binding[i].cache);
+    }
+    free(guard);
+}
+
+/* A page of one byte over and over is no evidence: all of free memory looks like that. */
+static bool uniform(const uint8_t *page)
+{
+    return memcmp(page, page + 1, PAGE_SIZE - 1) == 0;
+}
+
+/* Whether the frame that is in guard->seen holds what the program's file has there. */
+static bool holds_page(struct guard *guard, const struct portion *portion, size_t page)
+{
+    program_page(&guard->table->program[portion->program], guard_page_address(portion, page),
+                 guard->due);
+    return memcmp(guard->seen, guard->due, PAGE_SIZE) == 0;
+}
+
+static int add_claim(struct guard *guard, uint64_t frame, const struct portion *portion,
+                     size_t page)
+{
+    for (size_t i = 0; i < guard->claims; i++)
+        if (guard->claim[i].frame == frame && guard->claim[i].portion == portion)
+            return 1;
+    if (guard->claims == GUARD_CLAIMS)
+        return -ENOSPC;
+    guard->claim[guard->claims++] = (struct guard_claimed){frame, portion, page};
+    guard->version++;
+    return 1;
+}
+
+int guard_claim(struct guard *guard, uint64_t frame)
+{
+    int result = guard->memory->read(guard->memory->context, frame, guard->seen);
+
+    if (result != 0 || uniform(guard->seen))
+        return result;
+    for (size_t p = 0; p < guard->table->portions && result >= 0; p++) {
+        const struct portion *portion = &guard->table->portion[p];
+
+        for (size_t page = 0; page < portion->own_pages; page++)
+            if (constant(portion, page) && holds_page(guard, portion, page)) {
+                result = add_claim(guard, frame, portion, page);
+                break;
+            }
+    }
+    return result;
+}
+
+uint64_t guard_version(const struct guard *guard)
+{
+    return guard->version;
+}
+
+int guard_each_frame(const struct guard *guard,
+                     int (*function)(void *context, const struct guard_frame *frame), void *context)
+{
+    int result = 0;
+
+    for (uint32_t i = 0; i < GUARD_VIEWS; i++) {
+        const struct guard_binding *binding = &guard->binding[i];
+
+        for (size_t page = 0; binding->portion != NULL && page < binding->portion->own_pages;
+             page++) {
+            struct guard_frame frame = {binding->frame[page], i + 1,
+                                        guard_page_rights(binding->portion, page),
+                                        guard_page_address(binding->portion, page)};
+
+            result = function(context, &frame);
+            if (result != 0)
+                return result;
+        }
+    }
+    for (size_t i = 0; i < guard->claims && result == 0; i++) {
+        const struct guard_claimed *claim = &guard->claim[i];
+        struct guard_frame frame = {claim->frame, 0, guard_page_rights(claim->portion, claim->page),
+                                    guard_page_address(claim->portion, claim->page)};
+
+        result = function(context, &frame);
+    }
+    return result;
+}
+
+const struct portion *guard_view_portion(const struct guard *guard, uint32_t view, uint64_t *cr3)
+{
+    if (view == 0 || view > GUARD_VIEWS)
+        return NULL;
+    *cr3 = guard->binding[view - 1].cr3;
+    return guard->binding[view - 1].portion;
+}
+
+struct guard_binding *guard_find_binding(struct guard *guard, const struct portion *portion,
+                                         uint64_t cr3)
+{
+    for (size_t i = 0; i < GUARD_VIEWS; i++)
+        if (guard->binding[i].portion == portion && guard->binding[i].cr3 == cr3)
+            return &guard->binding[i];
+    return NULL;
+}
+
+bool guard_maps(struct guard *guard, const struct guard_binding *binding, size_t page)
+{
+    uint64_t frame;
+
+    return guard->memory->translate(guard->memory->context, binding->cr3,
+                                    guard_page_address(binding->portion, page), &frame) == 0 &&
+           frame == binding->frame[page];
+}
+
+bool guard_intact(struct guard *guard, const struct guard_binding *binding)
+{
+    for (size_t page = 0; page < binding->portion->own_pages; page++)
+        if (!guard_maps(guard, binding, page))
+            return false;
+    return true;
+}
+
+/* Whether a frame for this page is someone else's: only constants may be shared, and only by views
+ * of the same portion, for the same page. */
+static bool taken(const struct guard *guard, const struct portion *portion, size_t page)
+{
+    uint64_t frame = guard->frames[page];
+
+    for (size_t i = 0; i < page; i++)
+        if (guard->frames[i] == frame)
+            return true;
+    for (size_t i = 0; i < GUARD_VIEWS; i++) {
+        const struct guard_binding *other = &guard->binding[i];
+
+        for (size_t p = 0; other->portion != NULL && p < other->portion->own_pages; p++)
+            if (other->frame[p] == frame &&
+                (other->portion != portion || p != page || !constant(portion, page)))
+                return true;
+    }
+    return false;
+}
+
+static bool reap(struct guard *guard)
+{
+    bool room = false;
+
+    for (size_t i = 0; i < GUARD_VIEWS; i++) {
+        if (guard->binding[i].portion != NULL && !guard_intact(guard, &guard->binding[i]))
+            guard_release(guard, &guard->binding[i]);
+        room = room || guard->binding[i].portion == NULL;
+    }
+    return room;
+}
+
+enum portion_identity guard_examine(struct guard *guard, const struct portion *portion,
+                                    uint64_t cr3)
+{
+    const struct guard_memory *memory = guard->memory;
+
+    for (size_t page = 0; page < portion->own_pages; page++)
+        if (memory->translate(memory->context, cr3, guard_page_address(portion, page),
+                              &guard->frames[page]) != 0)
+            return IDENTITY_UNMAPPED;
+    for (size_t page = 0; page < portion->own_pages; page++) {
+        if (taken(guard, portion, page))
+            return IDENTITY_TAKEN;
+        if (constant(portion, page) &&
+            (memory->read(memory->context, guard->frames[page], guard->seen) != 0 ||
+             !holds_page(guard, portion, page)))
+            return IDENTITY_DIFFERS;
+    }
+    return guard_find_binding(guard, NULL, 0) != NULL || reap(guard) ? IDENTITY_NEW : IDENTITY_FULL;
+}
+
+struct guard_binding *guard_bind(struct guard *guard, const struct portion *portion, uint64_t cr3)
+{
+    struct guard_binding *binding = guard_find_binding(guard, NULL, 0);
+    uint64_t *frame = malloc((portion->own_pages + 1) * sizeof(*frame));
+
+    if (frame == NULL || binding == NULL) {
+        free(frame);
+        return NULL;
+    }
+    memcpy(frame, guard->frames, portion->own_pages * sizeof(*frame));
+    *binding = (struct guard_binding){
+        .portion = portion, .cr3 = cr3, .serial = ++guard->serial, .frame = frame};
+    guard->version++;
+    return binding;
+}
+
+void guard_release(struct guard *guard, struct guard_binding *binding)
+{
+    for (size_t page = 0; page < binding->portion->own_pages; page++)
+        if (!constant(binding->portion, page))
+            guard->memory->wipe(guard->memory->context, binding->frame[page]);
+    free(binding->frame);
+    pattern_cache_destroy(&binding->cache);
+    *binding = (struct guard_binding){.portion = NULL};
+    guard->version++;
+}
+
+void guard_forget(struct guard *guard, uint64_t cr3)
+{
+    for (size_t i = 0; i < GUARD_VIEWS; i++)
+        if (guard->binding[i].portion != NULL && guard->binding[i].cr3 == cr3)
+            guard_release(guard, &guard->binding[i]);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOOKGUARD_GUARD_STATE_H
+#define HOOKGUARD_GUARD_STATE_H
+
+#include "hookguard/guard.h"
+
+/* Between guard.c and guard_binding.c. */
+
+/* A call of a portion, from its entry to its return. */
+struct guard_call {
+    bool used;
+    bool waits; /* outside, to come back */
+    bool kept;  /* with registers */
+    uint64_t entry_rsp;
+    uint64_t return_address;
+    bool return_known;
+    uint64_t rip; /* where it comes back */
+    uint64_t next_rip;
+    uint64_t rsp;
+    uint64_t since;
+    struct guard_registers registers;
+};
+
+/* A portion in an address space. */
+struct guard_binding {
+    const struct portion *portion; /* NULL: free */
+    uint64_t cr3;
+    uint64_t serial;
+    uint64_t *frame; /* of each own page, in the order of portion->pages */
+    struct pattern_cache cache;
+    struct guard_call call[GUARD_CALLS];
+};
+
+struct guard_claimed {
+    uint64_t frame;
+    const struct portion *portion;
+    size_t page; /* of its own ones */
+};
+
+struct guard {
+    const struct portion_table *table;
+    const struct guard_memory *memory;
+    struct guard_binding binding[GUARD_VIEWS];
+    struct guard_claimed claim[GUARD_CLAIMS];
+    size_t claims;
+    uint64_t version;
+    uint64_t serial;
+    uint64_t clock;                       /* counts calls */
+    uint64_t frames[PORTION_PAGES_LIMIT]; /* of the address space that is looked at */
+    uint8_t seen[4096];
+    uint8_t due[4096];
+};
+
+/* The linear address and the rights of an own page. */
+uint64_t guard_page_address(const struct portion *portion, size_t page);
+uint32_t guard_page_rights(const struct portion *portion, size_t page);
+
+struct guard_binding *guard_find_binding(struct guard *guard, const struct portion *portion,
+                                         uint64_t cr3);
+/* Whether all its pages are where they were. */
+bool guard_intact(struct guard *guard, const struct guard_binding *binding);
+bool guard_maps(struct guard *guard, const struct guard_binding *binding, size_t page);
+
+/* IDENTITY_NEW and the frames in guard->frames, or why it cannot be bound. */
+enum portion_identity guard_examine(struct guard *guard, const struct portion *portion,
+                                    uint64_t cr3);
+/* Right after guard_examine said IDENTITY_NEW. NULL: no memory. */
+struct guard_binding *guard_bind(struct guard *guard, const struct portion *portion, uint64_t cr3);
+/* Wipes its writable frames. */
+void guard_release(struct guard *guard, struct guard_binding *binding);
+
+#endif

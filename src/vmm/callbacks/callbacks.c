@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/callbacks/callbacks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mezz/errors.h"
+#include "vmm/exits/trace.h"
+#include "vmm/l2_run.h"
+#include "vmm/machine_state.h"
+#include "vmm/vmcs/vmcs12.h"
+#include "vmm/vmcs/x86.h"
+
+/* Room that a handler must have on its stack. */
+#define STACK_MINIMUM 512
+
+#define bit(number)   (1ULL << (number))
+
+/* Exits that this root gives to L1, and those that stock KVM keeps from every root. */
+enum reason_support {
+    REASON_NONE,
+    REASON_GIVEN,
+    REASON_KEPT_BY_KVM
+};
+
+static const uint8_t reason_support[REASON_INDEX_COUNT] = {
+    [MEZZ_EXIT_EXCEPTION] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_EXTERNAL_INTERRUPT] = REASON_GIVEN,
+    [MEZZ_EXIT_TRIPLE_FAULT] = REASON_GIVEN,
+    [MEZZ_EXIT_INTERRUPT_WINDOW] = REASON_GIVEN,
+    [MEZZ_EXIT_TASK_SWITCH] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_CPUID] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_HLT] = REASON_GIVEN,
+    [MEZZ_EXIT_INVD] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_INVLPG] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_RDPMC] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_RDTSC] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_VMCALL] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_CR_ACCESS] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_DR_ACCESS] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_IO] = REASON_GIVEN,
+    [MEZZ_EXIT_RDMSR] = REASON_GIVEN,
+    [MEZZ_EXIT_WRMSR] = REASON_GIVEN,
+    [MEZZ_EXIT_MONITOR_TRAP] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_PAUSE] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_EPT_VIOLATION] = REASON_GIVEN,
+    [MEZZ_EXIT_RDTSCP] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_PREEMPTION_TIMER] = REASON_GIVEN,
+    [MEZZ_EXIT_WBINVD] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_XSETBV] = REASON_KEPT_BY_KVM,
+    [MEZZ_EXIT_SDM_COUNT + MEZZ_EXIT_EMULATION_FAILURE - MEZZ_EXIT_OWN_FIRST] = REASON_GIVEN,
+};
+
+static int check_reason(uint32_t reason)
+{
+    int index = reason & MEZZ_EXIT_ENTRY_FAILED ? -1 : reason_index(reason);
+
+    if (index < 0 || reason_support[index] == REASON_NONE)
+        return MEZZ_E_REASON;
+    return reason_support[index] == REASON_KEPT_BY_KVM ? MEZZ_E_REASON_KVM : 0;
+}
+
+static int check_addresses(const struct machine *machine,
+                           const struct mezz_callback_registration *r)
+{
+    if (!l1_contains(&machine->l1_memory, l1_at(r->handler), 1))
+        return MEZZ_E_HANDLER;
+    if (r->stack % 16 != 0 || r->frame % PAGE_SIZE != 0)
+        return MEZZ_E_ALIGNMENT;
+    if (r->stack < STACK_MINIMUM ||
+        !l1_contains(&machine->l1_memory, l1_at(r->stack - STACK_MINIMUM), STACK_MINIMUM) ||
+        !l1_contains(&machine->l1_memory, l1_at(r->frame), sizeof(struct mezz_callback_frame)))
+        return MEZZ_E_STACK;
+    return 0;
+}
+
+static int check_registration(const struct machine *machine,
+                              const struct mezz_callback_registration *r)
+{
+    int error = check_reason(r->reason);
+
+    if (error == 0 && r->mode != MEZZ_MODE_OBSERVE && r->mode != MEZZ_MODE_DECIDE)
+        error = MEZZ_E_MODE;
+    if (error == 0)
+        error = check_addresses(machine, r);
+    if (error == 0 && r->state_mask & ~MEZZ_STATE_MASK_ALLOWED)
+        error = MEZZ_E_STATE_MASK;
+    return error != 0 ? error : conditions_check(r);
+}
+
+static void unlink_callback(struct callback *callback)
+{
+    struct callback **at = &callback->l2->callbacks[reason_index(callback->registration.reason)];
+
+    while (*at != callback)
+        at = &(*at)->next;
+    *at = callback->next;
+}
+
+static void link_callback(struct callback *callback)
+{
+    struct callback **at = &callback->l2->callbacks[reason_index(callback->registration.reason)];
+
+    while (*at != NULL && (*at)->registration.order <= callback->registration.order)
+        at = &(*at)->next;
+    callback->next = *at;
+    *at = callback;
+}
+
+static void fill_callback(struct callback *callback, struct machine *machine, struct l2 *l2,
+                          const struct mezz_callback_registration *r)
+{
+    *callback = (struct callback){
+        .l2 = l2,
+        .id = callback->id,
+        .registration = *r,
+        .frame = l1_pointer(&machine->l1_memory, l1_at(r->frame), sizeof(*callback->frame)),
+        .inputs = conditions_needs(r),
+        .history.fired_at = machine_time(machine),
+    };
+}
+
+static int64_t replace_callback(struct machine *machine, struct l2 *l2,
+                                const struct mezz_callback_registration *r)
+{
+    struct callback *callback = callback_find(machine, r->replace);
+
+    if (callback == NULL || callback->l2 != l2 || callback->registration.reason != r->reason)
+        return -MEZZ_E_ID;
+    if (callback->running > 0)
+        return -MEZZ_E_BUSY;
+    callback_report(callback);
+    unlink_callback(callback);
+    fill_callback(callback, machine, l2, r);
+    link_callback(callback);
+    return callback->id;
+}
+
+int64_t callback_register(struct machine *machine, const struct mezz_callback_registration *r)
+{
+    struct l2 *l2 = l2_find(machine, r->l2);
+    struct callback *callback;
+    unsigned int index = 0;
+    int error;
+
+    if (l2 == NULL)
+        return -MEZZ_E_ID;
+    error = check_registration(machine, r);
+    if (error != 0)
+        return -error;
+    if (r->replace != 0)
+        return replace_callback(machine, l2, r);
+    while (index < MEZZ_MAX_CALLBACKS && machine->callback[index] != NULL)
+        index++;
+    if (index == MEZZ_MAX_CALLBACKS)
+        return -MEZZ_E_LIMIT;
+    callback = calloc(1, sizeof(*callback));
+    if (callback == NULL)
+        return -MEZZ_E_HOST;
+    callback->id = index + 1;
+    fill_callback(callback, machine, l2, r);
+    link_callback(callback);
+    machine->callback[index] = callback;
+    return callback->id;
+}
+
+void callback_report(const struct callback *callback)
+{
+    struct l2_record *record = callback->l2->record;
+    struct callback_report *grown =
+        realloc(record->callbacks, (record->report.callback_count + 1) * sizeof(*grown));
+
+    /* A report that lacks a line is better than a machine that ends for it. */
+    if (grown == NULL)
+        return;
+    record->callbacks = grown;
+    grown[record->report.callback_count++] = (struct callback_report){
+        .id = callback->id,
+        .reason = callback->registration.reason,
+        .mode = callback->registration.mode,
+        .order = callback->registration.order,
+        .conditions = callback->registration.condition_count,
+        .counters = callback->counters,
+    };
+}
+
+static void remove_callback(struct machine *machine, struct callback *callback)
+{
+    callback_report(callback);
+    unlink_callback(callback);
+    machine->callback[callback->id - 1] = NULL;
+    free(callback);
+}
+
+int64_t callback_unregister(struct machine *machine, uint64_t id)
+{
+    struct callback *callback = callback_find(machine, id);
+
+    if (callback == NULL)
+        return -MEZZ_E_ID;
+    if (callback->running > 0)
+        return -MEZZ_E_BUSY;
+    remove_callback(machine, callback);
+    return 0;
+}
+
+struct callback *callback_find(struct machine *machine, uint64_t id)
+{
+    return id == 0 || id > MEZZ_MAX_CALLBACKS ? NULL : machine->callback[id - 1];
+}
+
+void callbacks_remove_all(struct l2 *l2)
+{
+    for (unsigned int i = 0; i < MEZZ_MAX_CALLBACKS; i++)
+        if (l2->machine->callback[i] != NULL && l2->machine->callback[i]->l2 == l2)
+            remove_callback(l2->machine, l2->machine->callback[i]);
+}
+
+static uint64_t direction_of(const struct l2_exit *exit)
+{
+    switch (exit->reason) {
+    case MEZZ_EXIT_IO:
+        return !!(exit->qualification & MEZZ_IO_IN);
+    case MEZZ_EXIT_EPT_VIOLATION:
+        return !(exit->qualification & MEZZ_EPT_VIOLATION_WRITE);
+    default:
+        return exit->reason == MEZZ_EXIT_RDMSR;
+    }
+}
+
+static uint64_t field_value(unsigned int field, const struct callback *callback,
+                            struct l2_vcpu *vcpu)
+{
+    const struct l2_exit *exit = &vcpu->exit;
+    const struct kvm_sync_regs *registers = &vcpu->kvm.run->s.regs;
+
+    switch ((enum mezz_condition_field)field) {
+    case MEZZ_FIELD_QUALIFICATION:
+        return exit->qualification;
+    case MEZZ_FIELD_GPA:
+        return exit->gpa;
+    case MEZZ_FIELD_RIP:
+        l2_settle(vcpu);
+        kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS);
+        return registers->regs.rip;
+    case MEZZ_FIELD_CPL:
+        kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_SREGS);
+        return registers->sregs.ss.dpl;
+    case MEZZ_FIELD_CR3:
+        kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_SREGS);
+        return registers->sregs.cr3;
+    case MEZZ_FIELD_VIEW:
+        return vcpu->ept.eptp_index;
+    case MEZZ_FIELD_PORT:
+        return (uint16_t)(exit->qualification >> MEZZ_IO_PORT_SHIFT);
+    case MEZZ_FIELD_SIZE:
+        return exit->size;
+    case MEZZ_FIELD_DIRECTION:
+        return direction_of(exit);
+    case MEZZ_FIELD_VALUE:
+        return exit->value;
+    case MEZZ_FIELD_MSR:
+        return exit->msr;
+    case MEZZ_FIELD_ACCESS:
+        return exit->qualification & 7;
+    case MEZZ_FIELD_COUNT:
+        return callback->history.since_firing;
+    case MEZZ_FIELD_TIME:
+        return machine_time(vcpu->l2->machine) - callback->history.fired_at;
+    case MEZZ_FIELD_END:
+        break;
+    }
+    return 0;
+}
+
+static void fill_inputs(struct condition_inputs *inputs, const struct callback *callback,
+                        struct l2_vcpu *vcpu)
+{
+    for (uint64_t left = callback->inputs; left != 0; left &= left - 1) {
+        unsigned int field = (unsigned int)__builtin_ctzll(left);
+
+        inputs->field[field] = field_value(field, callback, vcpu);
+    }
+}
+
+struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, uint32_t mode)
+{
+    int index = reason_index(vcpu->exit.reason);
+    struct callback *callback = from;
+
+    if (index < 0)
+        return NULL;
+    if (callback == NULL)
+        callback = vcpu->l2->callbacks[index];
+    for (; callback != NULL; callback = callback->next) {
+        struct condition_inputs inputs;
+        int failed;
+
+        if (callback->registration.mode != mode)
+            continue;
+        callback->history.since_firing++;
+        callback->counters.evaluated++;
+        fill_inputs(&inputs, callback, vcpu);
+        failed = conditions_evaluate(&callback->registration, &inputs);
+        if (failed < 0)
+            return callback;
+        callback->counters.failed[failed]++;
+        trace_write(vcpu, TRACE_CONDITION, callback->id, failed);
+    }
+    return NULL;
+}
+
+/* SDM 28.2.4: an exit that an instruction makes by itself does not come in the middle of an event.
+ */
+static bool may_be_in_delivery(uint32_t reason)
+{
+    return reason != MEZZ_EXIT_IO && reason != MEZZ_EXIT_HLT && reason != MEZZ_EXIT_RDMSR &&
+           reason != MEZZ_EXIT_WRMSR;
+}
+
+static void fill_frame(struct mezz_callback_frame *frame, struct callback *callback,
+                       struct l2_vcpu *vcpu, uint64_t now)
+{
+    uint64_t mask = callback->registration.state_mask;
+
+    frame->callback = callback->id;
+    frame->l2 = vcpu->l2->id;
+    frame->vcpu = vcpu->id;
+    frame->view = vcpu->ept.eptp_index;
+    frame->time = now;
+    frame->cookie = callback->registration.cookie;
+    vmcs12_exit_fill(&frame->exit, vcpu);
+    if (may_be_in_delivery(vcpu->exit.reason) || mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
+        vmcs12_exit_fill_vectoring(&frame->exit, vcpu);
+    frame->state_mask = mask;
+    frame->sync_count = 0;
+    frame->sync_more = 0;
+    if (sync_waits(vcpu)) {
+        uint32_t more;
+
+        frame->sync_count = sync_deliver(vcpu, frame->sync, &more);
+        frame->sync_more = more;
+        callback->counters.sync_records += frame->sync_count;
+    }
+    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
+        vmcs12_regs_from_run(&frame->regs, &vcpu->kvm);
+    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM))
+        vmcs12_system_from_run(&frame->system, &vcpu->kvm);
+    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
+        vmcs12_events_from_run(&frame->events, vcpu);
+}
+
+/* The root has handled the exit: lets KVM end the instruction, and notes what that did to the VMCS.
+ */
+static void finish_handled(struct l2_vcpu *vcpu)
+{
+    l2_drain_or_end(vcpu);
+    sync_note_progress(vcpu);
+}
+
+void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback)
+{
+    const struct mezz_callback_registration *r = &callback->registration;
+    struct kvm_run *run = l1->kvm.run;
+    uint64_t now = 0;
+
+    if (r->mode == MEZZ_MODE_OBSERVE)
+        finish_handled(vcpu);
+    else if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
+        l2_settle(vcpu);
+    if (r->mode == MEZZ_MODE_OBSERVE || callback->inputs & bit(MEZZ_FIELD_TIME))
+        now = callback->history.fired_at = machine_time(l1->machine);
+    callback->history.since_firing = 0;
+    callback->counters.fired++;
+    callback->running++;
+    trace_write(vcpu, TRACE_CALLBACK, callback->id, 0);
+    fill_frame(callback->frame, callback, vcpu, r->mode == MEZZ_MODE_OBSERVE ? now : 0);
+    vcpu->asked = callback;
+    l1->mode = L1_IN_HANDLER;
+    l1->handler_number++;
+    run->s.regs.regs = (struct kvm_regs){
+        .rip = r->handler,
+        .rsp = r->stack,
+        .rdi = r->frame,
+        .rsi = vcpu->exit.reason,
+        .rdx = vcpu->exit.qualification,
+        .rcx = vcpu->exit.value,
+        .r8 = r->cookie,
+        .rflags = RFLAGS_FIXED,
+    };
+    kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_CALLBACKS_H
+#define VMM_CALLBACKS_H
+
+#include <stdint.h>
+
+#include "host/memory.h"
+#include "mezz/callback.h"
+#include "vmm/callbacks/conditions.h"
+
+struct l1_vcpu;
+struct l2;
+struct l2_vcpu;
+struct machine;
+
+/* A registration: the validated copy of what L1 asked for. */
+struct callback {
+    struct callback *next; /* of the same L2 and reason, in the order in which they are asked */
+    struct l2 *l2;
+    uint32_t id; /* in calls; 1 + index in machine->callback */
+    struct mezz_callback_registration registration;
+    struct mezz_callback_frame *frame; /* in L1's memory: written to, never trusted */
+    struct condition_history history;
+    struct mezz_callback_counters counters;
+    uint64_t inputs; /* bit f: a condition looks at field f */
+    unsigned int running;
+};
+
+/* Validates all of it before anything is altered. The number of the callback, or -mezz_error. */
+int64_t callback_register(struct machine *machine, const struct mezz_callback_registration *copy);
+int64_t callback_unregister(struct machine *machine, uint64_t id);
+struct callback *callback_find(struct machine *machine, uint64_t id);
+void callbacks_remove_all(struct l2 *l2);
+/* Adds a registration's counters to its L2's report. */
+void callback_report(const struct callback *callback);
+
+/* Looks for the first registration of this mode, from `from` on, whose conditions hold for the
+ * exit, and counts. NULL: none. */
+struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, uint32_t mode);
+
+/* Fills the frame and puts L1 at the handler. */
+void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback);
+
+/* MEZZ_CALL_CALLBACK_RETURN: carries the action out. 0, or the error that the handler gets. */
+int64_t callback_return(struct l1_vcpu *l1, uint64_t action, uint64_t value, uint64_t flags);
+
+#endif

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/cli/cli.h"
+#include "vmm/cli/cli_images.h"
+#include "vmm/cli/cli_output.h"
+#include "vmm/cli/cli_show.h"
+#include "vmm/cli/cli_signals.h"
+#include "vmm/cli/cli_terminal.h"
+#include "vmm/cli/info.h"
+#include "vmm/cli/report_json.h"
+#include "vmm/stack/script.h"
+
+/* mezz run FILE */
+
+struct run_options {
+    const char *file;
+    const char *json;
+    const char *trace;
+    const char *images;
+    const char *kvm;
+    bool verbose;
+    bool no_colour;
+};
+
+struct run {
+    struct run_options options;
+    struct terminal terminal;
+    FILE *trace;         /* NULL: none */
+    uint64_t started_ns; /* of the process; 0 once a machine has run */
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+static size_t longest_name(const struct machine_config *config)
+{
+    size_t longest = strlen("stack");
+
+    for (unsigned int i = 0; i < config->l2_count; i++)
+        if (strlen("L2 ") + strlen(config->l2[i].name) > longest)
+            longest = strlen("L2 ") + strlen(config->l2[i].name);
+    return longest;
+}
+
+/* script_host.run */
+static int run_machine(void *context, const struct machine_config *wanted, struct script_run *kept,
+                       struct error *error)
+{
+    struct run *run = context;
+    struct machine_config config = *wanted;
+    struct machine_report report;
+    struct machine *machine;
+    int code;
+
+    config.kvm_device = cli_kvm_device(run->options.kvm);
+    config.process_started_ns = run->started_ns;
+    config.trace = run->trace;
+    config.console = terminal_write;
+    config.console_context = &run->terminal;
+    run->started_ns = 0;
+    code = machine_create(&machine, &config, error);
+    if (code != 0)
+        return code;
+    terminal_begin(&run->terminal, longest_name(&config));
+    cli_signals_watch(machine);
+    machine_run(machine, &report);
+    cli_signals_watch(NULL);
+    terminal_end_line(&run->terminal);
+    code = report_copy(&kept->report, &report);
+    machine_destroy(machine);
+    if (code != 0)
+        return error_set(error, -code, "no memory for the run's report");
+    show_run(&run->terminal, run->options.file, kept, run->options.verbose);
+    return 0;
+}
+
+/* script_host.failed */
+static void expectation_failed(void *context, unsigned int line, const char *what)
+{
+    struct run *run = context;
+
+    terminal_end_line(&run->terminal);
+    cli_complain("%s:%u: expectation failed: %s", run->options.file, line, what);
+}
+
+/* script_host.print */
+static void print_text(void *context, const char *text, size_t length)
+{
+    struct run *run = context;
+
+    terminal_print(&run->terminal, text, length);
+}
+
+static int status_of(const struct script_record *record, int code)
+{
+    static const int bad_input[] = {EINVAL, ENOENT, EACCES, EPERM, EISDIR,      ENOTDIR,
+                                    ELOOP,  ENXIO,  EFBIG,  EIO,   ENAMETOOLONG};
+
+    if (cli_signal != 0)
+        return CLI_SIGNAL + cli_signal;
+    for (size_t i = 0; i < sizeof(bad_input) / sizeof(bad_input[0]); i++)
+        if (code == -bad_input[i])
+            return CLI_BAD_INPUT;
+    if (code != 0)
+        return CLI_HOST;
+    for (size_t i = 0; i < record->run_count; i++)
+        if (!record->runs[i].may_die && report_has_death(&record->runs[i].report))
+            return CLI_DIED;
+    return record->failed != 0 ? CLI_EXPECTATION : CLI_DONE;
+}
+
+/* 0, or CLI_HOST after it has complained. */
+static int write_json(const struct run *run, const struct report_facts *facts)
+{
+    char *text = report_json(facts);
+    struct error error;
+    int code;
+
+    if (text == NULL)
+        code = error_set(&error, ENOMEM, "out of memory for the JSON");
+    else
+        code = output_write(run->options.json, text, strlen(text), &error);
+    free(text);
+    if (code == 0)
+        return CLI_DONE;
+    cli_complain("%s", error.text);
+    return CLI_HOST;
+}
+
+static int finish(struct run *run, const struct script_record *record, int code,
+                  struct error *error)
+{
+    struct report_facts facts = {
+        .record = record,
+        .error = code != 0 ? error->text : "",
+        .exit_status = status_of(record, code),
+        .kvm = info_kvm_name(),
+        .lane = getenv("MEZZ_LANE"),
+    };
+    int status = CLI_DONE;
+
+    show_expectations(&run->terminal, record, run->options.verbose);
+    if (cli_signal != 0)
+        cli_complain("%s%sended by SIG%s", facts.error, code != 0 ? ": " : "",
+                     sigabbrev_np(cli_signal));
+    else if (code != 0)
+        cli_complain("%s", error->text);
+    if (run->options.json != NULL)
+        status = write_json(run, &facts);
+    if (status == CLI_DONE && run->terminal.out == stdout)
+        status = cli_finish_stdout(run->terminal.error);
+    return status != CLI_DONE && facts.exit_status < CLI_SIGNAL ? status : facts.exit_status;
+}
+
+static int run_file(struct run *run, const char *const *directories)
+{
+    const struct script_host host = {
+        .context = run,
+        .run = run_machine,
+        .print = print_text,
+        .failed = expectation_failed,
+    };
+    const struct script_config config = {
+        .path = run->options.file,
+        .directories = directories,
+        .host = &host,
+        .interrupted = &cli_signal,
+    };
+    struct script *script;
+    struct error error;
+    int code = script_create(&script, &config, &error);
+    int status;
+
+    if (code != 0) {
+        cli_complain("%s", error.text);
+        return CLI_HOST;
+    }
+    code = script_execute(script, &error);
+    status = finish(run, script_record(script), code, &error);
+    script_destroy(script);
+    return status;
+}
+
+static bool wants_colours(const struct run_options *options, FILE *out)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const char *kind = getenv("TERM");
+
+    return !options->no_colour && (no_color == NULL || no_color[0] == '\0') && kind != NULL &&
+           strcmp(kind, "dumb") != 0 && isatty(fileno(out));
+}
+
+/* What can be written is found out before anything runs. */
+static int open_outputs(struct run *run)
+{
+    const struct run_options *options = &run->options;
+    struct error error;
+
+    if (options->json != NULL && output_check(options->json, &error) != 0) {
+        cli_complain("--json: %s", error.text);
+        return CLI_BAD_INPUT;
+    }
+    if (options->trace == NULL)
+        return CLI_DONE;
+    run->trace = fopen(options->trace, "we");
+    if (run->trace != NULL)
+        return CLI_DONE;
+    cli_complain("--trace: %s: cannot write: %s", options->trace, strerror(errno));
+    return CLI_BAD_INPUT;
+}
+
+/* The status of the run, unless the trace is not whole. */
+static int close_trace(struct run *run, int status)
+{
+    bool whole;
+
+    if (run->trace == NULL)
+        return status;
+    errno = 0;
+    whole = fflush(run->trace) == 0 && !ferror(run->trace);
+    whole = fclose(run->trace) == 0 && whole;
+    if (whole)
+        return status;
+    cli_complain("%s: cannot write: %s", run->options.trace, strerror(errno));
+    return status < CLI_SIGNAL ? CLI_HOST : status;
+}
+
+static int run_with_options(struct run *run)
+{
+    const struct run_options *options = &run->options;
+    bool json_to_stdout = options->json != NULL && strcmp(options->json, "-") == 0;
+    FILE *out = json_to_stdout ? stderr : stdout;
+    struct cli_images images;
+    int status = open_outputs(run);
+
+    if (status != CLI_DONE)
+        return status;
+    if (cli_images_find(&images, options->images) != 0) {
+        cli_complain("out of memory");
+        return close_trace(run, CLI_HOST);
+    }
+    terminal_init(&run->terminal, out, wants_colours(options, out));
+    cli_signals_catch();
+    status = run_file(run, images.directories);
+    terminal_destroy(&run->terminal);
+    cli_images_release(&images);
+    return close_trace(run, status);
+}
+
+int cli_run(int argc, char **argv, const struct cli_command *command)
+{
+    struct run run = {.started_ns = now_ns()};
+    const struct cli_option options[] = {
+        {"json", NULL, "OUT", "write a report of the run to this file; - is the standard output",
+         .text = &run.options.json},
+        {"trace", NULL, "OUT", "write the decision on each L2 exit to this file, as lines of JSON",
+         .text = &run.options.trace},
+        {"verbose", "v", NULL, "say more: L1's calls by name, every expectation",
+         .flag = &run.options.verbose},
+        {"images", NULL, "DIR", "search images here (also: MEZZ_IMAGES)",
+         .text = &run.options.images},
+        {"kvm", NULL, "DEVICE", "use this KVM (also: MEZZ_KVM; default: /dev/kvm)",
+         .text = &run.options.kvm},
+        {"no-colour", NULL, NULL, "no colours on a terminal (also: NO_COLOR)",
+         .flag = &run.options.no_colour},
+        {.name = NULL},
+    };
+    int count = cli_parse(argc, argv, command, options, &run.options.file, 1);
+
+    if (count < 0)
+        return cli_parse_status(count);
+    if (count == 0) {
+        cli_complain("run: no stack file; usage: mezz run %s", command->usage);
+        return CLI_BAD_INPUT;
+    }
+    return run_with_options(&run);
+}

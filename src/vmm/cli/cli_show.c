@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/cli/cli_show.h"
+
+#include <string.h>
+
+#include "vmm/cli/cli.h"
+#include "vmm/cli/report_table.h"
+
+/* Every line of a level's fatal tail behind its name. */
+static void show_last_words(struct terminal *terminal, unsigned int source, const char *name,
+                            const char *words)
+{
+    if (words[0] == '\0')
+        return;
+    terminal_write(terminal, source, name, words, strlen(words));
+    terminal_end_line(terminal);
+}
+
+static bool complain_of_l2s(const char *file, const struct script_run *run)
+{
+    bool any = false;
+
+    for (unsigned int i = 0; i < run->report.l2_count; i++) {
+        const struct l2_report *l2 = &run->report.l2[i];
+
+        if (l2->end != L2_DIED)
+            continue;
+        if (l2->last_words[0] != '\0')
+            cli_complain("%s:%u: a guest died: %.*s", file, run->line,
+                         (int)strcspn(l2->last_words, "\n"), l2->last_words);
+        else
+            cli_complain("%s:%u: a guest died: L2 %s", file, run->line, l2->name);
+        any = true;
+    }
+    return any;
+}
+
+static void complain_of_l1(const char *file, const struct script_run *run)
+{
+    const struct machine_report *report = &run->report;
+    unsigned long long refused = report->l1.refused_calls;
+
+    if (report->end == MACHINE_DIED || report->end == MACHINE_TIMEOUT)
+        cli_complain("%s:%u: %s", file, run->line, report->error.text);
+    else if (report->end == MACHINE_DONE && report->status != 0 && refused != 0)
+        cli_complain("%s:%u: L1 ended with status %u; %llu of its calls got an error code", file,
+                     run->line, report->status, refused);
+    else if (report->end == MACHINE_DONE && report->status != 0)
+        cli_complain("%s:%u: L1 ended with status %u", file, run->line, report->status);
+}
+
+/* One line for what is one misfortune: an L1 whose guest died ends badly because of that. */
+static void complain(const char *file, const struct script_run *run)
+{
+    bool guest_died = complain_of_l2s(file, run);
+
+    if (!guest_died || run->report.end != MACHINE_DONE)
+        complain_of_l1(file, run);
+}
+
+void show_run(struct terminal *terminal, const char *file, const struct script_run *run,
+              bool verbose)
+{
+    const struct machine_report *report = &run->report;
+
+    show_last_words(terminal, TERMINAL_L1, "", report->last_words);
+    for (unsigned int i = 0; i < report->l2_count; i++)
+        show_last_words(terminal, i + 1, report->l2[i].name, report->l2[i].last_words);
+    report_table(terminal->out, report, verbose);
+    terminal_end_line(terminal);
+    if (!run->may_die)
+        complain(file, run);
+}
+
+void show_expectations(struct terminal *terminal, const struct script_record *record, bool verbose)
+{
+    size_t held = record->expectation_count - record->failed;
+
+    if (record->expectation_count != 0)
+        fprintf(terminal->out, "%zu of %zu expectations held\n", held, record->expectation_count);
+    for (size_t i = 0; verbose && i < record->expectation_count; i++)
+        fprintf(terminal->out, "  %-7s %s:%u: %s\n",
+                record->expectations[i].passed ? "held" : "failed", record->path,
+                record->expectations[i].line, record->expectations[i].text);
+}

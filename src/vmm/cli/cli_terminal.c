@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/cli/cli_terminal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOURCE_SCRIPT (TERMINAL_SOURCES - 1)
+#define NAME_LIMIT    40
+
+/* Of the prefix; L1 first, then L2s in turn. */
+static const char *const colours[] = {"\033[36m", "\033[32m", "\033[35m", "\033[33m", "\033[34m"};
+static const char *const plain = "\033[0m";
+
+void terminal_init(struct terminal *terminal, FILE *out, bool use_colours)
+{
+    *terminal = (struct terminal){.out = out, .colours = use_colours};
+    pthread_mutex_init(&terminal->lock, NULL);
+}
+
+void terminal_destroy(struct terminal *terminal)
+{
+    pthread_mutex_destroy(&terminal->lock);
+}
+
+void terminal_begin(struct terminal *terminal, size_t longest)
+{
+    memset(terminal->shown, 0, sizeof(terminal->shown));
+    terminal->width = longest > NAME_LIMIT ? NAME_LIMIT : (int)longest;
+}
+
+static const char *colour_of(const struct terminal *terminal, unsigned int source)
+{
+    size_t l2s = sizeof(colours) / sizeof(colours[0]) - 1;
+
+    if (!terminal->colours || source == SOURCE_SCRIPT)
+        return NULL;
+    return source == TERMINAL_L1 ? colours[0] : colours[1 + (source - 1) % l2s];
+}
+
+static void put_prefix(struct terminal *terminal, unsigned int source, const char *name)
+{
+    const char *colour = colour_of(terminal, source);
+    char label[NAME_LIMIT + 8];
+
+    if (source == TERMINAL_L1)
+        snprintf(label, sizeof(label), "L1");
+    else if (source == SOURCE_SCRIPT)
+        snprintf(label, sizeof(label), "stack");
+    else
+        snprintf(label, sizeof(label), "L2 %.*s", NAME_LIMIT, name);
+    fprintf(terminal->out, "%s%-*s |%s ", colour != NULL ? colour : "", terminal->width, label,
+            colour != NULL ? plain : "");
+}
+
+static void put_byte(FILE *out, char byte)
+{
+    if (byte == '\n' || byte == '\t' || (byte >= ' ' && byte <= '~'))
+        putc(byte, out);
+    else
+        fprintf(out, "\\x%02x", (unsigned char)byte);
+}
+
+/* Under the lock. The first error is kept: it is told at the end, when errno is another's. */
+static void flush(struct terminal *terminal)
+{
+    if (fflush(terminal->out) != 0 && terminal->error == 0)
+        terminal->error = errno;
+}
+
+/* Under the lock. */
+static void end_line(struct terminal *terminal)
+{
+    if (terminal->open != 0)
+        putc('\n', terminal->out);
+    terminal->open = 0;
+}
+
+static void put_text(struct terminal *terminal, unsigned int source, const char *name,
+                     const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (terminal->open != source + 1) {
+            end_line(terminal);
+            put_prefix(terminal, source, name);
+            terminal->open = source + 1;
+        }
+        put_byte(terminal->out, text[i]);
+        if (text[i] == '\n')
+            terminal->open = 0;
+    }
+}
+
+void terminal_write(void *context, unsigned int source, const char *name, const char *text,
+                    size_t length)
+{
+    static const char notice[] = "(it writes on; no more of it is shown)\n";
+    struct terminal *terminal = context;
+    size_t left;
+
+    if (source >= SOURCE_SCRIPT)
+        source = SOURCE_SCRIPT - 1;
+    pthread_mutex_lock(&terminal->lock);
+    left = TERMINAL_CAP - terminal->shown[source];
+    if (left > 0) {
+        put_text(terminal, source, name, text, length < left ? length : left);
+        terminal->shown[source] += length < left ? length : left;
+        if (length >= left) {
+            end_line(terminal);
+            put_text(terminal, source, name, notice, sizeof(notice) - 1);
+        }
+        flush(terminal);
+    }
+    pthread_mutex_unlock(&terminal->lock);
+}
+
+void terminal_print(void *context, const char *text, size_t length)
+{
+    struct terminal *terminal = context;
+
+    pthread_mutex_lock(&terminal->lock);
+    put_text(terminal, SOURCE_SCRIPT, "", text, length);
+    flush(terminal);
+    pthread_mutex_unlock(&terminal->lock);
+}
+
+void terminal_end_line(struct terminal *terminal)
+{
+    pthread_mutex_lock(&terminal->lock);
+    end_line(terminal);
+    flush(terminal);
+    pthread_mutex_unlock(&terminal->lock);
+}

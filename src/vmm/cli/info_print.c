@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "mezz/abi.h"
+#include "vmm/cli/info.h"
+
+/* What the probe's answer means to somebody who runs stacks here. */
+static const char *const meanings[] = {
+    [PAGING_UNKNOWN] =
+        "  Neither answer could be had. Stacks run; what depends on the answer takes\n"
+        "  the slower and safer way.\n",
+    [PAGING_HARDWARE] =
+        "  The processor walks the guests' own tables (EPT or NPT). Guests change their\n"
+        "  mappings at full speed, and a change is seen from everywhere once the TLB is\n"
+        "  flushed: memory views may each have a VM of their own.\n",
+    [PAGING_SHADOW] =
+        "  KVM keeps copies of the guests' tables (no EPT or NPT here, or not for us). A\n"
+        "  guest that changes its mappings, or runs much code for the first time, is slower\n"
+        "  than elsewhere. A change that another VM or the root makes is not seen until KVM\n"
+        "  is made to look again, and every switch of a memory view has to see to that.\n",
+};
+
+static void print_paging(FILE *out, const struct info *info)
+{
+    const struct host_paging *paging = &info->paging;
+
+    fprintf(out, "page tables: %s (found out by a probe)\n%s", paging_name(paging->kind),
+            meanings[paging->kind]);
+    if (paging->kind == PAGING_SHADOW)
+        fprintf(out,
+                "  KVM looks again after a memory slot came and went: %s; after the page was\n"
+                "  mapped anew: %s.\n",
+                paging->slot_cures ? "yes" : "no", paging->remap_cures ? "yes" : "no");
+    if (paging->kind == PAGING_UNKNOWN)
+        fprintf(out, "  %s\n", info->probe_error.text);
+}
+
+void info_print(FILE *out, const struct info *info)
+{
+    fprintf(out, "mezz %s, ABI version %u\n", MEZZ_PROGRAM_VERSION, MEZZ_ABI_VERSION);
+    fprintf(out, "KVM: %s at %s, API version %d, Linux %s\n", info_kvm_name(), info->device,
+            info->api_version, info->kernel);
+    print_paging(out, info);
+    fprintf(out, "\n%-27s%10s  %s\n", "capability", "", "what it is good for");
+    for (const struct info_capability *c = info_capabilities; c->name != NULL; c++) {
+        int value = info_capability_value(&info->kvm, c);
+
+        if (c->bits == 0 && value != 0)
+            fprintf(out, "%-27s%10d  %s%s\n", c->name, value, c->needed ? "needed: " : "",
+                    c->purpose);
+        else
+            fprintf(out, "%-27s%10s  %s%s\n", c->name, value ? "yes" : "no",
+                    c->needed ? "needed: " : "", c->purpose);
+    }
+}
+
+char *info_json(const struct info *info)
+{
+    json_t *capabilities = json_object();
+    json_t *object;
+    char *text;
+    char *line = NULL;
+
+    for (const struct info_capability *c = info_capabilities; c->name != NULL; c++) {
+        int value = info_capability_value(&info->kvm, c);
+
+        json_object_set_new(capabilities, c->name,
+                            c->bits == 0 ? json_integer(value) : json_boolean(value));
+    }
+    object = json_pack("{s:s, s:i, s:s, s:s, s:i, s:s, s:{s:s, s:b, s:b}, s:o}", "mezz",
+                       MEZZ_PROGRAM_VERSION, "abi", (int)MEZZ_ABI_VERSION, "kvm", info_kvm_name(),
+                       "device", info->device, "api_version", info->api_version, "kernel",
+                       info->kernel, "paging", "kind", paging_name(info->paging.kind), "slot_cures",
+                       info->paging.slot_cures, "remap_cures", info->paging.remap_cures,
+                       "capabilities", capabilities);
+    if (object == NULL)
+        return NULL;
+    text = json_dumps(object, JSON_INDENT(2));
+    json_decref(object);
+    if (text != NULL && asprintf(&line, "%s\n", text) < 0)
+        line = NULL;
+    free(text);
+    return line;
+}

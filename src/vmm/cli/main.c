@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mezz/abi.h"
+#include "vmm/cli/cli.h"
+#include "vmm/stack/script_units.h"
+
+static const struct cli_command commands[] = {
+    {"run", "FILE [--json OUT] [--trace OUT] [-v]",
+     "Runs a stack file: a machine of several levels.", cli_run},
+    {"info", "[--json]", "Says what this host's KVM can do.", cli_info},
+    {"log", "verify FILE [--head HASH]", "Says whether a log is whole.", cli_log},
+    {"bench", "[--json [OUT]] [--quick] [--only NAME]", "Measures what the levels cost.",
+     cli_bench},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static const char *command_name(const void *context, size_t i)
+{
+    (void)context;
+    return i < COMMAND_COUNT ? commands[i].name : NULL;
+}
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "mezz: a root hypervisor in one process, on /dev/kvm\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  mezz %s %s\n      %s\n", commands[i].name, commands[i].usage,
+                commands[i].summary);
+    fprintf(to, "  mezz COMMAND --help\n      Says more about a command.\n"
+                "  mezz --version\n      The versions of this program and of its ABI.\n\n"
+                "Exit status: 0 done, 1 an expectation failed, 2 bad usage or input, 3 the host\n"
+                "cannot, 4 a guest or L1 died, 128 + n ended by signal n.\n");
+}
+
+static int unknown_command(const char *word)
+{
+    const char *meant = script_did_you_mean(word, command_name, NULL);
+
+    if (meant != NULL)
+        cli_complain("no such command: %s; did you mean %s?", word, meant);
+    else
+        cli_complain("no such command: %s; mezz --help lists them", word);
+    return CLI_BAD_INPUT;
+}
+
+int main(int argc, char **argv)
+{
+    /* A reader that went away is an error of the write, not a death in the middle of a run. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        cli_complain("no command; mezz --help lists them");
+        return CLI_BAD_INPUT;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1, &commands[i]);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return cli_finish_stdout(0);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("mezz %s, ABI version %u\n", MEZZ_PROGRAM_VERSION, MEZZ_ABI_VERSION);
+        return cli_finish_stdout(0);
+    }
+    return unknown_command(argv[1]);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/exits/l2_exit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/exits/guest_walk.h"
+#include "vmm/l2.h"
+#include "vmm/vmcs/x86.h"
+
+/* The extra exits of one instruction that a drain accepts: a page-crossing 16-byte locked access
+ * makes four. An instruction that makes more is ended by a fault of the host, not by waiting. */
+#define DRAIN_LIMIT 64
+
+static void take_element(struct l2_vcpu *vcpu)
+{
+    struct l2_exit *exit = &vcpu->exit;
+    uint8_t *element = vcpu->string.next;
+
+    exit->done = false;
+    exit->value = 0;
+    exit->answer = NULL;
+    if (exit->qualification & MEZZ_IO_IN)
+        exit->answer = element;
+    else if (exit->size == 1)
+        exit->value = *element;
+    else
+        memcpy(&exit->value, element, exit->size);
+    vcpu->string.next += exit->size;
+    vcpu->string.left--;
+}
+
+static void decode_io(struct l2_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->kvm.run;
+    bool in = run->io.direction == KVM_EXIT_IO_IN;
+
+    vcpu->exit = (struct l2_exit){
+        .reason = MEZZ_EXIT_IO,
+        .flags = in ? MEZZ_EXIT_PENDING : MEZZ_EXIT_RETIRED,
+        .qualification = (run->io.size - 1U) | (in ? MEZZ_IO_IN : 0) |
+                         (run->io.count > 1 ? MEZZ_IO_STRING : 0) |
+                         (uint64_t)run->io.port << MEZZ_IO_PORT_SHIFT,
+        .size = run->io.size,
+    };
+    vcpu->string = (struct l2_string){(uint8_t *)run + run->io.data_offset, run->io.count};
+    vcpu->kvm_pending = true;
+    take_element(vcpu);
+}
+
+bool l2_exit_next(struct l2_vcpu *vcpu)
+{
+    if (vcpu->string.left > 0) {
+        take_element(vcpu);
+        return true;
+    }
+    if (vcpu->queued == 0)
+        return false;
+    vcpu->exit = vcpu->queue[0];
+    vcpu->queued--;
+    memmove(&vcpu->queue[0], &vcpu->queue[1], vcpu->queued * sizeof(vcpu->queue[0]));
+    return true;
+}
+
+/* What EPT12 allows there, as the SDM's exit qualification says it. */
+static uint64_t rights_qualification(const struct l2_vcpu *vcpu, uint64_t gpa)
+{
+    struct ept12_translation translation;
+
+    if (view_lookup(&vcpu->l2->view, l2_at(gpa), &translation) != 0)
+        return 0;
+    return (uint64_t)translation.rights << 3;
+}
+
+static void decode_mmio(struct l2_vcpu *vcpu, struct l2_exit *to)
+{
+    struct kvm_run *run = vcpu->kvm.run;
+
+    *to = (struct l2_exit){
+        .reason = MEZZ_EXIT_EPT_VIOLATION,
+        .flags = run->mmio.is_write ? MEZZ_EXIT_RETIRED : MEZZ_EXIT_PENDING,
+        .qualification = (run->mmio.is_write ? MEZZ_EPT_VIOLATION_WRITE : MEZZ_EPT_VIOLATION_READ) |
+                         rights_qualification(vcpu, run->mmio.phys_addr),
+        .gpa = run->mmio.phys_addr,
+        .size = run->mmio.len,
+    };
+    if (run->mmio.is_write)
+        memcpy(&to->value, run->mmio.data, sizeof(to->value));
+    else
+        to->answer = run->mmio.data;
+    if (to->size < sizeof(to->value))
+        to->value &= (1ULL << (8 * to->size)) - 1;
+    vcpu->kvm_pending = true;
+}
+
+static void decode_msr(struct l2_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->kvm.run;
+    bool read = run->exit_reason == KVM_EXIT_X86_RDMSR;
+
+    vcpu->exit = (struct l2_exit){
+        .reason = read ? MEZZ_EXIT_RDMSR : MEZZ_EXIT_WRMSR,
+        .flags = MEZZ_EXIT_PENDING,
+        .value = read ? 0 : run->msr.data,
+        .size = sizeof(uint64_t),
+        .msr = run->msr.index,
+        .answer = read ? (uint8_t *)&run->msr.data : NULL,
+        .failure = &run->msr.error,
+    };
+    vcpu->kvm_pending = true;
+}
+
+static const struct kvm_sync_regs *fetched_registers(struct l2_vcpu *vcpu)
+{
+    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+    return &vcpu->kvm.run->s.regs;
+}
+
+/* An emulation failure is a fetch from where the view has nothing to execute, or an instruction
+ * that KVM cannot run. The instruction may straddle: its first byte allowed, a later one not. */
+static bool decode_internal_error(struct l2_vcpu *vcpu)
+{
+    const struct kvm_regs *regs = &fetched_registers(vcpu)->regs;
+    const struct kvm_sregs *sregs = &vcpu->kvm.run->s.regs.sregs;
+    const struct guest_paging paging = {sregs->cr0,  sregs->cr3,   sregs->cr4,
+                                        sregs->efer, regs->rflags, 0};
+    struct guest_view memory = {vcpu->l2->view.l1, &vcpu->l2->view.extents};
+    const struct guest_reader reader = {guest_view_read, &memory};
+    uint64_t linear = regs->rip + (sregs->efer & EFER_LMA && sregs->cs.l ? 0 : sregs->cs.base);
+    const uint64_t last = linear + 14; /* an instruction has at most 15 bytes */
+
+    vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_EMULATION_FAILURE};
+    for (;;) {
+        struct guest_translation at;
+        struct guest_fault fault = {.kind = GUEST_FAULT_NONE};
+        uint64_t gpa;
+
+        if (guest_walk(&at, &paging, linear, GUEST_ANY, &reader, &fault) == 0)
+            gpa = at.address.value;
+        else if (fault.kind == GUEST_FAULT_TABLE)
+            gpa = fault.table.value;
+        else
+            return true;
+        if (!view_has(&vcpu->l2->view, l2_at(gpa), MEZZ_EPT_READ | MEZZ_EPT_EXECUTE)) {
+            vcpu->exit.reason = MEZZ_EXIT_EPT_VIOLATION;
+            vcpu->exit.qualification = MEZZ_EPT_VIOLATION_FETCH | rights_qualification(vcpu, gpa);
+            vcpu->exit.gpa = gpa;
+            return true;
+        }
+        /* There is everything to execute: was it gone for a moment? */
+        if (linear / PAGE_SIZE == last / PAGE_SIZE)
+            return vcpu->view_built == vcpu->l2->view.builds;
+        linear = last & ~(PAGE_SIZE - 1);
+    }
+}
+
+bool l2_exit_decode(struct l2_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->kvm.run;
+
+    vcpu->queued = 0;
+    vcpu->string.left = 0;
+    vcpu->kvm_pending = false;
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+        decode_io(vcpu);
+        break;
+    case KVM_EXIT_MMIO:
+        decode_mmio(vcpu, &vcpu->exit);
+        break;
+    case KVM_EXIT_HLT:
+        vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_HLT, .flags = MEZZ_EXIT_RETIRED};
+        break;
+    case KVM_EXIT_X86_RDMSR:
+    case KVM_EXIT_X86_WRMSR:
+        decode_msr(vcpu);
+        break;
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+        vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_INTERRUPT_WINDOW};
+        break;
+    case KVM_EXIT_SHUTDOWN:
+        vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_TRIPLE_FAULT};
+        break;
+    case KVM_EXIT_FAIL_ENTRY:
+        vcpu->exit =
+            (struct l2_exit){.reason = MEZZ_EXIT_INVALID_GUEST_STATE | MEZZ_EXIT_ENTRY_FAILED,
+                             .qualification = MEZZ_CHECK_HOST};
+        break;
+    case KVM_EXIT_INTERNAL_ERROR:
+        return decode_internal_error(vcpu);
+    default:
+        /* What this root never asked for. Its number goes to the report. */
+        vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_EMULATION_FAILURE,
+                                      .qualification = run->exit_reason};
+        break;
+    }
+    return true;
+}
+
+void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault)
+{
+    if (exit->answer != NULL)
+        memcpy(exit->answer, &value, exit->size);
+    if (exit->failure != NULL)
+        *exit->failure = fault;
+}
+
+/* An exit inside a drain: the rest of an instruction that L1 already knows of. */
+static void queue_or_answer(struct l2_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->kvm.run;
+
+    if (run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write) {
+        if (vcpu->queued < L2_EXIT_QUEUE)
+            decode_mmio(vcpu, &vcpu->queue[vcpu->queued++]);
+    } else if (run->exit_reason == KVM_EXIT_MMIO) {
+        memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+        view_access(&vcpu->l2->view, l2_at(run->mmio.phys_addr), false, run->mmio.data,
+                    run->mmio.len);
+    } else if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_IN) {
+        memset((uint8_t *)run + run->io.data_offset, 0xff, (size_t)run->io.size * run->io.count);
+    }
+}
+
+/* Elements of a string I/O that nobody dispatched: their place in the run page is about to go. */
+static void drop_string(struct l2_vcpu *vcpu)
+{
+    if (vcpu->string.left > 0 && vcpu->kvm.run->io.direction == KVM_EXIT_IO_IN)
+        memset(vcpu->string.next, 0xff, (size_t)vcpu->string.left * vcpu->kvm.run->io.size);
+    vcpu->string.left = 0;
+}
+
+int l2_drain(struct l2_vcpu *vcpu)
+{
+    int result = 0;
+
+    if (!vcpu->kvm_pending)
+        return 0;
+    drop_string(vcpu);
+    vcpu->exit.answer = NULL;
+    vcpu->exit.failure = NULL;
+    vcpu->kvm.run->immediate_exit = 1;
+    for (int i = 0; i < DRAIN_LIMIT; i++) {
+        result = kvm_vcpu_run(&vcpu->kvm);
+        if (result != 0)
+            break;
+        queue_or_answer(vcpu);
+    }
+    vcpu->kvm.run->immediate_exit = 0;
+    vcpu->kvm_pending = false;
+    if (result == 0)
+        return -ELOOP;
+    return result == -EINTR ? 0 : result;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/stack/script_limits.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HOOK_INSTRUCTIONS 10000
+#define SECOND_NS         1000000000ULL
+#define MILLISECOND_NS    1000000ULL
+#define STATUS_BAD_INPUT  2
+
+const struct script_limits script_default_limits = {
+    .memory = 32UL << 20,
+    .instructions = 100000000,
+    .time_ns = 10 * SECOND_NS,
+    .library_ns = 5 * SECOND_NS,
+    .output = 1UL << 20,
+    .runs = 256,
+    .expectations = 10000,
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+unsigned int script_line(lua_State *lua)
+{
+    lua_Debug frame;
+
+    for (int level = 0; lua_getstack(lua, level, &frame); level++)
+        if (lua_getinfo(lua, "l", &frame) && frame.currentline > 0)
+            return (unsigned int)frame.currentline;
+    return 0;
+}
+
+void *script_allocate(void *context, void *block, size_t old_size, size_t new_size)
+{
+    struct script_budget *budget = context;
+    void *moved;
+
+    if (block == NULL)
+        old_size = 0; /* a type tag then, not a size */
+    if (new_size == 0) {
+        free(block);
+        budget->memory -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && new_size - old_size > budget->limits->memory - budget->memory) {
+        if (budget->lua != NULL)
+            budget->memory_line = script_line(budget->lua);
+        return NULL;
+    }
+    moved = realloc(block, new_size);
+    if (moved != NULL)
+        budget->memory = budget->memory - old_size + new_size;
+    return moved;
+}
+
+static void on_count(lua_State *lua, lua_Debug *frame);
+
+void script_budget_over(struct script_budget *budget, int code, unsigned int line, const char *why)
+{
+    if (budget->over != 0)
+        return;
+    budget->over = code;
+    if (line != 0)
+        error_set(&budget->why, code, "%s:%u: %s", budget->path, line, why);
+    else
+        error_set(&budget->why, code, "%s: %s", budget->path, why);
+    lua_sethook(budget->lua, on_count, LUA_MASKCOUNT, 1);
+}
+
+static void check_budget(struct script_budget *budget)
+{
+    uint64_t used_ns = budget->spent_ns + now_ns() - budget->started_ns;
+    unsigned int line = script_line(budget->lua);
+    char why[96];
+
+    budget->instructions += HOOK_INSTRUCTIONS;
+    if (budget->interrupted != NULL && *budget->interrupted)
+        script_budget_over(budget, EINTR, line, "interrupted");
+    if (budget->instructions > budget->limits->instructions) {
+        snprintf(why, sizeof(why), "used more than %llu instructions outside of stack:run",
+                 (unsigned long long)budget->limits->instructions);
+        script_budget_over(budget, EINVAL, line, why);
+    }
+    if (used_ns > budget->limits->time_ns) {
+        snprintf(why, sizeof(why), "used more than %llu ms outside of stack:run",
+                 (unsigned long long)(budget->limits->time_ns / MILLISECOND_NS));
+        script_budget_over(budget, EINVAL, line, why);
+    }
+}
+
+static void on_count(lua_State *lua, lua_Debug *frame)
+{
+    void *context;
+    struct script_budget *budget;
+
+    (void)frame;
+    lua_getallocf(lua, &context);
+    budget = context;
+    if (budget->over == 0)
+        check_budget(budget);
+    if (budget->over != 0) {
+        lua_pushstring(lua, budget->why.text);
+        lua_error(lua);
+    }
+}
+
+static void end_process(const struct script_budget *budget)
+{
+    char text[512];
+    int length =
+        snprintf(text, sizeof(text),
+                 "mezz: %s: a library function (a text pattern, string.rep, table.move?) "
+                 "ran for more than %llu ms\n",
+                 budget->path,
+                 (unsigned long long)((budget->limits->time_ns + budget->limits->library_ns) /
+                                      MILLISECOND_NS));
+
+    if (length > (int)sizeof(text) - 1)
+        length = (int)sizeof(text) - 1;
+    if (write(STDERR_FILENO, text, (size_t)length) < 0)
+        _exit(STATUS_BAD_INPUT);
+    _exit(STATUS_BAD_INPUT);
+}
+
+static void *watch(void *context)
+{
+    struct script_budget *budget = context;
+
+    pthread_mutex_lock(&budget->lock);
+    while (!budget->ending) {
+        struct timespec until = {.tv_sec = (time_t)(budget->deadline_ns / SECOND_NS),
+                                 .tv_nsec = (long)(budget->deadline_ns % SECOND_NS)};
+
+        if (budget->deadline_ns == 0)
+            pthread_cond_wait(&budget->changed, &budget->lock);
+        else if (now_ns() >= budget->deadline_ns)
+            end_process(budget);
+        else
+            pthread_cond_timedwait(&budget->changed, &budget->lock, &until);
+    }
+    pthread_mutex_unlock(&budget->lock);
+    return NULL;
+}
+
+static void set_deadline(struct script_budget *budget, uint64_t deadline_ns)
+{
+    pthread_mutex_lock(&budget->lock);
+    budget->deadline_ns = deadline_ns;
+    pthread_cond_signal(&budget->changed);
+    pthread_mutex_unlock(&budget->lock);
+}
+
+int script_budget_init(struct script_budget *budget, const struct script_config *config,
+                       struct error *error)
+{
+    pthread_condattr_t monotonic;
+    sigset_t all;
+    sigset_t before;
+    int code;
+
+    *budget = (struct script_budget){
+        .limits = config->limits != NULL ? config->limits : &script_default_limits,
+        .path = config->path,
+        .interrupted = config->interrupted,
+    };
+    pthread_mutex_init(&budget->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&budget->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    /* Signals are for the thread that can do something about them. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    code = pthread_create(&budget->thread, NULL, watch, budget);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code != 0) {
+        pthread_cond_destroy(&budget->changed);
+        pthread_mutex_destroy(&budget->lock);
+        return error_set(error, code, "no thread for the script's time limit: %s", strerror(code));
+    }
+    return 0;
+}
+
+void script_budget_destroy(struct script_budget *budget)
+{
+    pthread_mutex_lock(&budget->lock);
+    budget->ending = true;
+    pthread_cond_signal(&budget->changed);
+    pthread_mutex_unlock(&budget->lock);
+    pthread_join(budget->thread, NULL);
+    pthread_cond_destroy(&budget->changed);
+    pthread_mutex_destroy(&budget->lock);
+}
+
+void script_budget_begin(struct script_budget *budget)
+{
+    uint64_t limit_ns = budget->limits->time_ns + budget->limits->library_ns;
+
+    budget->started_ns = now_ns();
+    set_deadline(budget, budget->started_ns +
+                             (limit_ns > budget->spent_ns ? limit_ns - budget->spent_ns : 0));
+    if (budget->over == 0)
+        lua_sethook(budget->lua, on_count, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+}
+
+void script_budget_pause(struct script_budget *budget)
+{
+    set_deadline(budget, 0);
+    budget->spent_ns += now_ns() - budget->started_ns;
+}
