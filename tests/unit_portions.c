@@ -321,9 +321,9 @@ START_TEST(initial_page)
     setup(0);
     program_page(&table.program[0], 0x404000, page);
     for (size_t i = 0; i < sizeof(page); i++)
-        ck_assert_uint_eq(page[i], i < BUILT_FILE ? (uint8_t)(i * 7 + 1) : 0);
+        ck_assert_uint_eq(page[i], i < BUILT_FILE ? built_byte(1, i) : 0);
     program_page(&table.program[0], 0x402000, page);
-    ck_assert_uint_eq(page[0], 0);
+    ck_assert_uint_eq(page[0], built_byte(0, 0x1000));
     program_page(&table.program[0], 0x900000, page);
     ck_assert_uint_eq(page[0], 0);
     portion_table_destroy(&table);
@@ -367,7 +367,7 @@ START_TEST(hostile_bytes)
     uint8_t *copy = malloc(size);
 
     memcpy(copy, bytes, size);
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size - BUILT_BYTES; i++) {
         uint8_t byte = copy[i];
 
         copy[i] = values[_i];
@@ -383,7 +383,7 @@ START_TEST(cut_off)
     size_t size;
     const uint8_t *bytes = built_program(0, &size);
 
-    for (size_t i = 0; i < size; i += 3) {
+    for (size_t i = 0; i < size; i += i < size - BUILT_BYTES ? 3 : 97) {
         uint8_t *copy = malloc(i + 1);
 
         memcpy(copy, bytes, i);

@@ -48,10 +48,11 @@ static const struct {
 static struct {
     Elf64_Ehdr header;
     Elf64_Phdr segment[SEGMENTS];
-    uint8_t bytes[SEGMENTS][BUILT_FILE];
     Elf64_Sym symbol[COUNT(symbols) + 1];
     char names[512];
     Elf64_Shdr section[SECTIONS]; /* nothing, those in memory, symbols, names, names again */
+    uint8_t first[BUILT_FIRST];
+    uint8_t others[SEGMENTS - 1][BUILT_FILE];
 } file;
 _Static_assert(SECTIONS == COUNT(sections) + 4, "sections");
 
@@ -74,13 +75,16 @@ static uint64_t offset_of(const void *part)
 static void add_segments(void)
 {
     for (size_t i = 0; i < SEGMENTS; i++) {
-        for (size_t j = 0; j < BUILT_FILE; j++)
-            file.bytes[i][j] = (uint8_t)(j * 7 + i);
+        uint8_t *bytes = i == 0 ? file.first : file.others[i - 1];
+        size_t length = i == 0 ? BUILT_FIRST : BUILT_FILE;
+
+        for (size_t j = 0; j < length; j++)
+            bytes[j] = built_byte(i, j);
         file.segment[i] = (Elf64_Phdr){.p_type = PT_LOAD,
                                        .p_flags = segments[i].flags,
-                                       .p_offset = offset_of(file.bytes[i]),
+                                       .p_offset = offset_of(bytes),
                                        .p_vaddr = segments[i].address,
-                                       .p_filesz = BUILT_FILE,
+                                       .p_filesz = length,
                                        .p_memsz = segments[i].length,
                                        .p_align = 4096};
     }

@@ -17,11 +17,19 @@
  *   0x407000 rw- .bss     buffer, and the linker's mark _end
  *   0x40a000 rwx .jit     jit
  *
- * In memory, byte i of the part of a segment that the file has is (i * 7 + number) & 0xff.
+ * Byte i of the part of a segment that the file has is built_byte(number of the segment, i): all of
+ * .text, .vault and some bytes more, and BUILT_FILE bytes of the other segments.
  */
 #define BUILT_CODE   0x402000U
 #define BUILT_SECRET 0x406000U
-#define BUILT_FILE   0x100U /* bytes of each segment that are in the file */
+#define BUILT_FILE   0x100U
+#define BUILT_FIRST  0x2100U                        /* bytes of the first segment in the file */
+#define BUILT_BYTES  (BUILT_FIRST + 3 * BUILT_FILE) /* at the end of the file */
+
+static inline uint8_t built_byte(size_t segment, size_t i)
+{
+    return (uint8_t)(i * 7 + (i >> 12) * 13 + segment);
+}
 
 /* The file; with stripped not 0 without its symbols. Valid until the next call. */
 const uint8_t *built_program(int stripped, size_t *size);

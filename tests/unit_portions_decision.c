@@ -209,6 +209,10 @@ START_TEST(inside)
     request.from = 1;
     request.entry = false;
     ck_assert_int_eq(decide(&request).verdict, VERDICT_RESUME);
+    request.cpl = 0;
+    ck_assert_int_eq(decide(&request).reason, REASON_KERNEL_FETCH);
+    ck_assert_int_eq(decide(&request).verdict, VERDICT_STOP);
+    request.cpl = 3;
     request.executable = false;
     ck_assert_int_eq(decide(&request).reason, REASON_DATA_FETCH);
     request.target = 0;

@@ -105,6 +105,9 @@ static struct decision refuse(const struct decision_request *request, enum decis
     }
     if (decision.verdict == VERDICT_SWITCH)
         decision.to = request->target;
+    /* A kernel whose handlers lie in a portion's pages: it can neither go on nor back. */
+    if (reason == REASON_KERNEL_FETCH && request->from != 0)
+        decision.verdict = VERDICT_STOP;
     return decision;
 }
 

@@ -25,6 +25,7 @@ struct facts {
     struct guard_binding *own_view; /* of the portion in this address space */
     struct guard_call *resumed;
     const char *rule;
+    struct pattern_cache fresh; /* of a portion that has no view yet */
     struct decision_request request;
 };
 
@@ -199,7 +200,6 @@ static enum portion_scan scan(struct guard *guard, struct facts *facts)
     const struct portion *portion = facts->portion;
     const uint64_t *frame = facts->own_view != NULL ? facts->own_view->frame : guard->frames;
     const struct pattern_source source = {guard->memory->read, guard->memory->context};
-    struct pattern_cache once = {.scans = 0};
     struct pattern_page pages[PATTERN_PAGES_LIMIT];
     struct pattern_result result;
     size_t count = 0;
@@ -209,9 +209,9 @@ static enum portion_scan scan(struct guard *guard, struct facts *facts)
             pages[count++] = (struct pattern_page){
                 guard_page_address(portion, page), frame[page],
                 guard->memory->generation(guard->memory->context, frame[page])};
-    patterns_check(portion->patterns, facts->own_view != NULL ? &facts->own_view->cache : &once,
-                   pages, count, &source, &result);
-    pattern_cache_destroy(&once);
+    patterns_check(portion->patterns,
+                   facts->own_view != NULL ? &facts->own_view->cache : &facts->fresh, pages, count,
+                   &source, &result);
     if (result.outcome == PATTERNS_MATCHED)
         facts->rule = result.rule[0];
     else if (result.outcome == PATTERNS_UNKNOWN)
@@ -256,10 +256,13 @@ static bool enter(struct guard *guard, struct guard_vcpu *vcpu, struct facts *fa
     struct guard_binding *binding = facts->own_view;
     struct guard_call *call = facts->resumed;
 
-    if (binding == NULL)
+    if (binding == NULL) {
         binding = guard_bind(guard, facts->portion, access->cr3);
-    if (binding == NULL)
-        return false;
+        if (binding == NULL)
+            return false;
+        binding->cache = facts->fresh;
+        facts->fresh = (struct pattern_cache){.page = NULL};
+    }
     if (call == NULL || outcome->decision.reason != REASON_RESUME_POINT) {
         call = free_call(binding);
         if (call == NULL)
@@ -325,6 +328,7 @@ void guard_judge(struct guard *guard, struct guard_vcpu *vcpu, const struct guar
         carry_out(guard, vcpu, &facts, outcome);
     else if (current(guard, vcpu) == NULL)
         *vcpu = (struct guard_vcpu){.view = 0};
+    pattern_cache_destroy(&facts.fresh);
 }
 
 void guard_describe(const struct guard *guard, const struct guard_access *access,
