@@ -61,12 +61,13 @@ static bool msrs_agree(const struct l2_vcpu *vcpu)
 
     memcpy(known, &vcpu->vmcs12->msrs, sizeof(known));
     for (unsigned int i = 0; i < MSR_COUNT; i++) {
-        struct {
-            struct kvm_msrs header;
-            struct kvm_msr_entry entry;
-        } get = {.header = {.nmsrs = 1}, .entry = {.index = msr[i]}};
+        union {
+            struct kvm_msrs list;
+            uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+        } get = {.list = {.nmsrs = 1}};
 
-        if (ioctl(vcpu->kvm.fd, KVM_GET_MSRS, &get) == 1 && get.entry.data != known[i])
+        get.list.entries[0].index = msr[i];
+        if (ioctl(vcpu->kvm.fd, KVM_GET_MSRS, &get) == 1 && get.list.entries[0].data != known[i])
             return false;
     }
     return true;

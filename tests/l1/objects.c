@@ -86,7 +86,7 @@ static void check_pages(const uint8_t *pages, bool copied)
         const uint64_t *words = kit_at(leaf & MEZZ_EPT_ADDRESS);
 
         there &= words[0] == address && words[1] == address;
-        untouched &= *(const uint64_t *)(pages + i * MEZZ_PAGE_SIZE) == 0;
+        untouched &= *(const uint64_t *)(const void *)(pages + i * MEZZ_PAGE_SIZE) == 0;
     }
     CHECK("EPT12 leads to what L2 wrote", there);
     if (copied)
