@@ -9,7 +9,7 @@
 /* Why there can be none, or NULL. For RUN_CASES_IF. */
 const char *test_machine_obstacle(void);
 
-/* The path of an image that was built; nobody frees it. */
+/* The path of an image that was built, valid for the next 31 calls. */
 const char *test_image(const char *name);
 
 /* Fails the test if there is none. config's l1_image is filled in. */
