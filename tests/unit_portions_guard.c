@@ -276,6 +276,7 @@ START_TEST(interrupted)
     go_back(MIDDLE + 1, STACK - 64, VERDICT_KILL, REASON_NOT_ENTRY);
     go_back(MIDDLE, STACK - 64, VERDICT_SWITCH, REASON_RESUME_POINT);
     ck_assert(outcome.restore);
+    ck_assert(!outcome.result);
     ck_assert_uint_eq(outcome.registers.gpr[2], 3);
     /* Once only. */
     interrupt(MIDDLE + 4, true, REASON_INTERRUPT);
@@ -302,6 +303,7 @@ END_TEST
 /* A host that delivers a system call as a fault: the kernel goes on behind it. */
 START_TEST(system_call)
 {
+    static const struct guard_registers registers = {.gpr = {5}};
     struct guard_access access;
 
     setup();
@@ -313,10 +315,18 @@ START_TEST(system_call)
     access.frame_of_interrupt.rip = MIDDLE;
     access.frame_of_interrupt.next_rip = MIDDLE + 2;
     access.frame_of_interrupt.rsp = STACK - 8;
+    access.keep = &registers;
+    access.system_call = true;
     judge(&access, VERDICT_SWITCH, REASON_INTERRUPT);
     go_back(MIDDLE + 1, STACK - 8, VERDICT_KILL, REASON_NOT_ENTRY);
     go_back(MIDDLE + 2, STACK - 8, VERDICT_SWITCH, REASON_RESUME_POINT);
-    ck_assert(!outcome.restore);
+    ck_assert(outcome.restore && outcome.result);
+    ck_assert_uint_eq(outcome.registers.gpr[0], 5);
+    /* Without registers that were kept there are none to load. */
+    access.keep = NULL;
+    judge(&access, VERDICT_SWITCH, REASON_INTERRUPT);
+    go_back(MIDDLE, STACK - 8, VERDICT_SWITCH, REASON_RESUME_POINT);
+    ck_assert(!outcome.restore && !outcome.result);
     finish();
 }
 END_TEST

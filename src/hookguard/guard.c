@@ -240,6 +240,7 @@ static void leave(struct facts *facts, const struct decision *decision)
         call->next_rip = access->frame_of_interrupt.next_rip;
         call->rsp = access->frame_of_interrupt.rsp;
         call->kept = access->keep != NULL;
+        call->system_call = access->system_call;
         if (call->kept)
             call->registers = *access->keep;
     } else {
@@ -274,6 +275,7 @@ static bool enter(struct guard *guard, struct guard_vcpu *vcpu, struct facts *fa
                                     .return_known = access->stack_known};
     } else if (call->kept) {
         outcome->restore = true;
+        outcome->result = call->system_call;
         outcome->registers = call->registers;
     }
     call->waits = false;

@@ -108,8 +108,11 @@ struct guard_access {
         uint64_t next_rip;
     } frame_of_interrupt;
 
-    /* NULL, or what the root keeps of an interrupted portion, and takes from the kernel. */
+    /* What the root keeps of an interrupted portion, and takes from the kernel: otherwise a kernel
+     * that makes the portion fault could go on with other registers. NULL: nothing is kept. At a
+     * system call the kernel is given the registers, and its result in RAX is taken. */
     const struct guard_registers *keep;
+    bool system_call;
 };
 
 struct guard_outcome {
@@ -121,6 +124,7 @@ struct guard_outcome {
     enum decision_reason released_for;
     bool forgot;  /* an older call can not be come back to any more */
     bool restore; /* load `registers` */
+    bool result;  /* but not RAX: it is the result of a system call */
     struct guard_registers registers;
 };
 

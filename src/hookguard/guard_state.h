@@ -11,6 +11,7 @@ struct guard_call {
     bool used;
     bool waits; /* outside, to come back */
     bool kept;  /* with registers */
+    bool system_call;
     uint64_t entry_rsp;
     uint64_t return_address;
     bool return_known;
