@@ -194,6 +194,8 @@ int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault)
     struct view_vm *vm = vcpu->core->vm;
     int code = 0;
 
+    if (vcpu->view == NULL)
+        return -EINVAL;
     if (vcpu->view->stale || vm->view != vcpu->view) {
         code = enter(vcpu, vcpu->view, CARRY_ALL, fault);
         if (code != 0)
