@@ -152,9 +152,9 @@ void view_vcpu_msrs_changed(struct view_vcpu *vcpu);
 extern const uint32_t view_carried_msrs[];
 extern const uint32_t view_carried_msr_count;
 
-/* Before each KVM_RUN, in a view: reads stale EPT12s again, makes page tables that changed elsewhere known.
- * -EBUSY: another vCPU of the L2 must leave KVM_RUN first. A positive mezz_error: EPT12 is wrong
- * now. */
+/* Before each KVM_RUN, in a view: reads stale EPT12s again, makes page tables that changed
+ * elsewhere known. -EBUSY: another vCPU of the L2 must leave KVM_RUN first. A positive mezz_error:
+ * EPT12 is wrong now. */
 int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault);
 /* After each KVM_RUN, whatever it returned. True: the exit was the engine's own; prepare and run
  * again. */
