@@ -28,10 +28,10 @@ class Pace:
 
 
 PACES = {
-    "svm": Pace(6, 1200, True, 2),
-    "svm-npt0": Pace(10, 1200, True, 2),
-    "vmx": Pace(20, 900, False, 1),
-    "vmx-ept0": Pace(20, 900, False, 1),
+    "svm": Pace(6, 900, True, 2),
+    "svm-npt0": Pace(10, 900, True, 2),
+    "vmx": Pace(20, 800, False, 1),
+    "vmx-ept0": Pace(20, 800, False, 1),
 }
 
 
