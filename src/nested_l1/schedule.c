@@ -29,7 +29,7 @@ static struct l2 *guest_of(const struct cpu *cpu, unsigned int i)
 {
     struct l2 *l2 = &cpu->l1->l2[i];
 
-    return i < cpu->l1->l2_count && l2->cpu == cpu->index && l2->state != L2_ENDED ? l2 : NULL;
+    return l2->cpu == cpu->index && l2->state != L2_ENDED ? l2 : NULL;
 }
 
 /* Raises the timer interrupts that are due, wakes the guests that have one, and counts. */
@@ -188,7 +188,7 @@ void schedule(struct cpu *cpu)
     /* A kick has to end what a guest does. */
     uint32_t pin_based = cpu->l1->cpu_count > 1 ? MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING : 0;
 
-    for (;;) {
+    while (cpu->l1->l2_count) {
         struct l2 *l2;
 
         if (__atomic_load_n(&cpu->asked_by, __ATOMIC_RELAXED))

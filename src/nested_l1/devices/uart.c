@@ -6,8 +6,7 @@
 
 enum {
     UART_DATA,
-    UART_IER,
-    UART_IIR_FCR,
+    UART_IIR_FCR = UART_IER + 1,
     UART_LCR,
     UART_MCR,
     UART_LSR,
@@ -16,7 +15,6 @@ enum {
 };
 
 #define LCR_DIVISOR   0x80
-#define IER_EMPTY     0x02
 #define MCR_LOOP      0x10
 #define MCR_OUT2      0x08 /* on a PC the gate of the interrupt line */
 #define LSR_EMPTY     0x60 /* transmitter: holding and shift register */
@@ -33,11 +31,6 @@ void uart_flush(struct uart *uart)
     uart->length = 0;
 }
 
-bool uart_may_interrupt(const struct uart *uart, uint16_t offset)
-{
-    return uart->ier & IER_EMPTY || offset == UART_IER;
-}
-
 bool uart_edge(struct uart *uart)
 {
     bool edge = uart->edge;
@@ -49,7 +42,7 @@ bool uart_edge(struct uart *uart)
 /* The transmitter is empty, again or still. */
 static void empty(struct uart *uart)
 {
-    if (!(uart->ier & IER_EMPTY))
+    if (!(uart->ier & UART_IER_EMPTY))
         return;
     uart->empty_pending = true;
     uart->edge = uart->mcr & MCR_OUT2;
@@ -57,7 +50,7 @@ static void empty(struct uart *uart)
 
 static uint8_t identify(struct uart *uart)
 {
-    uint8_t cause = uart->empty_pending && uart->ier & IER_EMPTY ? IIR_EMPTY : IIR_NONE;
+    uint8_t cause = uart->empty_pending && uart->ier & UART_IER_EMPTY ? IIR_EMPTY : IIR_NONE;
 
     uart->empty_pending = false;
     return cause | uart->fifo;
@@ -65,7 +58,7 @@ static uint8_t identify(struct uart *uart)
 
 static void enable(struct uart *uart, uint8_t value)
 {
-    bool was = uart->ier & IER_EMPTY;
+    bool was = uart->ier & UART_IER_EMPTY;
 
     uart->ier = value & 0x0f;
     if (!was)

@@ -29,10 +29,17 @@ struct uart {
 void uart_write(struct uart *uart, uint16_t offset, uint8_t value);
 uint8_t uart_read(struct uart *uart, uint16_t offset);
 
-#define UART_LINE 4
+#define UART_LINE      4
+
+#define UART_IER       1
+#define UART_IER_EMPTY 0x02
 
 /* Whether the access may end in an interrupt. */
-bool uart_may_interrupt(const struct uart *uart, uint16_t offset);
+static inline bool uart_may_interrupt(const struct uart *uart, uint16_t offset)
+{
+    return uart->ier & UART_IER_EMPTY || offset == UART_IER;
+}
+
 /* After an access: whether it made an edge of the interrupt line. */
 bool uart_edge(struct uart *uart);
 
