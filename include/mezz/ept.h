@@ -34,7 +34,8 @@
 /* Accessed and dirty flags (SDM 29.3.5): the root keeps a page that L2 may write and whose leaf is
  * not DIRTY write-protected, opens it at the first write, and tells L1 that the leaf is DIRTY by a
  * synchronization record (vmcs12.h). To start again L1 clears the flags and calls MEZZ_CALL_INVEPT.
- */
+ * A page with one of L2's own page tables counts as written when L2 uses the table, here and for
+ * MEZZ_EPT_COPY_ON_WRITE. */
 #define MEZZ_EPTP_DIRTY_FLAGS (1ULL << 6)
 #define MEZZ_EPTP(table)      ((uint64_t)(table) | MEZZ_EPTP_WRITE_BACK | MEZZ_EPTP_LEVELS)
 #define MEZZ_EPTP_LOW_MASK    0xfffULL
