@@ -93,6 +93,10 @@ START_TEST(tries)
     ck_assert_uint_gt(report.l1.refused_calls, count / 10);
     ck_assert_uint_gt(report.l1.calls[8], count / 100);
     expect_song(&report, count / 1000 + 1);
+    /* What it made and unmade does not pile up. */
+    for (unsigned int i = 0; i < report.l2_count; i++)
+        ck_assert_uint_le(report.l2[i].callback_count, 4 * MEZZ_MAX_CALLBACKS);
+    ck_assert_uint_le(report.l2_count, 4 * MEZZ_MAX_L2);
     machine_destroy(machine);
     ck_assert_uint_eq(open_files(), files);
 }

@@ -14,7 +14,10 @@
 /* Room that a handler must have on its stack. */
 #define STACK_MINIMUM 512
 
-#define bit(number)   (1ULL << (number))
+/* Registrations that are gone, or were replaced, and still have a line in an L2's report. */
+#define CALLBACK_REPORTS (4 * MEZZ_MAX_CALLBACKS)
+
+#define bit(number)      (1ULL << (number))
 
 /* Exits that this root gives to L1, and those that stock KVM keeps from every root. */
 enum reason_support {
@@ -167,9 +170,12 @@ int64_t callback_register(struct machine *machine, const struct mezz_callback_re
 void callback_report(const struct callback *callback)
 {
     struct l2_record *record = callback->l2->record;
-    struct callback_report *grown =
-        realloc(record->callbacks, (record->report.callback_count + 1) * sizeof(*grown));
+    struct callback_report *grown;
 
+    /* L1 may register and unregister as often as it likes. */
+    if (record->report.callback_count == CALLBACK_REPORTS)
+        return;
+    grown = realloc(record->callbacks, (record->report.callback_count + 1) * sizeof(*grown));
     /* A report that lacks a line is better than a machine that ends for it. */
     if (grown == NULL)
         return;
