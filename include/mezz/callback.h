@@ -14,9 +14,9 @@
  * handler starts with RIP = handler, RSP = stack, RDI = frame, RSI = exit reason, RDX = exit
  * qualification, RCX = value, R8 = cookie, interrupts off, in the paging mode, ring and segments of
  * L1's call of MEZZ_CALL_ENTER; other registers are undefined. It ends with
- * MEZZ_CALL_CALLBACK_RETURN, the only call besides MEZZ_CALL_CONSOLE, MEZZ_CALL_TIME,
- * MEZZ_CALL_VMREAD and MEZZ_CALL_VMWRITE that is allowed in it; others return MEZZ_E_STATE. One
- * that never returns costs L1 its life.
+ * MEZZ_CALL_CALLBACK_RETURN, the only call besides MEZZ_CALL_VERSION, MEZZ_CALL_CONSOLE,
+ * MEZZ_CALL_TIME, MEZZ_CALL_VMREAD, MEZZ_CALL_VMWRITE and MEZZ_CALL_L1_INTERRUPT that is allowed in
+ * it; others return MEZZ_E_STATE. One that never returns costs L1 its life.
  */
 
 enum mezz_callback_mode {
