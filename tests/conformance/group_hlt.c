@@ -32,17 +32,20 @@ static void not_exiting(void)
     guest.vmcs->regs.guest_rflags = KIT_RFLAGS | KIT_IF;
     kit_use_timer(&guest, 3000);
     CHECK_EQ("the time ends it", kit_exit(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
+    /* On a slow machine the time may be over before L2 gets there. */
+    while (guest.vmcs->events.activity_state == 0 && kit_exit(&guest) == MEZZ_EXIT_PREEMPTION_TIMER)
+        ;
     CHECK_EQ("activity state", guest.vmcs->events.activity_state, 1);
     CHECK_EQ("guest_rip", guest.vmcs->regs.guest_rip, kit_address(hlt_code_after));
     CHECK_EQ("entered again, it still waits", kit_exit(&guest), MEZZ_EXIT_PREEMPTION_TIMER);
     guest.vmcs->events.entry_interruption_info = EXTERNAL(0x24);
     kit_wrote(&guest, MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS));
-    CHECK_EQ("an interrupt wakes it", kit_exit(&guest), MEZZ_EXIT_IO);
+    CHECK_EQ("an interrupt wakes it", kit_exit_past_timer(&guest), MEZZ_EXIT_IO);
     CHECK_EQ("its handler runs", guest.vmcs->exit.qualification >> MEZZ_IO_PORT_SHIFT,
              KIT_L2_VECTOR_PORT);
     CHECK_EQ("vector", guest.vmcs->regs.gpr[MEZZ_RBX], 0x24);
     CHECK_EQ("activity state", guest.vmcs->events.activity_state, 0);
-    CHECK_EQ("then the code behind HLT", kit_exit(&guest), MEZZ_EXIT_IO);
+    CHECK_EQ("then the code behind HLT", kit_exit_past_timer(&guest), MEZZ_EXIT_IO);
     CHECK_EQ("its port", guest.vmcs->exit.qualification >> MEZZ_IO_PORT_SHIFT, 0x61);
     kit_close(&guest);
 }
