@@ -174,6 +174,28 @@ START_TEST(code_segment)
     SEGMENT(MEZZ_CS, base, 1ULL << 32, CS);
     s.system.segment[MEZZ_CS].access_rights = CODE64;
     ck_assert_uint_eq(system_of(&s), MEZZ_CHECK_CS);
+}
+END_TEST
+
+/* Which DPL of CS fits which DPL of SS. */
+START_TEST(rings)
+{
+    struct state s;
+
+    for (uint32_t cs = 0; cs < 4; cs++) {
+        for (uint32_t ss = 0; ss < 4; ss++) {
+            s = good();
+            s.system.segment[MEZZ_SS].access_rights |= ss << RIGHTS_DPL_SHIFT;
+            s.system.segment[MEZZ_CS].access_rights |= cs << RIGHTS_DPL_SHIFT;
+            ck_assert_uint_eq(system_of(&s), cs == ss ? MEZZ_CHECK_NONE : MEZZ_CHECK_CS);
+            s.system.segment[MEZZ_CS].access_rights |= 4; /* conforming */
+            ck_assert_uint_eq(system_of(&s), cs <= ss ? MEZZ_CHECK_NONE : MEZZ_CHECK_CS);
+            s = real();
+            s.system.segment[MEZZ_SS].access_rights |= ss << RIGHTS_DPL_SHIFT;
+            s.system.segment[MEZZ_CS].access_rights |= cs << RIGHTS_DPL_SHIFT;
+            ck_assert_uint_eq(system_of(&s), cs + ss == 0 ? MEZZ_CHECK_NONE : MEZZ_CHECK_CS);
+        }
+    }
     s = real();
     s.system.segment[MEZZ_CS].access_rights = 0x91;
     ck_assert_uint_eq(system_of(&s), MEZZ_CHECK_CS);
@@ -304,5 +326,5 @@ START_TEST(interruptibility)
 END_TEST
 
 RUN_CASES("entry_checks", 30, ONCE(start_states), ONCE(control_registers), ONCE(efer),
-          ONCE(code_segment), ONCE(stack_segment), ONCE(data_segments), ONCE(system_segments),
-          ONCE(registers), ONCE(interruptibility))
+          ONCE(code_segment), ONCE(rings), ONCE(stack_segment), ONCE(data_segments),
+          ONCE(system_segments), ONCE(registers), ONCE(interruptibility))

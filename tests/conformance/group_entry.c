@@ -57,6 +57,8 @@ static const struct entry_case {
     {"CS: limit without granularity", KIT_LONG, AT(CS.access_rights), 0x209b, MEZZ_CHECK_CS},
     {"CS: granularity without limit", KIT_LONG, AT(CS.limit), 0xfff0, MEZZ_CHECK_CS},
     {"CS: base past 4 GiB", KIT_LONG, AT(CS.base), 1ULL << 32, MEZZ_CHECK_CS},
+    {"CS: DPL other than SS's", KIT_LONG, AT(CS.access_rights), 0xa0fb, MEZZ_CHECK_CS},
+    {"SS: DPL other than CS's", KIT_LONG, AT(SS.access_rights), 0xc0f3, MEZZ_CHECK_CS},
     {"SS: a code segment", KIT_LONG, AT(SS.access_rights), 0xc09b, MEZZ_CHECK_SS},
     {"SS: not writable", KIT_LONG, AT(SS.access_rights), 0xc091, MEZZ_CHECK_SS},
     {"SS: unusable in 32-bit mode", KIT_PROTECTED, AT(SS.access_rights), 0x10000, MEZZ_CHECK_SS},

@@ -14,12 +14,13 @@
 #define VMEXIT_KNOWN (MEZZ_VMEXIT_SAVE_DEBUG | MEZZ_VMEXIT_SAVE_MSRS)
 
 /* Segment types (SDM table 3-1 and 3-2). */
-#define TYPE_ACCESSED 1U
-#define TYPE_WRITABLE 2U
-#define TYPE_CODE     8U
-#define TYPE_LDT      2U
-#define TYPE_TSS16    3U
-#define TYPE_TSS      11U
+#define TYPE_ACCESSED   1U
+#define TYPE_WRITABLE   2U
+#define TYPE_CONFORMING 4U
+#define TYPE_CODE       8U
+#define TYPE_LDT        2U
+#define TYPE_TSS16      3U
+#define TYPE_TSS        11U
 
 static bool canonical(uint64_t address)
 {
@@ -101,6 +102,17 @@ static bool code_agrees(const struct mezz_segment *cs, bool long_mode_active, bo
     return cs->base >> 32 == 0;
 }
 
+/* The ring is SS's DPL, and code must fit it. */
+static bool ring_agrees(const struct mezz_segment *cs, const struct mezz_segment *ss, bool real)
+{
+    uint32_t ring = RIGHTS_DPL(ss->access_rights);
+    uint32_t dpl = RIGHTS_DPL(cs->access_rights);
+
+    if (real)
+        return ring == 0 && dpl == 0;
+    return cs->access_rights & TYPE_CONFORMING ? dpl <= ring : dpl == ring;
+}
+
 static bool stack_agrees(const struct mezz_segment *ss, const struct mezz_segment *cs)
 {
     uint32_t type = ss->access_rights & RIGHTS_TYPE_MASK;
@@ -137,7 +149,10 @@ static enum mezz_entry_check check_segments(const struct mezz_vmcs12_system *sys
     const struct mezz_segment *ldtr = &system->segment[MEZZ_LDTR];
 
     if (!(regs->guest_rflags & RFLAGS_VM)) {
-        if (!code_agrees(cs, long_mode(system), !(system->guest_cr0 & CR0_PE)))
+        bool real = !(system->guest_cr0 & CR0_PE);
+
+        if (!code_agrees(cs, long_mode(system), real) ||
+            !ring_agrees(cs, &system->segment[MEZZ_SS], real))
             return MEZZ_CHECK_CS;
         if (!stack_agrees(&system->segment[MEZZ_SS], cs))
             return MEZZ_CHECK_SS;
