@@ -69,6 +69,17 @@ uint64_t strange_id(void)
     return id == CANARY ? CANARY + 1 : id;
 }
 
+/* The pages that vCPUs were made with, by their number: each entry must have its timer. */
+static uint64_t vmcs_of[MEZZ_MAX_L2_VCPUS + 1];
+
+static void create_vcpu(uint64_t l2, uint64_t page)
+{
+    int64_t made = hostile_call(MEZZ_CALL_VCPU_CREATE, l2, page, 0);
+
+    if (made > 0 && made <= (int64_t)MEZZ_MAX_L2_VCPUS)
+        vmcs_of[made] = page;
+}
+
 /* Any call with any arguments, but for those that this L1 would not survive or never come back
  * from. */
 void try_call(void)
@@ -86,6 +97,9 @@ void try_call(void)
     case MEZZ_CALL_CONSOLE:
         hostile_call(number, id == 0 ? 2 : id, strange_address(),
                      one_in(4) ? strange_number() : below(16));
+        break;
+    case MEZZ_CALL_VCPU_CREATE:
+        create_vcpu(id, strange_address());
         break;
     case MEZZ_CALL_L2_CREATE:
     case MEZZ_CALL_CALLBACK_REGISTER:
@@ -226,7 +240,7 @@ void try_ept(void)
     hostile_call(MEZZ_CALL_INVEPT, strange_id(), 1 + below(2), MEZZ_EPTP(kit_address(pml4)));
 }
 
-static _Noreturn void answer(struct mezz_callback_frame *frame)
+static _Noreturn void answer(struct mezz_callback_frame *frame, uint64_t reason)
 {
     hostile.deliveries++;
     for (uint64_t n = below(4); n > 0; n--)
@@ -237,7 +251,8 @@ static _Noreturn void answer(struct mezz_callback_frame *frame)
         hostile_call(below(MEZZ_CALL_COUNT + 2), 1ULL << 40, 1ULL << 63, 1ULL << 63);
     if (one_in(8))
         hostile_call(MEZZ_CALL_VMWRITE, strange_id(), strange_number() & 0xfffff, chance());
-    for (uint64_t n = below(4); n > 0; n--)
+    /* An L2 that is resumed when its time is over has no timer any more. */
+    for (uint64_t n = reason == MEZZ_EXIT_PREEMPTION_TIMER ? 0 : below(4); n > 0; n--)
         hostile_call(MEZZ_CALL_CALLBACK_RETURN, one_in(4) ? strange_number() : below(8), chance(),
                      one_in(2) ? below(4) : strange_number());
     hostile_call(MEZZ_CALL_CALLBACK_RETURN, MEZZ_ACTION_REFLECT, 0, 0);
@@ -290,9 +305,6 @@ void try_registration(void)
     hostile_call(MEZZ_CALL_CALLBACK_REGISTER, kit_address(r), 0, 0);
 }
 
-/* The pages that vCPUs were made with, by their number. */
-static uint64_t vmcs_of[MEZZ_MAX_L2_VCPUS + 1];
-
 /* The timer bounds it: without one, an L2 may run as long as it likes, and L1 would wait. */
 void try_entry(void)
 {
@@ -325,9 +337,7 @@ void try_entry(void)
 void try_life(void)
 {
     struct mezz_l2_parameters parameters = {.name = "hostile-"};
-    uint64_t page = vmcs_page();
     uint64_t id = 2 + below(10);
-    int64_t made;
 
     switch (below(8)) {
     case 0:
@@ -344,9 +354,7 @@ void try_life(void)
         hostile_call(MEZZ_CALL_L2_CREATE, kit_address(&parameters), 0, 0);
         break;
     default:
-        made = hostile_call(MEZZ_CALL_VCPU_CREATE, 2 + below(6), page, 0);
-        if (made > 0 && made <= (int64_t)MEZZ_MAX_L2_VCPUS)
-            vmcs_of[made] = page;
+        create_vcpu(2 + below(6), vmcs_page());
         break;
     }
 }
