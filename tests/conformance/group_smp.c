@@ -101,6 +101,8 @@ static void both(void)
 /* What is entered on one vCPU is not for the other. */
 static void busy(void)
 {
+    struct kit_guest other;
+
     KIT_LABEL("entered on the other vCPU");
     order = ORDER_ENTER;
     while (*(volatile uint64_t *)&wanted.data[1] == 0)
@@ -108,6 +110,16 @@ static void busy(void)
     CHECK_ERROR("ENTER", mezz_call(MEZZ_CALL_ENTER, wanted.vcpu, 0, 0), MEZZ_E_BUSY);
     CHECK_ERROR("VCPU_DESTROY", mezz_call(MEZZ_CALL_VCPU_DESTROY, wanted.vcpu, 0, 0), MEZZ_E_BUSY);
     CHECK_ERROR("L2_DESTROY", mezz_call(MEZZ_CALL_L2_DESTROY, wanted.l2, 0, 0), MEZZ_E_BUSY);
+    kit_open_in(&other, wanted.l2, KIT_LONG, smp_loop);
+    CHECK_EQ("another vCPU of its L2 with another EPTP", kit_exit(&other),
+             MEZZ_EXIT_INVALID_GUEST_STATE | MEZZ_EXIT_ENTRY_FAILED);
+    CHECK_EQ("is refused", other.vmcs->exit.qualification,
+             (uint64_t)MEZZ_E_BUSY << 32 | MEZZ_CHECK_EPT);
+    other.vmcs->ept.eptp = wanted.vmcs->ept.eptp;
+    other.vmcs->regs.gpr[MEZZ_RBX] = KIT_L2_DATA + 16;
+    CHECK_EQ("with the same, it runs", kit_exit(&other), MEZZ_EXIT_IO);
+    CHECK_EQ("in the same memory", wanted.data[2], 1);
+    kit_close(&other);
     CHECK_EQ("L1_INTERRUPT ends it", mezz_call(MEZZ_CALL_L1_INTERRUPT, 1, 0x55, 0), 0);
     wait_for(&order, 0);
     CHECK_EQ("its exit", result, MEZZ_EXIT_EXTERNAL_INTERRUPT);

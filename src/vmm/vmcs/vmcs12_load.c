@@ -136,6 +136,9 @@ static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ep
 
     if (ept->reserved != 0 || ept->eptp_index != 0)
         return MEZZ_CHECK_EPT | (uint64_t)MEZZ_E_VIEW << 32;
+    /* An L2 is one VM of KVM: its other vCPUs would run on with this one's memory. */
+    if (ept->eptp != l2->view.eptp && l2->entered > 0)
+        return MEZZ_CHECK_EPT | (uint64_t)MEZZ_E_BUSY << 32;
     if (ept->eptp != l2->view.eptp || l2->view_stale) {
         error = view_build(&l2->view, ept->eptp, NULL);
         if (error != 0)
