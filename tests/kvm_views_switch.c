@@ -56,6 +56,34 @@ START_TEST(each_view_its_own_page)
 }
 END_TEST
 
+/* A switch at a gate is no vCPU ioctl but the KVM_RUN after it. */
+START_TEST(a_gate_is_one_run)
+{
+    struct guest_views guest;
+    uint64_t runs[2];
+    uint64_t ioctls[2];
+
+    create(&guest, ENGINE_FLIP, 2);
+    if (guest.host.paging.kind == PAGING_HARDWARE && !guest.host.flushes_on_request) {
+        guest_destroy(&guest);
+        return;
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        guest_switch(&guest, i % 2, CARRY_GATE);
+        guest_read(&guest, 3, PAGE);
+    }
+    view_vcpu_counts(&guest.vcpu, &runs[0], &ioctls[0]);
+    for (uint32_t i = 0; i < 100; i++) {
+        guest_switch(&guest, i % 2, CARRY_GATE);
+        guest_read(&guest, 3, PAGE);
+    }
+    view_vcpu_counts(&guest.vcpu, &runs[1], &ioctls[1]);
+    ck_assert_uint_eq(runs[1] - runs[0], 100);
+    ck_assert_uint_eq(ioctls[1], ioctls[0]);
+    guest_destroy(&guest);
+}
+END_TEST
+
 START_TEST(no_such_view)
 {
     struct guest_views guest;
@@ -226,7 +254,8 @@ START_TEST(two_vcpus)
 END_TEST
 
 RUN_CASES_IF(guest_obstacle, "views: switch", 60, EACH(each_view_its_own_page, ENGINE_KINDS),
-             EACH(no_such_view, ENGINE_KINDS), EACH(list_without_the_current_view, ENGINE_KINDS),
+             ONCE(a_gate_is_one_run), EACH(no_such_view, ENGINE_KINDS),
+             EACH(list_without_the_current_view, ENGINE_KINDS),
              EACH(views_that_nobody_uses_go, ENGINE_KINDS), EACH(invept, 2 * ENGINE_KINDS),
              EACH(invept_of_rubbish, ENGINE_KINDS), EACH(entry_became_present, ENGINE_KINDS),
              EACH(two_vcpus, ENGINE_KINDS))

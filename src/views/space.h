@@ -160,4 +160,7 @@ int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault);
  * again. */
 bool view_vcpu_after(struct view_vcpu *vcpu);
 
+/* KVM_RUN and other vCPU ioctls of all KVM vCPUs that were this vCPU. */
+void view_vcpu_counts(const struct view_vcpu *vcpu, uint64_t *runs, uint64_t *other_ioctls);
+
 #endif

@@ -229,3 +229,16 @@ bool view_vcpu_after(struct view_vcpu *vcpu)
     dirty_ring_harvest(&vcpu->core->ring, &vm->slots, &vm->space->log, vm, true);
     return true;
 }
+
+void view_vcpu_counts(const struct view_vcpu *vcpu, uint64_t *runs, uint64_t *other_ioctls)
+{
+    *runs = *other_ioctls = 0;
+    for (const struct view_vm *vm = vcpu->space->vms; vm != NULL; vm = vm->next) {
+        const struct view_core *core = vm->core[vcpu->number];
+
+        if (core == NULL)
+            continue;
+        *runs += core->kvm.runs;
+        *other_ioctls += core->kvm.other_ioctls;
+    }
+}
