@@ -79,6 +79,14 @@ START_TEST(reasons)
 END_TEST
 
 /* Two L2s of one name, one with bytes that are no text. */
+static const struct callback_report sample_callback = {
+    .id = 3,
+    .reason = MEZZ_EXIT_IO,
+    .mode = MEZZ_MODE_OBSERVE,
+    .conditions = 2,
+    .counters = {.evaluated = 9, .fired = 4, .failed = {0, 5}},
+};
+
 static struct machine_report sample(struct l2_report *l2)
 {
     struct machine_report report = {.end = MACHINE_DONE,
@@ -91,6 +99,9 @@ static struct machine_report sample(struct l2_report *l2)
     report.l1.calls[MEZZ_CALL_ENTER] = 4;
     l2[0] = (struct l2_report){
         .name = "tiny", .end = L2_DONE, .console = {"a\0\xff", 3, 7}, .last_words = ""};
+    l2[0].callbacks = &sample_callback;
+    l2[0].callback_count = 1;
+    l2[0].groups_loaded[MEZZ_GROUP_EVENTS] = 6;
     l2[0].exits[MEZZ_EXIT_HLT] = (struct exit_counts){1, 2, 3};
     l2[1] = (struct l2_report){
         .name = "tiny", .end = L2_DIED, .console = {"", 0, 0}, .last_words = "gone\nregisters\n"};
@@ -110,6 +121,9 @@ START_TEST(copy)
     ck_assert_int_eq(memcmp(kept.l2[0].console.text, "a\0\xff", 3), 0);
     ck_assert_str_eq(kept.l2[1].last_words, "gone\nregisters\n");
     ck_assert_uint_eq(report_total(&kept.l2[0]).reflect, 3);
+    ck_assert_uint_eq(kept.l2[0].callback_count, 1);
+    ck_assert_ptr_ne(kept.l2[0].callbacks, &sample_callback);
+    ck_assert_uint_eq(kept.l2[0].callbacks[0].counters.fired, 4);
     report_release(&kept);
 }
 END_TEST
@@ -152,6 +166,7 @@ START_TEST(json)
     char *text = report_json(&facts);
     const json_t *levels;
     const json_t *tiny;
+    const json_t *callback;
     json_t *object;
 
     ck_assert_ptr_nonnull(text);
@@ -170,6 +185,13 @@ START_TEST(json)
     ck_assert_int_eq(json_integer_value(at(tiny, "console_dropped")), 7);
     ck_assert_int_eq(json_integer_value(at(at(at(tiny, "exits"), "hlt"), "callback")), 2);
     ck_assert(json_object_get(at(tiny, "exits"), "io") == NULL);
+    ck_assert_int_eq(json_integer_value(at(at(tiny, "groups_loaded"), "events")), 6);
+    callback = json_array_get(at(tiny, "callbacks"), 0);
+    ck_assert_str_eq(json_string_value(at(callback, "reason")), "io");
+    ck_assert_str_eq(json_string_value(at(callback, "mode")), "observe");
+    ck_assert_int_eq(json_integer_value(at(callback, "fired")), 4);
+    ck_assert_uint_eq(json_array_size(at(callback, "failed")), 2);
+    ck_assert_int_eq(json_integer_value(json_array_get(at(callback, "failed"), 1)), 5);
     ck_assert_str_eq(json_string_value(at(at(at(levels, "l2"), "tiny#2"), "status")), "died");
     json_decref(object);
     free(text);

@@ -183,6 +183,21 @@ static void forget_texts(struct l2_report *l2)
     l2->name = NULL;
     l2->console.text = NULL;
     l2->last_words = NULL;
+    l2->callbacks = NULL;
+    l2->callback_count = 0;
+}
+
+static bool copy_callbacks(struct l2_report *to, const struct l2_report *from)
+{
+    struct callback_report *copy = calloc(from->callback_count + 1U, sizeof(*copy));
+
+    if (copy == NULL)
+        return false;
+    if (from->callback_count > 0)
+        memcpy(copy, from->callbacks, from->callback_count * sizeof(*copy));
+    to->callbacks = copy;
+    to->callback_count = from->callback_count;
+    return true;
 }
 
 int report_copy(struct machine_report *to, const struct machine_report *from)
@@ -202,7 +217,8 @@ int report_copy(struct machine_report *to, const struct machine_report *from)
     for (unsigned int i = 0; i < to->l2_count && whole; i++)
         whole = copy_text(&l2[i].name, from->l2[i].name) &&
                 copy_text(&l2[i].last_words, from->l2[i].last_words) &&
-                copy_console(&l2[i].console, &from->l2[i].console);
+                copy_console(&l2[i].console, &from->l2[i].console) &&
+                copy_callbacks(&l2[i], &from->l2[i]);
     if (whole)
         return 0;
     report_release(to);
@@ -215,6 +231,7 @@ void report_release(struct machine_report *report)
         free((void *)(uintptr_t)report->l2[i].name);
         free((void *)(uintptr_t)report->l2[i].last_words);
         free((void *)(uintptr_t)report->l2[i].console.text);
+        free((void *)(uintptr_t)report->l2[i].callbacks);
     }
     free((void *)(uintptr_t)report->l2);
     free((void *)(uintptr_t)report->last_words);

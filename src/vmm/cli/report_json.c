@@ -78,6 +78,54 @@ static json_t *exits_of(struct builder *builder, const struct l2_report *l2)
     return object;
 }
 
+/* A registration that was replaced or removed has its own entry, with what it counted until then.
+ */
+static json_t *callback_of(struct builder *builder, const struct callback_report *callback)
+{
+    const struct mezz_callback_counters *counters = &callback->counters;
+    json_t *object = json_object();
+    json_t *failed = json_array();
+
+    for (uint32_t i = 0; i < callback->conditions && i < MEZZ_MAX_CONDITIONS; i++)
+        append(builder, failed, count_of(counters->failed[i]));
+    set(builder, object, "callback", count_of(callback->id));
+    set(builder, object, "reason", string_of(reason_name(callback->reason)));
+    set(builder, object, "mode",
+        string_of(callback->mode == MEZZ_MODE_OBSERVE ? "observe" : "decide"));
+    set(builder, object, "order", count_of(callback->order));
+    set(builder, object, "evaluated", count_of(counters->evaluated));
+    set(builder, object, "fired", count_of(counters->fired));
+    set(builder, object, "failed", failed);
+    set(builder, object, "sync_records", count_of(counters->sync_records));
+    set(builder, object, "refused_returns", count_of(counters->refused_returns));
+    return object;
+}
+
+static json_t *callbacks_of(struct builder *builder, const struct l2_report *l2)
+{
+    json_t *array = json_array();
+
+    for (unsigned int i = 0; i < l2->callback_count; i++)
+        append(builder, array, callback_of(builder, &l2->callbacks[i]));
+    return array;
+}
+
+/* How often an entry loaded each group of the VMCS12. */
+static json_t *groups_of(struct builder *builder, const struct l2_report *l2)
+{
+    static const char *const names[MEZZ_GROUP_EXIT] = {
+        [MEZZ_GROUP_REGS] = "regs",     [MEZZ_GROUP_SYSTEM] = "system",
+        [MEZZ_GROUP_MSRS] = "msrs",     [MEZZ_GROUP_DEBUG] = "debug",
+        [MEZZ_GROUP_EVENTS] = "events", [MEZZ_GROUP_CONTROLS] = "controls",
+        [MEZZ_GROUP_EPT] = "ept",
+    };
+    json_t *object = json_object();
+
+    for (int group = 0; group < MEZZ_GROUP_EXIT; group++)
+        set(builder, object, names[group], count_of(l2->groups_loaded[group]));
+    return object;
+}
+
 static void set_console(struct builder *builder, json_t *object, const struct console_text *console)
 {
     set(builder, object, "console", text_of(console->text, console->length));
@@ -94,6 +142,8 @@ static json_t *l2_of(struct builder *builder, const struct l2_report *l2)
     set_console(builder, object, &l2->console);
     set(builder, object, "exits", exits_of(builder, l2));
     set(builder, object, "exits_total", counts_of(builder, &total));
+    set(builder, object, "callbacks", callbacks_of(builder, l2));
+    set(builder, object, "groups_loaded", groups_of(builder, l2));
     set(builder, object, "kvm_runs", count_of(l2->kvm_runs));
     set(builder, object, "run_ms", ms_of(l2->run_ns));
     set(builder, object, "last_words", string_of(l2->last_words));
