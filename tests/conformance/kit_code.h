@@ -6,10 +6,11 @@
  * L2 code, beside the test that runs it: L2 sees it at its link address.
  *     KIT_CODE(name, "outb %al, $0x10\n" KIT_AFTER(name) "hlt")
  * KIT_AFTER marks a place: name_after. Real-mode code is written behind .code16; its CS has its
- * start as the base, and names are addresses in it minus that.
+ * start as the base, and names are addresses in it minus that. The alignment makes its selector one
+ * with ring 0, which an emulated processor insists on.
  */
 #define KIT_CODE(name, text)                                               \
-    __asm__(".pushsection .l2.code, \"ax\"\n.balign 16\n" #name ":\n" text \
+    __asm__(".pushsection .l2.code, \"ax\"\n.balign 64\n" #name ":\n" text \
             "\n.code64\n.popsection");                                     \
     extern const char name[]
 
