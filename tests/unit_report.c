@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run leaves: reasons and their names, text as UTF-8, JSON, the table. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +129,51 @@ START_TEST(copy)
 }
 END_TEST
 
+static void print_all(struct machine_report *report)
+{
+    struct script_run run = {.report = *report};
+    struct script_record record = {"t.lua", &run, 1, NULL, 0, 0};
+    struct report_facts facts = {&record, "", 0, "kvm_amd", NULL};
+
+    free(report_json(&facts));
+}
+
+/* The process that runs guests sends its report as bytes, and may have fallen to one of them:
+ * bytes that end early or were altered are refused, or give a report that can be printed. */
+START_TEST(pack_of_a_stranger)
+{
+    struct l2_report l2[2];
+    struct machine_report report = sample(l2);
+    struct machine_report got;
+    size_t length;
+    unsigned char *bytes = report_pack(&report, &length);
+
+    ck_assert_ptr_nonnull(bytes);
+    for (size_t cut = 0; cut < length; cut++) {
+        unsigned char *part = malloc(cut + 1);
+
+        memcpy(part, bytes, cut);
+        ck_assert_int_eq(report_unpack(&got, part, cut), -EBADMSG);
+        ck_assert_ptr_null(got.l2);
+        free(part);
+    }
+    for (size_t i = 0; i < length; i++) {
+        unsigned char before = bytes[i];
+
+        bytes[i] = (unsigned char)(_i == 0 ? 0xff : before ^ 0x01);
+        if (report_unpack(&got, bytes, length) == 0) {
+            print_all(&got);
+            report_release(&got);
+        }
+        bytes[i] = before;
+    }
+    ck_assert_int_eq(report_unpack(&got, bytes, length), 0);
+    ck_assert_str_eq(got.l2[1].last_words, "gone\nregisters\n");
+    report_release(&got);
+    free(bytes);
+}
+END_TEST
+
 START_TEST(deaths)
 {
     struct l2_report l2[2];
@@ -219,4 +265,4 @@ START_TEST(table)
 END_TEST
 
 RUN_CASES("report", 30, EACH(utf8, ELEMENTS(texts)), ONCE(utf8_keeps_nul), ONCE(reasons),
-          ONCE(copy), ONCE(deaths), ONCE(json), ONCE(table))
+          ONCE(copy), EACH(pack_of_a_stranger, 2), ONCE(deaths), ONCE(json), ONCE(table))

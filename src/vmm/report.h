@@ -125,7 +125,14 @@ uint64_t report_kvm_runs(const struct machine_report *report);
 /* Copies a report and all that it points to, so that it outlives its machine. -ENOMEM. */
 int report_copy(struct machine_report *to, const struct machine_report *from);
 
-/* Frees what report_copy made. */
+/* Frees what report_copy or report_unpack made. */
 void report_release(struct machine_report *report);
+
+/* A report as bytes, for another process: to free(); NULL: no memory. */
+void *report_pack(const struct machine_report *report, size_t *length);
+
+/* The other way round. Whatever the bytes are, what comes of them can be printed and released.
+ * -EBADMSG: they are no report; -ENOMEM. */
+int report_unpack(struct machine_report *report, const void *bytes, size_t length);
 
 #endif
