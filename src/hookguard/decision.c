@@ -2,6 +2,7 @@
 #include "hookguard/decision.h"
 
 #include <stddef.h>
+#include <string.h>
 
 static const char *const verdict_names[VERDICT_KINDS] = {
     [VERDICT_RESUME] = "resume", [VERDICT_SERVE] = "serve",     [VERDICT_SWITCH] = "switch",
@@ -55,6 +56,16 @@ bool decision_is_refusal(enum decision_reason reason)
     return reason >= REASON_NOT_ENTRY;
 }
 
+enum decision_reason decision_refusal_by_name(const char *name)
+{
+    for (enum decision_reason r = REASON_NOT_ENTRY; r < REASON_KINDS; r++)
+        if (strcmp(reason_names[r], name) == 0)
+            return r;
+    return REASON_KINDS;
+}
+
+_Static_assert(REASON_KINDS <= 64, "decision_request.tolerated has a bit for each");
+
 /* Nothing to switch to: what is only to be logged is an error all the same. */
 static bool no_view(enum decision_reason reason)
 {
@@ -86,7 +97,7 @@ static struct decision refuse(const struct decision_request *request, enum decis
 {
     struct decision decision = {.reason = reason, .refused = true};
 
-    switch (request->on_refusal) {
+    switch (request->tolerated >> reason & 1 ? REFUSAL_LOG : request->on_refusal) {
     case REFUSAL_LOG:
         decision.verdict = logged_only(request, reason);
         break;

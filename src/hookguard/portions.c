@@ -244,6 +244,8 @@ int portion_table_add(struct portion_table *table, const struct portion_declarat
     struct portion portion = {.id = (uint32_t)table->portions + 1,
                               .program = find_program(table, declaration->program),
                               .on_refusal = declaration->on_refusal,
+                              .tolerated = declaration->tolerated,
+                              .strict = declaration->strict,
                               .patterns = declaration->patterns};
     struct portion_reader reader = {NULL, error};
     int code = 0;

@@ -60,6 +60,8 @@ struct portion_declaration {
     size_t entry_addresses;
     struct portion_parts shared; /* data of the program that the portion may use, too */
     enum portion_refusal on_refusal;
+    uint64_t tolerated; /* bit r: refusals for enum decision_reason r are only logged */
+    bool strict;        /* data of the program that the portion uses is served access by access */
     struct patterns *patterns; /* NULL: none; outlives the table */
 };
 
@@ -83,6 +85,8 @@ struct portion {
     size_t own_pages;  /* PAGE_SIZE each */
     size_t code_pages; /* among them */
     enum portion_refusal on_refusal;
+    uint64_t tolerated;
+    bool strict;
     struct patterns *patterns;
 };
 

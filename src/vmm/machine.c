@@ -155,6 +155,16 @@ destroy:
     return code;
 }
 
+/* Declared and not enforced would be worse than an error. */
+static int check_portions(const struct machine_config *config, struct error *error)
+{
+    for (unsigned int i = 0; i < config->l2_count; i++)
+        if (config->l2[i].portions != NULL)
+            return error_set(error, EINVAL, "L2 %s: portions are not enforced by this version",
+                             config->l2[i].name);
+    return 0;
+}
+
 static int create_records(struct machine *machine, const struct machine_config *config,
                           struct error *error)
 {
@@ -193,6 +203,8 @@ int machine_create(struct machine **created, const struct machine_config *config
     struct machine *machine;
     int code = check_config(config, error);
 
+    if (code == 0)
+        code = check_portions(config, error);
     if (code != 0)
         return code;
     machine = calloc(1, sizeof(*machine));

@@ -24,12 +24,16 @@ struct module_config {
     const char *command_line; /* a module's own; for an L2 program: its name and its arguments */
 };
 
+struct portion_table;
+struct event_log;
+
 struct l2_config {
     const char *name; /* what L1 calls it in MEZZ_CALL_L2_CREATE, and the JSON's key */
     uint64_t memory;  /* bytes, a multiple of 2 MiB */
     struct module_config image;
     const struct module_config *modules;
     unsigned int module_count;
+    const struct portion_table *portions; /* of its programs; NULL: none. Outlives the machine */
 };
 
 struct machine_config {
@@ -46,7 +50,8 @@ struct machine_config {
     uint64_t process_started_ns;  /* CLOCK_MONOTONIC, for first_l2_output_ns; 0: machine_create */
     uint64_t timeout_ns;          /* of the whole run; not 0 */
     uint64_t callback_timeout_ns; /* of one callback handler; 0: 1 s */
-    FILE *trace; /* decisions for L2 exits (trace.h), or NULL; the caller closes it */
+    struct event_log *log; /* of portions' switches and refusals, or NULL; the caller closes it */
+    FILE *trace;           /* decisions for L2 exits (trace.h), or NULL; the caller closes it */
     /* Where a level's console goes while the machine runs; NULL: only into the report. source is 0
      * for L1, otherwise 1 + the index in l2[] (or beyond, for L2s that the stack file does not
      * know). */

@@ -135,6 +135,16 @@ struct exit_counts report_total(const struct l2_report *l2)
     return total;
 }
 
+uint64_t report_refusals(const struct portions_report *portions)
+{
+    uint64_t refusals = 0;
+
+    for (enum decision_reason r = REASON_NONE; r < REASON_KINDS; r++)
+        if (decision_is_refusal(r))
+            refusals += portions->reasons[r];
+    return refusals;
+}
+
 const char *report_call_name(size_t call)
 {
     return call < MEZZ_CALL_COUNT && call_names[call] != NULL ? call_names[call] : "unknown";

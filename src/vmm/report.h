@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hookguard/decision.h"
 #include "host/error.h"
 #include "mezz/callback.h"
 #include "mezz/exit.h"
@@ -59,6 +60,16 @@ struct callback_report {
     struct mezz_callback_counters counters;
 };
 
+/* What the portions of an L2's programs (docs/portions-policy.md) did and refused. */
+struct portions_report {
+    bool declared;
+    uint64_t switches; /* of a view, by which a portion was entered or left */
+    uint64_t entries;  /* among them, at an entry point */
+    uint64_t scans;    /* of code for patterns */
+    uint64_t reasons[REASON_KINDS];
+    uint64_t unlogged; /* events that the log could not take */
+};
+
 struct l2_report {
     const char *name;
     enum l2_end end;
@@ -68,6 +79,7 @@ struct l2_report {
     uint64_t groups_loaded[MEZZ_GROUP_COUNT]; /* VMCS12 groups that entries loaded */
     const struct callback_report *callbacks;
     unsigned int callback_count;
+    struct portions_report portions;
     uint64_t kvm_runs;
     uint64_t run_ns;        /* time inside KVM_RUN */
     const char *last_words; /* for L2_DIED: the fatal tail, several lines; otherwise "" */
@@ -117,6 +129,7 @@ const char *report_l2_end_name(enum l2_end end);
 bool report_has_death(const struct machine_report *report);
 
 struct exit_counts report_total(const struct l2_report *l2);
+uint64_t report_refusals(const struct portions_report *portions);
 /* "enter" for MEZZ_CALL_ENTER, and so on; never NULL. */
 const char *report_call_name(size_t call);
 uint64_t report_calls(const struct l1_report *l1);

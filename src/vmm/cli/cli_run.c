@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hookguard/event_log.h"
 #include "vmm/cli/cli.h"
 #include "vmm/cli/cli_images.h"
 #include "vmm/cli/cli_output.h"
@@ -18,10 +19,13 @@
 
 /* mezz run FILE */
 
+#define LOG_SIZE_LIMIT (1ULL << 30)
+
 struct run_options {
     const char *file;
     const char *json;
     const char *trace;
+    const char *log;
     const char *images;
     const char *kvm;
     bool verbose;
@@ -31,7 +35,9 @@ struct run_options {
 struct run {
     struct run_options options;
     struct terminal terminal;
-    FILE *trace;         /* NULL: none */
+    FILE *trace;           /* NULL: none */
+    struct event_log *log; /* NULL: none */
+    uint64_t begun_ns;
     uint64_t started_ns; /* of the process; 0 once a machine has run */
 };
 
@@ -66,6 +72,7 @@ static int run_machine(void *context, const struct machine_config *wanted, struc
     config.kvm_device = cli_kvm_device(run->options.kvm);
     config.process_started_ns = run->started_ns;
     config.trace = run->trace;
+    config.log = run->log;
     config.console = terminal_write;
     config.console_context = &run->terminal;
     run->started_ns = 0;
@@ -211,6 +218,16 @@ static int open_outputs(struct run *run)
         cli_complain("--json: %s", error.text);
         return CLI_BAD_INPUT;
     }
+    if (options->log != NULL) {
+        const struct event_log_config log = {.path = options->log,
+                                             .program = "mezz " MEZZ_PROGRAM_VERSION,
+                                             .size_limit = LOG_SIZE_LIMIT};
+
+        if (event_log_open(&run->log, &log, &error) != 0) {
+            cli_complain("--log: %s", error.text);
+            return CLI_BAD_INPUT;
+        }
+    }
     if (options->trace == NULL)
         return CLI_DONE;
     run->trace = fopen(options->trace, "we");
@@ -236,6 +253,31 @@ static int close_trace(struct run *run, int status)
     return status < CLI_SIGNAL ? CLI_HOST : status;
 }
 
+/* The same for the log; its last hash is for whoever wants to keep it elsewhere. */
+static int close_log(struct run *run, int status)
+{
+    char head[LOG_HASH_DIGITS + 1];
+    struct error error;
+    uint64_t events;
+
+    if (run->log == NULL)
+        return status;
+    events = event_log_events(run->log);
+    if (event_log_close(run->log, now_ns() - run->begun_ns, head, &error) == 0) {
+        fprintf(run->terminal.out != NULL ? run->terminal.out : stdout,
+                "log %s: %llu events, head %s\n", run->options.log, (unsigned long long)events,
+                head);
+        return status;
+    }
+    cli_complain("--log: %s", error.text);
+    return status < CLI_SIGNAL ? CLI_HOST : status;
+}
+
+static int close_outputs(struct run *run, int status)
+{
+    return close_trace(run, close_log(run, status));
+}
+
 static int run_with_options(struct run *run)
 {
     const struct run_options *options = &run->options;
@@ -245,27 +287,29 @@ static int run_with_options(struct run *run)
     int status = open_outputs(run);
 
     if (status != CLI_DONE)
-        return status;
+        return close_outputs(run, status);
     if (cli_images_find(&images, options->images) != 0) {
         cli_complain("out of memory");
-        return close_trace(run, CLI_HOST);
+        return close_outputs(run, CLI_HOST);
     }
     terminal_init(&run->terminal, out, wants_colours(options, out));
     cli_signals_catch();
     status = run_file(run, images.directories);
     terminal_destroy(&run->terminal);
     cli_images_release(&images);
-    return close_trace(run, status);
+    return close_outputs(run, status);
 }
 
 int cli_run(int argc, char **argv, const struct cli_command *command)
 {
-    struct run run = {.started_ns = now_ns()};
+    struct run run = {.begun_ns = now_ns()};
     const struct cli_option options[] = {
         {"json", NULL, "OUT", "write a report of the run to this file; - is the standard output",
          .text = &run.options.json},
         {"trace", NULL, "OUT", "write the decision on each L2 exit to this file, as lines of JSON",
          .text = &run.options.trace},
+        {"log", NULL, "FILE", "write what portions allowed and refused to this new file, as a log",
+         .text = &run.options.log},
         {"verbose", "v", NULL, "say more: L1's calls by name, every expectation",
          .flag = &run.options.verbose},
         {"images", NULL, "DIR", "search images here (also: MEZZ_IMAGES)",
@@ -278,6 +322,7 @@ int cli_run(int argc, char **argv, const struct cli_command *command)
     };
     int count = cli_parse(argc, argv, command, options, &run.options.file, 1);
 
+    run.started_ns = run.begun_ns;
     if (count < 0)
         return cli_parse_status(count);
     if (count == 0) {

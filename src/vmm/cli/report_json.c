@@ -126,6 +126,47 @@ static json_t *groups_of(struct builder *builder, const struct l2_report *l2)
     return object;
 }
 
+enum reason_kind {
+    REASONS_ALLOWED,
+    REASONS_RELEASED,
+    REASONS_REFUSED
+};
+
+static enum reason_kind kind_of(enum decision_reason reason)
+{
+    if (decision_is_refusal(reason))
+        return REASONS_REFUSED;
+    return reason == REASON_OWNER_GONE || reason == REASON_REMAPPED ? REASONS_RELEASED
+                                                                    : REASONS_ALLOWED;
+}
+
+/* Those that happened. */
+static json_t *reasons_of(struct builder *builder, const struct portions_report *portions,
+                          enum reason_kind kind)
+{
+    json_t *object = json_object();
+
+    for (enum decision_reason r = REASON_NONE + 1; r < REASON_KINDS; r++)
+        if (kind_of(r) == kind && portions->reasons[r] != 0)
+            set(builder, object, decision_reason_name(r), count_of(portions->reasons[r]));
+    return object;
+}
+
+static json_t *portions_of(struct builder *builder, const struct portions_report *portions)
+{
+    json_t *object = json_object();
+
+    set(builder, object, "switches", count_of(portions->switches));
+    set(builder, object, "entries", count_of(portions->entries));
+    set(builder, object, "scans", count_of(portions->scans));
+    set(builder, object, "allowed", reasons_of(builder, portions, REASONS_ALLOWED));
+    set(builder, object, "released", reasons_of(builder, portions, REASONS_RELEASED));
+    set(builder, object, "refusals", reasons_of(builder, portions, REASONS_REFUSED));
+    set(builder, object, "refused", count_of(report_refusals(portions)));
+    set(builder, object, "unlogged", count_of(portions->unlogged));
+    return object;
+}
+
 static void set_console(struct builder *builder, json_t *object, const struct console_text *console)
 {
     set(builder, object, "console", text_of(console->text, console->length));
@@ -144,6 +185,8 @@ static json_t *l2_of(struct builder *builder, const struct l2_report *l2)
     set(builder, object, "exits_total", counts_of(builder, &total));
     set(builder, object, "callbacks", callbacks_of(builder, l2));
     set(builder, object, "groups_loaded", groups_of(builder, l2));
+    if (l2->portions.declared)
+        set(builder, object, "portions", portions_of(builder, &l2->portions));
     set(builder, object, "kvm_runs", count_of(l2->kvm_runs));
     set(builder, object, "run_ms", ms_of(l2->run_ns));
     set(builder, object, "last_words", string_of(l2->last_words));

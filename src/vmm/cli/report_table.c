@@ -66,6 +66,19 @@ static void print_l1(FILE *out, const struct machine_report *report, bool detail
     }
 }
 
+static void print_portions(FILE *out, const struct portions_report *portions)
+{
+    print_name(out, 2, "", "portions");
+    fprintf(out, "%9" PRIu64 "  switches of a view, %" PRIu64 " at an entry point\n",
+            portions->switches, portions->entries);
+    for (enum decision_reason r = REASON_NONE; r < REASON_KINDS; r++) {
+        if (!decision_is_refusal(r) || portions->reasons[r] == 0)
+            continue;
+        print_name(out, 4, "", decision_reason_name(r));
+        fprintf(out, "%9" PRIu64 "  refused\n", portions->reasons[r]);
+    }
+}
+
 static void print_l2(FILE *out, const struct l2_report *l2)
 {
     struct exit_counts total = report_total(l2);
@@ -84,6 +97,8 @@ static void print_l2(FILE *out, const struct l2_report *l2)
         print_counts(out, &l2->exits[i]);
         fprintf(out, "\n");
     }
+    if (l2->portions.declared)
+        print_portions(out, &l2->portions);
 }
 
 void report_table(FILE *out, const struct machine_report *report, bool detailed)

@@ -82,6 +82,10 @@ struct script_l1 {
     struct l2_config l2[MEZZ_MAX_L2];
 };
 
+struct script_l2 {
+    unsigned int index; /* in script_l1.l2 */
+};
+
 /*
  * User values. OWNER: of an L1 its stack, of an L2 its L1. PARTS: a table; of a stack its L1, of an
  * L1 its L2s. ANCHOR: a table that keeps strings and lists alive. RESULT: of an L1 or L2, what the
@@ -106,6 +110,9 @@ void *script_push_object(lua_State *lua, size_t size, const char *type);
 /* The object of a method call, at index 1; raises an error that says how the method is called. */
 void *script_check_self(lua_State *lua, const char *type, const char *call);
 
+/* The same for a method of an L2 whose stack has not run yet. */
+struct l2_config *script_check_l2(lua_State *lua, const char *call);
+
 /* Registers a type: its methods, and whether reads of other fields go to its RESULT. */
 void script_register_type(lua_State *lua, const char *type, const luaL_Reg *methods);
 
@@ -119,6 +126,10 @@ void script_register_console(lua_State *lua);
 void script_register_mezz(lua_State *lua);
 int script_new_stack(lua_State *lua); /* mezz.stack */
 int script_run_stack(lua_State *lua); /* stack:run */
+
+/* script_protect.c */
+void script_register_protect(lua_State *lua);
+int script_protect(lua_State *lua); /* l2:protect */
 
 void script_push_console(lua_State *lua, const struct console_text *console);
 

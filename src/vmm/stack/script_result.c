@@ -64,6 +64,31 @@ static void push_l1(lua_State *lua, const struct machine_report *report)
     script_make_strict(lua, "l1");
 }
 
+/* Each reason that there is, those that did not happen too. */
+static void push_reasons(lua_State *lua, const struct portions_report *portions, bool refusals)
+{
+    lua_newtable(lua);
+    for (enum decision_reason r = REASON_NONE + 1; r < REASON_KINDS; r++)
+        if (decision_is_refusal(r) == refusals)
+            set_number(lua, decision_reason_name(r), portions->reasons[r]);
+    script_make_strict(lua, refusals ? "refusals" : "allowed");
+}
+
+static void push_portions(lua_State *lua, const struct portions_report *portions)
+{
+    lua_newtable(lua);
+    set_number(lua, "switches", portions->switches);
+    set_number(lua, "entries", portions->entries);
+    set_number(lua, "scans", portions->scans);
+    set_number(lua, "refused", report_refusals(portions));
+    set_number(lua, "unlogged", portions->unlogged);
+    push_reasons(lua, portions, false);
+    lua_setfield(lua, -2, "allowed");
+    push_reasons(lua, portions, true);
+    lua_setfield(lua, -2, "refusals");
+    script_make_strict(lua, "portions");
+}
+
 static void push_l2(lua_State *lua, const struct l2_report *l2)
 {
     lua_newtable(lua);
@@ -74,6 +99,8 @@ static void push_l2(lua_State *lua, const struct l2_report *l2)
     lua_setfield(lua, -2, "console");
     push_exits(lua, l2);
     lua_setfield(lua, -2, "exits");
+    push_portions(lua, &l2->portions);
+    lua_setfield(lua, -2, "portions");
     set_number(lua, "kvm_runs", l2->kvm_runs);
     set_ms(lua, "run_ms", l2->run_ns);
     set_string(lua, "last_words", l2->last_words);

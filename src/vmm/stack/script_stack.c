@@ -93,6 +93,19 @@ static void check_not_started(lua_State *lua, const struct script_stack *stack, 
         script_error(lua, "%s: this stack has run already; a new mezz.stack runs again", call);
 }
 
+struct l2_config *script_check_l2(lua_State *lua, const char *call)
+{
+    const struct script_l2 *l2 = script_check_self(lua, L2_TYPE, call);
+    struct script_l1 *l1;
+
+    lua_getiuservalue(lua, 1, OBJECT_OWNER);
+    l1 = lua_touserdata(lua, -1);
+    lua_getiuservalue(lua, -1, OBJECT_OWNER);
+    check_not_started(lua, lua_touserdata(lua, -1), call);
+    lua_pop(lua, 2);
+    return &l1->l2[l2->index];
+}
+
 /* stack:l1 { ... } */
 static int stack_l1(lua_State *lua)
 {
@@ -230,6 +243,7 @@ static int l1_l2(lua_State *lua)
 {
     struct script_l1 *l1 = script_check_self(lua, L1_TYPE, "l1:l2");
     struct l2_arguments arguments = {.command_line = NULL};
+    struct script_l2 *object;
     struct l2_config *l2;
 
     lua_settop(lua, 2);
@@ -247,7 +261,8 @@ static int l1_l2(lua_State *lua)
     if (arguments.programs != 0)
         read_programs(lua, arguments.programs, 4, l2);
     lua_getiuservalue(lua, 1, OBJECT_PARTS);
-    script_push_object(lua, 1, L2_TYPE);
+    object = script_push_object(lua, sizeof(*object), L2_TYPE);
+    object->index = l1->config.l2_count;
     lua_pushvalue(lua, 1);
     lua_setiuservalue(lua, -2, OBJECT_OWNER);
     lua_pushvalue(lua, -1);
@@ -261,7 +276,7 @@ void script_register_stack(lua_State *lua)
     static const luaL_Reg stack_methods[] = {
         {"l1", stack_l1}, {"run", script_run_stack}, {NULL, NULL}};
     static const luaL_Reg l1_methods[] = {{"l2", l1_l2}, {NULL, NULL}};
-    static const luaL_Reg l2_methods[] = {{NULL, NULL}};
+    static const luaL_Reg l2_methods[] = {{"protect", script_protect}, {NULL, NULL}};
 
     script_register_type(lua, STACK_TYPE, stack_methods);
     script_register_type(lua, L1_TYPE, l1_methods);
