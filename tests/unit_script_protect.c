@@ -10,11 +10,11 @@
 #include "script_stub.h"
 #include "unit_portions_builder.h"
 
-#define BEFORE                                                       \
-    "local s = mezz.stack {}\n"                                      \
-    "local l1 = s:l1 { image = 'l1.elf', memory = '48M' }\n"         \
-    "local l2 = l1:l2 { name = 'a', image = 'os.elf', memory = "     \
-    "'16M', programs = { 'vault.elf one', 'hello.elf' } }\n"         \
+#define BEFORE                                                   \
+    "local s = mezz.stack {}\n"                                  \
+    "local l1 = s:l1 { image = 'l1.elf', memory = '48M' }\n"     \
+    "local l2 = l1:l2 { name = 'a', image = 'os.elf', memory = " \
+    "'16M', programs = { 'vault.elf one', 'hello.elf' } }\n"     \
     "l2:protect {\n"
 
 static const struct {

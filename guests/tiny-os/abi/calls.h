@@ -26,28 +26,36 @@
 #define TINY_CALL_SEND    10 /* (pid, buffer, length): 0, or -TINY_EAGAIN while one waits there */
 #define TINY_CALL_RECEIVE 11 /* (buffer, length): its length, or -TINY_EAGAIN if none waits */
 
-#define TINY_OPEN_CREATE  1
+/* With the kernel's option `hostile` only, for attackers to whom the kernel belongs. */
+#define TINY_CALL_FRAME  20 /* (pid or 0 for oneself, address): the physical page, or an error */
+#define TINY_CALL_MAP    21 /* (address, physical page, TINY_MAP_* or 0 for nothing): 0 */
 
-#define TINY_NAME_MAX     31
-#define TINY_FILE_MAX     4096
-#define TINY_FILES        16
-#define TINY_HANDLES      8
-#define TINY_MESSAGE_MAX  256
+#define TINY_MAP_READ    1
+#define TINY_MAP_WRITE   2
+#define TINY_MAP_EXECUTE 4
 
-#define TINY_ERROR_MAX    4095
-#define TINY_ENOENT       2
-#define TINY_EBADF        9
-#define TINY_EAGAIN       11
-#define TINY_ENOMEM       12
-#define TINY_EFAULT       14
-#define TINY_ENODEV       19
-#define TINY_EINVAL       22
-#define TINY_ENFILE       23
-#define TINY_EFBIG        27
-#define TINY_ENOSYS       38
+#define TINY_OPEN_CREATE 1
 
-#define TINY_WRITE_MAX    4096 /* bytes in one console write */
-#define TINY_SLEEP_MAX    10000
+#define TINY_NAME_MAX    31
+#define TINY_FILE_MAX    4096
+#define TINY_FILES       16
+#define TINY_HANDLES     8
+#define TINY_MESSAGE_MAX 256
+
+#define TINY_ERROR_MAX   4095
+#define TINY_ENOENT      2
+#define TINY_EBADF       9
+#define TINY_EAGAIN      11
+#define TINY_ENOMEM      12
+#define TINY_EFAULT      14
+#define TINY_ENODEV      19
+#define TINY_EINVAL      22
+#define TINY_ENFILE      23
+#define TINY_EFBIG       27
+#define TINY_ENOSYS      38
+
+#define TINY_WRITE_MAX   4096 /* bytes in one console write */
+#define TINY_SLEEP_MAX   10000
 
 /* A process's addresses. Nothing is ever mapped outside [TINY_USER_START, TINY_USER_END). */
 #define TINY_USER_START  0x00001000

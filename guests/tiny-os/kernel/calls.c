@@ -6,6 +6,7 @@
 #include "kernel/console.h"
 #include "kernel/cpu.h"
 #include "kernel/file.h"
+#include "kernel/hostile.h"
 #include "kernel/memory.h"
 #include "kernel/process.h"
 #include "kernel/timer.h"
@@ -96,6 +97,16 @@ static int64_t call_receive(const struct arguments *args)
     return message_receive(args->a, args->b);
 }
 
+static int64_t call_frame(const struct arguments *args)
+{
+    return hostile_frame(args->a, args->b);
+}
+
+static int64_t call_map(const struct arguments *args)
+{
+    return hostile_map(args->a, args->b, args->c);
+}
+
 static int64_t (*const calls[])(const struct arguments *) = {
     [TINY_CALL_EXIT] = call_exit,     [TINY_CALL_WRITE] = call_write,
     [TINY_CALL_YIELD] = call_yield,   [TINY_CALL_TIME] = call_time,
@@ -103,6 +114,7 @@ static int64_t (*const calls[])(const struct arguments *) = {
     [TINY_CALL_OPEN] = call_open,     [TINY_CALL_READ] = call_read,
     [TINY_CALL_STORE] = call_store,   [TINY_CALL_CLOSE] = call_close,
     [TINY_CALL_SEND] = call_send,     [TINY_CALL_RECEIVE] = call_receive,
+    [TINY_CALL_FRAME] = call_frame,   [TINY_CALL_MAP] = call_map,
 };
 
 void call_dispatch(struct frame *frame)
@@ -111,7 +123,7 @@ void call_dispatch(struct frame *frame)
     uint64_t number = frame->rax;
 
     process_count_call();
-    if (number >= sizeof(calls) / sizeof(calls[0])) {
+    if (number >= sizeof(calls) / sizeof(calls[0]) || !calls[number]) {
         frame->rax = (uint64_t)-TINY_ENOSYS;
         return;
     }

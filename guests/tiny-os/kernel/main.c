@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the start info to the first process. */
 #include "kernel/console.h"
+#include "kernel/hostile.h"
 #include "kernel/image.h"
 #include "kernel/layout.h"
 #include "kernel/memory.h"
@@ -70,6 +71,11 @@ static const char *parse_option(const char *text)
 
     if (rest && (*rest == ' ' || !*rest)) {
         options.quiet = true;
+        return rest;
+    }
+    rest = after(text, "hostile");
+    if (rest && (*rest == ' ' || !*rest)) {
+        hostile_allow();
         return rest;
     }
     rest = after(text, "tick=");

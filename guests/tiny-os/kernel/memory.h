@@ -55,6 +55,9 @@ void space_map_plan(struct space *space, const struct plan *plan, const struct i
 /* A zero page at vaddr that ring 3 may write; its physical address. */
 uint64_t space_map_zero(struct space *space, uint64_t vaddr);
 
+/* The entry for vaddr, with a new page table if there is none; NULL without memory for one. */
+uint64_t *space_entry(uint64_t pml4, uint64_t vaddr);
+
 /* The page table for the 2 MiB around vaddr is that of another space. */
 void space_share_table(struct space *space, const struct space *from, uint64_t vaddr);
 

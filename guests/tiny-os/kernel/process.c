@@ -118,9 +118,14 @@ struct process *process_current(void)
     return current;
 }
 
+struct process *process_of_number(uint64_t pid)
+{
+    return pid && pid <= n_processes ? &processes[pid - 1] : NULL;
+}
+
 struct process *process_living(uint64_t pid)
 {
-    struct process *p = pid && pid <= n_processes ? &processes[pid - 1] : NULL;
+    struct process *p = process_of_number(pid);
 
     return p && p->state != ENDED ? p : NULL;
 }

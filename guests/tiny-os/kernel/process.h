@@ -43,6 +43,9 @@ const char *process_create(const struct image *image);
 unsigned process_count(void);
 struct process *process_current(void);
 
+/* NULL if there never was one. */
+struct process *process_of_number(uint64_t pid);
+
 /* NULL if there is none or it has ended. */
 struct process *process_living(uint64_t pid);
 

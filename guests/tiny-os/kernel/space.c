@@ -102,6 +102,21 @@ uint64_t space_map_zero(struct space *space, uint64_t vaddr)
     return page;
 }
 
+uint64_t *space_entry(uint64_t pml4, uint64_t vaddr)
+{
+    uint64_t *pdpt = page_pointer(page_pointer(pml4)[0] & PTE_ADDRESS);
+    uint64_t *pd = page_pointer(pdpt[0] & PTE_ADDRESS);
+    uint64_t *pde = &pd[vaddr >> 21];
+
+    if (!*pde && !memory_pages_left()) {
+        return NULL;
+    }
+    if (!*pde) {
+        *pde = page_allocate() | PTE_TABLE;
+    }
+    return &page_pointer(*pde & PTE_ADDRESS)[vaddr / PAGE_SIZE % PAGES_OF_TABLE];
+}
+
 void space_share_table(struct space *space, const struct space *from, uint64_t vaddr)
 {
     space->pd[vaddr >> 21] = from->pd[vaddr >> 21];

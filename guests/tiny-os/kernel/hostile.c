@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kernel/hostile.h"
+
+#include "abi/calls.h"
+#include "kernel/cpu.h"
+#include "kernel/memory.h"
+#include "kernel/process.h"
+
+#include <stddef.h>
+
+#define PTE_USER     0x065 /* present, user, accessed, dirty */
+#define PTE_WRITABLE 0x002
+#define PTE_NX       0x8000000000000000ul
+#define PTE_PRESENT  0x001
+#define PTE_ADDRESS  0x000ffffffffff000ul
+
+static bool allowed;
+
+void hostile_allow(void)
+{
+    allowed = true;
+}
+
+static bool is_page_of_user(uint64_t vaddr)
+{
+    return vaddr >= TINY_USER_START && vaddr < TINY_USER_END && !(vaddr & (PAGE_SIZE - 1));
+}
+
+/* Also of a process that has ended: nothing takes its memory. */
+static const struct process *process_of(uint64_t pid)
+{
+    return pid ? process_of_number(pid) : process_current();
+}
+
+int64_t hostile_frame(uint64_t pid, uint64_t vaddr)
+{
+    const struct process *p = allowed ? process_of(pid) : NULL;
+    const uint64_t *pte;
+
+    if (!allowed) {
+        return -TINY_ENOSYS;
+    }
+    if (!p || !is_page_of_user(vaddr)) {
+        return -TINY_EINVAL;
+    }
+    pte = space_entry(p->cr3, vaddr);
+    return pte && *pte & PTE_PRESENT ? (int64_t)(*pte & PTE_ADDRESS) : -TINY_EFAULT;
+}
+
+int64_t hostile_map(uint64_t vaddr, uint64_t paddr, uint64_t rights)
+{
+    uint64_t *pte;
+
+    if (!allowed) {
+        return -TINY_ENOSYS;
+    }
+    if (!is_page_of_user(vaddr) || paddr & ~PTE_ADDRESS || rights > 7) {
+        return -TINY_EINVAL;
+    }
+    pte = space_entry(process_current()->cr3, vaddr);
+    if (!pte) {
+        return -TINY_ENOMEM;
+    }
+    *pte = !rights ? 0
+                   : paddr | PTE_USER | (rights & TINY_MAP_WRITE ? PTE_WRITABLE : 0) |
+                         (rights & TINY_MAP_EXECUTE ? 0 : PTE_NX);
+    write_cr3(read_cr3());
+    return 0;
+}

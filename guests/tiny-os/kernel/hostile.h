@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A kernel that does what an attacker in ring 3 asks for: with the option `hostile` only. */
+#ifndef TINY_KERNEL_HOSTILE_H
+#define TINY_KERNEL_HOSTILE_H
+
+#include <stdint.h>
+
+void hostile_allow(void);
+
+/* The physical page behind a process's address; pid 0: the caller's. */
+int64_t hostile_frame(uint64_t pid, uint64_t vaddr);
+
+/* Maps a physical page, whatever it is, for the caller. rights: TINY_MAP_*; 0: nothing is there. */
+int64_t hostile_map(uint64_t vaddr, uint64_t paddr, uint64_t rights);
+
+#endif
