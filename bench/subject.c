@@ -104,10 +104,13 @@ static struct subject_counts count(const struct subject *subject)
     struct subject_counts counts = {subject->l1->kvm.runs, subject->l1->kvm.other_ioctls};
 
     for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++) {
+        uint64_t runs, other_ioctls;
+
         if (machine->vcpu[i] == NULL)
             continue;
-        counts.kvm_runs += machine->vcpu[i]->kvm.runs;
-        counts.other_ioctls += machine->vcpu[i]->kvm.other_ioctls;
+        view_vcpu_counts(&machine->vcpu[i]->place, &runs, &other_ioctls);
+        counts.kvm_runs += runs;
+        counts.other_ioctls += other_ioctls;
     }
     return counts;
 }

@@ -20,7 +20,7 @@ static const struct group {
     {"history", 93},    {"frame", 60},   {"actions", 84},  {"inject", 149},   {"flight", 40},
     {"vmcs", 47},       {"reload", 2},   {"classic", 110}, {"io", 116},       {"memory", 205},
     {"fragments", 204}, {"rights", 106}, {"hlt", 19},      {"msr", 59},       {"events", 26},
-    {"entry", 439},     {"death", 15},   {"paging", 54},   {"sync", 16},      {"smp", 39},
+    {"entry", 439},     {"death", 15},   {"paging", 54},   {"sync", 16},      {"smp", 40},
 };
 
 struct outcome {

@@ -40,12 +40,12 @@ static bool same_extents(const struct extent_table *a, const struct extent_table
 /* EPT12 as L1 has it in its memory, without what the root keeps beside it. */
 static bool ept_agrees(const struct l2_vcpu *vcpu)
 {
-    const struct view *view = &vcpu->l2->view;
+    const struct l1_memory *l1 = &vcpu->l2->machine->l1_memory;
     struct extent_table table = {0};
     bool agrees;
 
-    ck_assert_int_eq(ept12_walk(&table, view->l1, vcpu->vmcs12->ept.eptp, NULL), 0);
-    agrees = same_extents(&table, &view->extents);
+    ck_assert_int_eq(ept12_walk(&table, l1, vcpu->vmcs12->ept.eptp, NULL), 0);
+    agrees = same_extents(&table, space_view_extents(vcpu->place.view));
     extent_table_destroy(&table);
     return agrees;
 }
@@ -67,7 +67,7 @@ static bool msrs_agree(const struct l2_vcpu *vcpu)
         } get = {.list = {.nmsrs = 1}};
 
         get.list.entries[0].index = msr[i];
-        if (ioctl(vcpu->kvm.fd, KVM_GET_MSRS, &get) == 1 && get.list.entries[0].data != known[i])
+        if (ioctl(vcpu->kvm->fd, KVM_GET_MSRS, &get) == 1 && get.list.entries[0].data != known[i])
             return false;
     }
     return true;
@@ -80,8 +80,8 @@ static bool vmcs_agrees(const struct l2_vcpu *vcpu)
     struct kvm_regs regs;
     uint32_t shadow;
 
-    ck_assert_int_eq(ioctl(vcpu->kvm.fd, KVM_GET_REGS, &regs), 0);
-    ck_assert_int_eq(ioctl(vcpu->kvm.fd, KVM_GET_VCPU_EVENTS, &events), 0);
+    ck_assert_int_eq(ioctl(vcpu->kvm->fd, KVM_GET_REGS, &regs), 0);
+    ck_assert_int_eq(ioctl(vcpu->kvm->fd, KVM_GET_VCPU_EVENTS, &events), 0);
     shadow = events.interrupt.shadow;
     return known->regs.guest_rip == regs.rip &&
            !!(known->events.interruptibility_state & INTERRUPTIBILITY_STI) ==

@@ -26,21 +26,28 @@ union msr_list {
 };
 
 /* System registers and events cost more than the general registers do, and seldom differ. */
-void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from, bool known)
+void carry_run_page(struct kvm_vcpu *to, struct kvm_vcpu *from)
 {
     struct kvm_sync_regs *here = &to->run->s.regs;
     const struct kvm_sync_regs *there = &from->run->s.regs;
+    const uint32_t fresh = to->fresh;
 
-    if (!known || memcmp(&here->sregs, &there->sregs, sizeof(here->sregs)) != 0) {
+    kvm_vcpu_need(from, KVM_SYNC_ALL);
+    if (!(fresh & KVM_SYNC_X86_SREGS) ||
+        memcmp(&here->sregs, &there->sregs, sizeof(here->sregs)) != 0) {
         here->sregs = there->sregs;
-        to->run->kvm_dirty_regs |= KVM_SYNC_X86_SREGS;
+        kvm_vcpu_replaced(to, KVM_SYNC_X86_SREGS);
     }
-    if (!known || memcmp(&here->events, &there->events, sizeof(here->events)) != 0) {
+    if (!(fresh & KVM_SYNC_X86_EVENTS) ||
+        memcmp(&here->events, &there->events, sizeof(here->events)) != 0) {
         here->events = there->events;
-        to->run->kvm_dirty_regs |= KVM_SYNC_X86_EVENTS;
+        kvm_vcpu_replaced(to, KVM_SYNC_X86_EVENTS);
     }
     here->regs = there->regs;
-    to->run->kvm_dirty_regs |= KVM_SYNC_X86_REGS;
+    kvm_vcpu_replaced(to, KVM_SYNC_X86_REGS);
+    /* What was about to be loaded is the sibling's now. */
+    from->fresh &= ~(uint32_t)from->run->kvm_dirty_regs;
+    from->run->kvm_dirty_regs = 0;
     to->run->request_interrupt_window = from->run->request_interrupt_window;
     to->run->cr8 = from->run->cr8;
     to->run->apic_base = from->run->apic_base;
@@ -136,11 +143,26 @@ int carry_rest(struct kvm_vcpu *to, struct kvm_vcpu *from)
     return 0;
 }
 
-int carry_flush(struct kvm_vcpu *to, const struct kvm_vcpu *from)
+int carry_clear(struct kvm_vcpu *vcpu)
+{
+    struct kvm_xsave initial = {.region = {0}};
+    struct kvm_run *run = vcpu->run;
+    int code = kvm_vcpu_ioctl(vcpu, KVM_SET_XSAVE, &initial);
+
+    run->request_interrupt_window = 0;
+    memset(&run->s.regs.events, 0, sizeof(run->s.regs.events));
+    kvm_vcpu_replaced(vcpu, KVM_SYNC_X86_EVENTS);
+    vcpu->runs = 0;
+    vcpu->other_ioctls = 0;
+    return code < 0 ? code : 0;
+}
+
+int carry_flush(struct kvm_vcpu *to, struct kvm_vcpu *from)
 {
     struct kvm_run *run = to->run;
     int code;
 
+    kvm_vcpu_need(from, KVM_SYNC_X86_SREGS);
     run->s.regs.sregs = from->run->s.regs.sregs;
     run->s.regs.sregs.cr3 ^= CR3_PWT;
     run->kvm_dirty_regs = KVM_SYNC_X86_SREGS;

@@ -8,9 +8,11 @@
 
 /* What a flip hands from one KVM vCPU to its sibling. Neither has an instruction pending. */
 
-/* General and system registers, pending events, and what the run page says of them: no ioctl.
- * known: the run page of `to` has what its vCPU has, and what is the same need not be loaded. */
-void carry_run_page(struct kvm_vcpu *to, const struct kvm_vcpu *from, bool known);
+/* General and system registers, pending events, and what the run page says of them: no ioctl but
+ * for what a lazy `from` did not bring along. What `to` has already is not loaded. */
+void carry_run_page(struct kvm_vcpu *to, struct kvm_vcpu *from);
+/* The next state is somebody else's: nothing of this vCPU's past goes on. Negative errno. */
+int carry_clear(struct kvm_vcpu *vcpu);
 
 #define CARRIED_MSRS 16
 
@@ -33,6 +35,6 @@ void carry_tsc(struct kvm_vcpu *to, struct kvm_vcpu *from);
 
 /* Empties the vCPU's TLB: the processor may have translations in it from before the guest altered
  * its page tables in another VM. To be called before carry_run_page(). */
-int carry_flush(struct kvm_vcpu *to, const struct kvm_vcpu *from);
+int carry_flush(struct kvm_vcpu *to, struct kvm_vcpu *from);
 
 #endif

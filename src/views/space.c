@@ -11,6 +11,9 @@ static const struct engine *const engines[ENGINE_KINDS] = {
     [ENGINE_SLOTS] = &engine_slots,
 };
 
+/* One VM needs to hear of nothing. */
+static const struct host_traits nobody_looked = {.paging = {.kind = PAGING_HARDWARE}};
+
 int space_create(struct space **created, const struct space_config *config, struct error *error)
 {
     struct space *space = calloc(1, sizeof(*space));
@@ -20,7 +23,11 @@ int space_create(struct space **created, const struct space_config *config, stru
     if (space == NULL)
         return error_set(error, ENOMEM, "out of memory");
     space->config = *config;
-    space->engine = engines[config->engine];
+    if (config->host == NULL) {
+        space->config.host = &nobody_looked;
+        space->config.engine = ENGINE_SLOTS;
+    }
+    space->engine = engines[space->config.engine];
     code = view_vm_create(space, &vm, error);
     if (code != 0) {
         free(space);
@@ -53,6 +60,47 @@ void space_destroy(struct space *space)
         view_vm_destroy(space->vms);
     remap_window_destroy(&space->window);
     free(space);
+}
+
+bool space_has_engine(const struct space *space)
+{
+    return space->config.host != &nobody_looked;
+}
+
+enum engine_kind space_engine(const struct space *space)
+{
+    return space->config.engine;
+}
+
+static int move_vcpus(struct space *space, struct view_vm *to, struct error *error)
+{
+    int code = 0;
+
+    for (struct view_vcpu *vcpu = space->vcpus; vcpu != NULL && code == 0; vcpu = vcpu->next)
+        code = view_vcpu_move(vcpu, to, error);
+    return code;
+}
+
+/* What a VM is made for is settled when KVM makes it: a dirty ring, its slots' flags. */
+int space_set_engine(struct space *space, enum engine_kind engine, const struct host_traits *host,
+                     struct error *error)
+{
+    struct view_vm *vm;
+    struct view_vm *before = space->vms;
+    int code;
+
+    space->config.host = host;
+    space->config.engine = engine;
+    space->engine = engines[engine];
+    code = view_vm_create(space, &vm, error);
+    if (code == 0)
+        code = move_vcpus(space, vm, error);
+    if (code != 0)
+        return code;
+    if (before->view != NULL)
+        before->view->vm = NULL;
+    view_vm_destroy(before);
+    return 0;
 }
 
 int space_each_vm(struct space *space, int (*function)(void *context, const struct kvm_vm *vm),

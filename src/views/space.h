@@ -36,6 +36,8 @@ struct space_config {
     const struct kvm *kvm;
     const struct l1_memory *l1;
     const struct kvm_cpuid2 *cpuid; /* what the L2 sees */
+    /* NULL: nobody looked at this host yet. One VM then shows one view after another by its slots,
+     * until space_set_engine(). */
     const struct host_traits *host;
     enum engine_kind engine;
 
@@ -49,6 +51,14 @@ struct space_config {
 int space_create(struct space **space, const struct space_config *config, struct error *error);
 /* Its vCPUs are destroyed already. */
 void space_destroy(struct space *space);
+
+/* The space gets its engine after all. vCPUs that exist go on in VMs of the new kind; none of them
+ * runs or has an instruction pending in KVM. A negative errno: its vCPUs cannot run on. */
+int space_set_engine(struct space *space, enum engine_kind engine, const struct host_traits *host,
+                     struct error *error);
+enum engine_kind space_engine(const struct space *space);
+/* Has an engine: may have several views. */
+bool space_has_engine(const struct space *space);
 
 /* All VMs that the space has made and still has. Stops at the first result that is not 0. */
 int space_each_vm(struct space *space, int (*function)(void *context, const struct kvm_vm *vm),
@@ -90,6 +100,9 @@ uint64_t space_view_builds(const struct space_view *view);
  * -EBUSY while another vCPU runs in it. */
 int space_view_rebuild(struct space_view *view, struct ept12_fault *fault);
 
+/* It is to be read again before a vCPU next runs on it. */
+void space_view_set_stale(struct space_view *view);
+
 /* What EPT12 says of one address now, which may be more than what the view has. */
 int space_view_lookup(struct space_view *view, l2_address address,
                       struct ept12_translation *translation);
@@ -117,6 +130,7 @@ struct view_vcpu {
     uint32_t number;
     uint64_t msrs; /* counts view_vcpu_msrs_changed() */
     bool running;
+    bool spoilt; /* set by the user: KVM cannot end its instruction; nobody gets this KVM vCPU */
 };
 
 int view_vcpu_create(struct view_vcpu *vcpu, struct space *space, struct error *error);
@@ -156,6 +170,8 @@ extern const uint32_t view_carried_msr_count;
  * elsewhere known. -EBUSY: another vCPU of the L2 must leave KVM_RUN first. A positive mezz_error:
  * EPT12 is wrong now. */
 int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault);
+/* Before a KVM_RUN that only ends an instruction: the view stays as it was built. */
+int view_vcpu_hold(struct view_vcpu *vcpu);
 /* After each KVM_RUN, whatever it returned. True: the exit was the engine's own; prepare and run
  * again. */
 bool view_vcpu_after(struct view_vcpu *vcpu);

@@ -23,7 +23,7 @@ struct view_core {
     struct dirty_ring ring;
     uint64_t msrs; /* view_vcpu.msrs when it had them last */
     uint64_t tlb;  /* vm->tlb.address when it was attached to it; 0: never */
-    bool known;    /* the run page has what KVM gave at the last exit */
+    bool used;     /* it has run for the vCPU whose number it has, or is about to */
 };
 
 struct view_vm {
@@ -82,9 +82,16 @@ int view_vm_create(struct space *space, struct view_vm **vm, struct error *error
 void view_vm_destroy(struct view_vm *vm);
 int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **core,
                      struct error *error);
+/* Of a vCPU that is gone: KVM keeps a vCPU, and the page tables that it used, until its VM goes, so
+ * that the next one of this number takes it. */
+void view_core_leave(struct view_core *core);
 void view_core_destroy(struct view_core *core);
 /* Puts what the vCPUs of the VM wrote since the last time into the log. */
 int view_vm_harvest(struct view_vm *vm);
+
+/* view_vcpu.c */
+/* Into another VM, with everything. */
+int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *error);
 
 /* space.c */
 /* The view of the EPTP, referenced. */

@@ -86,6 +86,11 @@ int space_view_lookup(struct space_view *view, l2_address address,
                                &view->edits, NULL);
 }
 
+void space_view_set_stale(struct space_view *view)
+{
+    view->stale = true;
+}
+
 bool space_view_has(const struct space_view *view, l2_address address, uint32_t rights)
 {
     const struct extent *extent = extent_table_find(&view->extents, address);

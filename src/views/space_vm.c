@@ -127,12 +127,17 @@ int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **cre
         view_core_destroy(core);
         return code;
     }
-    if (vm->space->msrs.count == 0)
-        carry_find_msrs(&vm->space->msrs, &core->kvm);
     align_tsc(vm, core, number);
     vm->core[number] = core;
     *created = core;
     return 0;
+}
+
+void view_core_leave(struct view_core *core)
+{
+    core->used = false;
+    core->kvm.runs = 0;
+    core->kvm.other_ioctls = 0;
 }
 
 void view_core_destroy(struct view_core *core)

@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <string.h>
 
 #include "views/carry.h"
 #include "views/space_internal.h"
+
+/* One that a vCPU left there, cleared, or a new one. */
+static int take_core(struct view_vm *vm, uint32_t number, struct view_core **core,
+                     struct error *error)
+{
+    *core = vm->core[number];
+    if (*core != NULL && carry_clear(&(*core)->kvm) == 0)
+        return 0;
+    if (*core != NULL)
+        view_core_destroy(*core);
+    vm->core[number] = NULL;
+    return view_core_create(vm, number, core, error);
+}
 
 int view_vcpu_create(struct view_vcpu *vcpu, struct space *space, struct error *error)
 {
@@ -17,9 +31,11 @@ int view_vcpu_create(struct view_vcpu *vcpu, struct space *space, struct error *
     if (number == SPACE_VCPUS)
         return error_set(error, ENOSPC, "more than %u vCPUs", SPACE_VCPUS);
     *vcpu = (struct view_vcpu){.space = space, .number = number};
-    code = view_core_create(space->vms, number, &vcpu->core, error);
+    code = take_core(space->vms, number, &vcpu->core, error);
     if (code != 0)
         return code;
+    vcpu->core->used = true;
+    vcpu->core->msrs = 0;
     space->vcpu_count++;
     vcpu->kvm = &vcpu->core->kvm;
     vcpu->next = space->vcpus;
@@ -38,8 +54,12 @@ void view_vcpu_destroy(struct view_vcpu *vcpu)
         if (vm->core[vcpu->number] == NULL)
             continue;
         view_vm_harvest(vm);
-        view_core_destroy(vm->core[vcpu->number]);
-        vm->core[vcpu->number] = NULL;
+        if (vcpu->spoilt && vm->core[vcpu->number] == vcpu->core) {
+            view_core_destroy(vcpu->core);
+            vm->core[vcpu->number] = NULL;
+        } else {
+            view_core_leave(vm->core[vcpu->number]);
+        }
     }
     vcpu->space->vcpu_count--;
     space_view_put(vcpu->view);
@@ -82,8 +102,10 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
     struct view_core *from = vcpu->core;
     int code = 0;
 
-    if (is_new)
+    if (!to->used)
         what = CARRY_ALL;
+    if (vcpu->space->msrs.count == 0)
+        carry_find_msrs(&vcpu->space->msrs, &from->kvm);
     if (what == CARRY_ALL)
         code = carry_rest(&to->kvm, &from->kvm);
     if (code == 0 && (what == CARRY_ALL || to->msrs != vcpu->msrs))
@@ -95,37 +117,47 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
         code = empty_tlb(vcpu, to, is_new);
     if (code != 0)
         return code;
-    carry_run_page(&to->kvm, &from->kvm, to->known);
-    to->known = false;
-    /* What was about to be loaded goes to the sibling. */
-    if (from->kvm.run->kvm_dirty_regs != 0)
-        from->known = false;
-    from->kvm.run->kvm_dirty_regs = 0;
+    carry_run_page(&to->kvm, &from->kvm);
+    to->used = true;
     vcpu->core = to;
     vcpu->kvm = &to->kvm;
     return 0;
 }
 
+static int move_to(struct view_vcpu *vcpu, struct view_vm *vm, enum view_carry what,
+                   struct error *error)
+{
+    struct view_core *core = vm->core[vcpu->number];
+    const bool is_new = core == NULL;
+    int code = 0;
+
+    error->text[0] = '\0';
+    if (is_new)
+        code = view_core_create(vm, vcpu->number, &core, error);
+    if (code == 0 && dirty_ring_has(&vcpu->core->ring))
+        code = view_vm_harvest(vcpu->core->vm);
+    return code != 0 ? code : carry(vcpu, core, is_new, what);
+}
+
 /* Puts the vCPU where its view is. */
 static int move(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what)
 {
-    struct view_core *core;
     struct error error;
     struct view_vm *vm;
-    bool is_new;
     int code = space_view_show(view, &vm);
 
     if (code != 0)
         return code;
-    core = vm->core[vcpu->number];
-    if (core == vcpu->core)
-        return 0;
-    is_new = core == NULL;
-    if (is_new)
-        code = view_core_create(vm, vcpu->number, &core, &error);
-    if (code == 0 && dirty_ring_has(&vcpu->core->ring))
-        code = view_vm_harvest(vcpu->core->vm);
-    return code != 0 ? code : carry(vcpu, core, is_new, what);
+    return vm->core[vcpu->number] == vcpu->core ? 0 : move_to(vcpu, vm, what, &error);
+}
+
+int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *error)
+{
+    int code = move_to(vcpu, to, CARRY_ALL, error);
+
+    if (code != 0 && error->text[0] == '\0')
+        error_set(error, -code, "a vCPU's state: %s", strerror(-code));
+    return code;
 }
 
 static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
@@ -190,14 +222,28 @@ static int synchronise(struct view_vm *vm)
 
 int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault)
 {
+    int code;
+
+    if (vcpu->view == NULL)
+        return -EINVAL;
+    if (vcpu->view->stale) {
+        code = enter(vcpu, vcpu->view, CARRY_ALL, fault);
+        if (code != 0)
+            return code;
+    }
+    return view_vcpu_hold(vcpu);
+}
+
+int view_vcpu_hold(struct view_vcpu *vcpu)
+{
     struct space *space = vcpu->space;
     struct view_vm *vm = vcpu->core->vm;
     int code = 0;
 
     if (vcpu->view == NULL)
         return -EINVAL;
-    if (vcpu->view->stale || vm->view != vcpu->view) {
-        code = enter(vcpu, vcpu->view, CARRY_ALL, fault);
+    if (vm->view != vcpu->view) {
+        code = move(vcpu, vcpu->view, CARRY_ALL);
         if (code != 0)
             return code;
         vm = vcpu->core->vm;
@@ -222,7 +268,6 @@ bool view_vcpu_after(struct view_vcpu *vcpu)
     if (vcpu->running)
         vm->running--;
     vcpu->running = false;
-    vcpu->core->known = true;
     if (vcpu->kvm->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
         return false;
     vcpu->kvm->run->exit_reason = KVM_EXIT_UNKNOWN;

@@ -153,10 +153,10 @@ static int64_t call_invept(struct l1_vcpu *l1, struct arguments *arguments)
         return -MEZZ_E_ID;
     if (arguments->rsi != 1 && arguments->rsi != 2)
         return -MEZZ_E_ARGUMENT;
-    if (arguments->rsi == 2 || arguments->rdx == l2->view.eptp) {
-        l2->view_stale = true;
-        ept12_edits_forget_told(&l2->view.edits);
-    }
+    if (arguments->rsi == 2)
+        space_invept(l2->space, 0);
+    else if (arguments->rdx != 0)
+        space_invept(l2->space, arguments->rdx);
     return 0;
 }
 

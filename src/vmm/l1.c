@@ -164,7 +164,7 @@ void l1_start(struct l1_vcpu *l1, struct l1_vcpu *caller, uint64_t rip, uint64_t
         (struct kvm_regs){.rip = rip, .rsp = rsp, .rdi = rdi, .rflags = RFLAGS_FIXED};
     kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
     l1->started = true;
-    pthread_cond_broadcast(&l1->machine->vcpu_started);
+    pthread_cond_broadcast(&l1->machine->changed);
 }
 
 int l1_interrupt(struct l1_vcpu *l1, uint32_t vector)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mezz/errors.h"
+#include "vmm/exits/msrs.h"
 #include "vmm/machine_state.h"
 
 static bool name_is_valid(const char *name)
@@ -19,10 +20,38 @@ static bool name_is_valid(const char *name)
     return true;
 }
 
+static int vm_created(void *context, const struct kvm_vm *vm)
+{
+    return msrs_set_filter(context, vm);
+}
+
+static int vcpu_created(void *context, struct kvm_vcpu *kvm)
+{
+    (void)context;
+    kvm_vcpu_be_lazy(kvm);
+    return 0;
+}
+
+static int create_space(struct l2 *l2)
+{
+    struct machine *machine = l2->machine;
+    const struct space_config config = {
+        .kvm = &machine->kvm,
+        .l1 = &machine->l1_memory,
+        .cpuid = machine->l2_cpuid,
+        .vm_created = vm_created,
+        .vcpu_created = vcpu_created,
+        .context = l2,
+    };
+    struct error error;
+
+    l2->engine = ENGINE_KINDS;
+    return space_create(&l2->space, &config, &error);
+}
+
 int l2_create(struct machine *machine, const char *name, struct l2 **created)
 {
     struct l2_record *record;
-    struct error error;
     struct l2 *l2;
     int index = -1;
 
@@ -42,17 +71,16 @@ int l2_create(struct machine *machine, const char *name, struct l2 **created)
         free(l2);
         return MEZZ_E_HOST;
     }
-    if (kvm_vm_create(&l2->vm, &machine->kvm, &error) != 0) {
-        free(l2);
-        return MEZZ_E_HOST;
-    }
     l2->machine = machine;
     l2->id = (uint32_t)index + 1;
     strcpy(l2->name, name);
     l2->record = record;
+    if (create_space(l2) != 0) {
+        free(l2);
+        return MEZZ_E_HOST;
+    }
     record->in_use = true;
     record->report.end = L2_RUNNING;
-    view_init(&l2->view, &l2->vm, &machine->l1_memory);
     machine->l2[index] = l2;
     *created = l2;
     return 0;
@@ -66,55 +94,18 @@ void l2_destroy(struct l2 *l2)
     for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
         if (machine->vcpu[i] != NULL && machine->vcpu[i]->l2 == l2)
             l2_vcpu_destroy(machine->vcpu[i]);
-    while (l2->spare_count > 0)
-        kvm_vcpu_destroy(&l2->spare[--l2->spare_count]);
-    view_destroy(&l2->view);
+    space_destroy(l2->space);
     free(l2->frames);
-    kvm_vm_destroy(&l2->vm);
     l2->record->in_use = false;
     machine->l2[l2->id - 1] = NULL;
     free(l2);
-}
-
-/* KVM keeps a vCPU, and the page tables that it used, until its VM goes: L1 may make and destroy
- * them as often as it likes, so that the next one takes the place of one that is gone. */
-static void make_spare(struct l2_vcpu *vcpu)
-{
-    struct l2 *l2 = vcpu->l2;
-    struct kvm_xsave initial = {.region = {0}};
-    struct kvm_run *run = vcpu->kvm.run;
-
-    if (l2_drain(vcpu) != 0 || l2->spare_count == MEZZ_MAX_L2_VCPUS ||
-        kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_XSAVE, &initial) < 0) {
-        kvm_vcpu_destroy(&vcpu->kvm);
-        return;
-    }
-    run->request_interrupt_window = 0;
-    memset(&run->s.regs.events, 0, sizeof(run->s.regs.events));
-    kvm_vcpu_replaced(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
-    vcpu->kvm.runs = 0;
-    vcpu->kvm.other_ioctls = 0;
-    l2->spare[l2->spare_count++] = vcpu->kvm;
-}
-
-static int take_vcpu(struct kvm_vcpu *vcpu, struct l2 *l2)
-{
-    struct error error;
-
-    if (l2->spare_count > 0) {
-        *vcpu = l2->spare[--l2->spare_count];
-        return 0;
-    }
-    if (kvm_vcpu_create(vcpu, &l2->vm, l2->vcpu_count, l2->machine->l2_cpuid, &error) != 0)
-        return MEZZ_E_HOST;
-    l2->vcpu_count++;
-    return 0;
 }
 
 int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **created)
 {
     struct machine *machine = l2->machine;
     struct l2_vcpu *vcpu;
+    struct error error;
     unsigned int index = 0;
 
     while (index < MEZZ_MAX_L2_VCPUS && machine->vcpu[index] != NULL)
@@ -124,11 +115,11 @@ int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **c
     vcpu = calloc(1, sizeof(*vcpu) + 3 * PAGE_SIZE);
     if (vcpu == NULL)
         return MEZZ_E_HOST;
-    if (take_vcpu(&vcpu->kvm, l2) != 0) {
+    if (view_vcpu_create(&vcpu->place, l2->space, &error) != 0) {
         free(vcpu);
         return MEZZ_E_HOST;
     }
-    kvm_vcpu_be_lazy(&vcpu->kvm);
+    vcpu->kvm = vcpu->place.kvm;
     vcpu->l2 = l2;
     vcpu->id = index + 1;
     vcpu->vmcs12 = vmcs12;
@@ -143,16 +134,33 @@ int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **c
 
 void l2_vcpu_report(const struct l2_vcpu *vcpu)
 {
-    vcpu->l2->record->report.kvm_runs += vcpu->kvm.runs;
+    uint64_t runs, other_ioctls;
+
+    view_vcpu_counts(&vcpu->place, &runs, &other_ioctls);
+    vcpu->l2->record->report.kvm_runs += runs;
+    vcpu->l2->record->report.other_ioctls += other_ioctls;
     vcpu->l2->record->run_tsc += vcpu->run_tsc;
     for (int group = 0; group < MEZZ_GROUP_COUNT; group++)
         vcpu->l2->record->report.groups_loaded[group] += vcpu->groups_loaded[group];
 }
 
+/* Without waiting for a turn: there may be nobody left to end one. */
+static void end_instruction(struct l2_vcpu *vcpu)
+{
+    if (!vcpu->kvm_pending)
+        return;
+    vcpu->place.spoilt = view_vcpu_hold(&vcpu->place) != 0;
+    if (vcpu->place.spoilt)
+        return;
+    view_vcpu_after(&vcpu->place);
+    vcpu->place.spoilt = l2_drain(vcpu) != 0;
+}
+
 void l2_vcpu_destroy(struct l2_vcpu *vcpu)
 {
+    end_instruction(vcpu);
     l2_vcpu_report(vcpu);
-    make_spare(vcpu);
+    view_vcpu_destroy(&vcpu->place);
     vcpu->l2->machine->vcpu[vcpu->id - 1] = NULL;
     free(vcpu);
 }

@@ -7,29 +7,25 @@
 
 #include "host/kvm.h"
 #include "mezz/vmcs12.h"
-#include "views/view.h"
+#include "views/space.h"
 #include "vmm/exits/l2_exit.h"
 #include "vmm/report.h"
 #include "vmm/vmcs/sync.h"
 
 struct callback;
 struct l2_record;
-struct l2_record;
 struct machine;
 
-/* An L2: a KVM VM of its own whose memory is what EPT12 says. */
+/* An L2: a space, whose views are what EPT12s say, and its vCPUs. */
 struct l2 {
     struct machine *machine;
     uint32_t id; /* in calls; 1 + index in machine->l2 */
     char name[MEZZ_NAME_SIZE];
-    struct kvm_vm vm;
-    struct view view;
-    bool view_stale;                          /* INVEPT since the view was built */
-    bool stopped;                             /* by MEZZ_ACTION_STOP_L2: not entered again */
-    unsigned int vcpu_count;                  /* that KVM has made */
-    struct kvm_vcpu spare[MEZZ_MAX_L2_VCPUS]; /* of vCPUs that are gone */
-    unsigned int spare_count;
-    unsigned int entered;                           /* vCPUs that are inside MEZZ_CALL_ENTER */
+    struct space *space;
+    enum engine_kind engine; /* that it gets when it needs one; ENGINE_KINDS: what suits the host */
+    struct l2_vcpu *claim;   /* the vCPU that waits for a turn (l2_view.h), or NULL */
+    bool stopped;            /* by MEZZ_ACTION_STOP_L2: not entered again */
+    unsigned int entered;    /* vCPUs that are inside MEZZ_CALL_ENTER */
     struct callback *callbacks[REASON_INDEX_COUNT]; /* in the order in which they are asked */
     struct l2_record *record;                       /* outlives the L2 */
     uint64_t *frames; /* that the root may put in the place of pages; all inside L1's memory */
@@ -42,8 +38,9 @@ struct l2 {
 
 struct l2_vcpu {
     struct l2 *l2;
-    uint32_t id; /* in calls; 1 + index in machine->vcpu */
-    struct kvm_vcpu kvm;
+    uint32_t id;                /* in calls; 1 + index in machine->vcpu */
+    struct view_vcpu place;     /* which view it is in, and how */
+    struct kvm_vcpu *kvm;       /* place.kvm: a switch of the view alters it */
     struct mezz_vmcs12 *vmcs12; /* the page shared with L1: every field may change at any moment */
 
     /* Copies of the groups that KVM does not hold. */
@@ -57,7 +54,6 @@ struct l2_vcpu {
     bool kvm_pending;    /* KVM ends an instruction at the next KVM_RUN and writes registers then */
     uint64_t preempt_at; /* machine time in ns; UINT64_MAX: the timer is off */
     uint64_t exit_count;
-    uint64_t view_built; /* view.builds when KVM_RUN began */
     struct sync_fields sync;
     struct sync_known known;
     uint64_t tables_cr3; /* whose tables were opened, and in which protection_round */

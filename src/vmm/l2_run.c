@@ -9,6 +9,7 @@
 #include "vmm/exits/exit_rules.h"
 #include "vmm/exits/paging_tables.h"
 #include "vmm/exits/trace.h"
+#include "vmm/l2_view.h"
 #include "vmm/machine_state.h"
 #include "vmm/vmcs/vmcs12.h"
 
@@ -43,7 +44,7 @@ void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
         bool write = exit->qualification & MEZZ_EPT_VIOLATION_WRITE;
         uint64_t data = exit->value;
 
-        if (view_access(&vcpu->l2->view, l2_at(exit->gpa), write, &data, exit->size) == 0)
+        if (space_view_access(vcpu->place.view, l2_at(exit->gpa), write, &data, exit->size) == 0)
             value = data;
     }
     if (exit->flags & MEZZ_EXIT_PENDING)
@@ -171,15 +172,20 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
         return MEZZ_E_BUSY;
     if (vcpu->l2->stopped)
         return MEZZ_E_STATE;
-    l2_complete(vcpu, completion.value, completion.flags & MEZZ_COMPLETION_FAULT);
-    error = vmcs12_load(vcpu, &check);
-    if (error > 0)
-        return error;
-    l1->entry_regs = l1->kvm.run->s.regs.regs;
-    l1->mode = L1_ENTERED;
-    l1->entered = vcpu;
+    /* The load may wait for a turn, while other L1 vCPUs are served. */
     vcpu->entered = true;
     vcpu->l2->entered++;
+    l1->entered = vcpu;
+    l1->entry_regs = l1->kvm.run->s.regs.regs;
+    l2_complete(vcpu, completion.value, completion.flags & MEZZ_COMPLETION_FAULT);
+    error = vmcs12_load(vcpu, &check);
+    if (error > 0) {
+        vcpu->entered = false;
+        vcpu->l2->entered--;
+        l1->entered = NULL;
+        return error;
+    }
+    l1->mode = L1_ENTERED;
     if (error < 0) {
         fail_entry(l1, vcpu, check);
         return 0;
@@ -198,45 +204,78 @@ void l2_count_callback(struct l2_vcpu *vcpu)
     counts_of(vcpu)->callback++;
 }
 
-static int run(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+/* One KVM_RUN. *own: what it gave is for the views' engine. */
+static int run(struct l1_vcpu *l1, struct l2_vcpu *vcpu, bool *own)
 {
     struct machine *machine = l1->machine;
     uint64_t before;
     int result;
 
-    vcpu->view_built = vcpu->l2->view.builds;
     machine_leave_root(machine);
     before = __rdtsc();
-    result = kvm_vcpu_run(&vcpu->kvm);
+    result = kvm_vcpu_run(vcpu->kvm);
     vcpu->run_tsc += __rdtsc() - before;
     machine_enter_root(machine);
+    *own = l2_view_after(vcpu);
     return result;
+}
+
+/* EPT12 was right when L2 was entered, and INVEPT or an edit had it read again. */
+static void lost_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int error)
+{
+    l2_drain_or_end(vcpu);
+    vcpu->exit = (struct l2_exit){
+        .reason = MEZZ_EXIT_EPT_MISCONFIG,
+        .qualification = (uint64_t)(error < 0 ? MEZZ_E_HOST : error),
+        .done = true,
+    };
+    if (dispatch(l1, vcpu))
+        l2_resume(l1, vcpu);
+}
+
+static void exited(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    bool exits;
+
+    l2_exit_decode(vcpu);
+    exits = !paging_open_tables(vcpu, true) || vcpu->exit.reason != MEZZ_EXIT_EMULATION_FAILURE;
+    /* Otherwise the processor can run it now. */
+    if (exits && dispatch(l1, vcpu))
+        l2_resume(l1, vcpu);
+}
+
+static void interrupted(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    vcpu->kvm_pending = vcpu->halted ? vcpu->kvm_pending : false;
+    paging_open_tables(vcpu, false);
+    l1_check_time(l1);
+    if (!l1->machine->ended)
+        l2_resume(l1, vcpu);
 }
 
 void l2_step(struct l1_vcpu *l1)
 {
     struct l2_vcpu *vcpu = l1->entered;
     int result = -EINTR;
+    bool own = false;
 
-    if (vcpu->halted)
+    if (vcpu->halted) {
         l1_wait(l1);
-    else
-        result = run(l1, vcpu);
-    if (l1->machine->ended)
+    } else {
+        int error = l2_view_prepare(vcpu);
+
+        if (error != 0 && error != -EAGAIN)
+            lost_view(l1, vcpu, error);
+        if (error != 0)
+            return;
+        result = run(l1, vcpu, &own);
+    }
+    if (l1->machine->ended || own)
         return;
     if (result == 0) {
-        bool exited = l2_exit_decode(vcpu);
-
-        if (paging_open_tables(vcpu, exited) && vcpu->exit.reason == MEZZ_EXIT_EMULATION_FAILURE)
-            exited = false; /* the processor can run it now */
-        if (exited && dispatch(l1, vcpu))
-            l2_resume(l1, vcpu);
+        exited(l1, vcpu);
     } else if (result == -EINTR) {
-        vcpu->kvm_pending = vcpu->halted ? vcpu->kvm_pending : false;
-        paging_open_tables(vcpu, false);
-        l1_check_time(l1);
-        if (!l1->machine->ended)
-            l2_resume(l1, vcpu);
+        interrupted(l1, vcpu);
     } else if (result == -EINVAL || result == -ENOSPC) {
         /* KVM refused what the root's checks let through: registers, or an L2 without any page. */
         fail_entry(l1, vcpu, MEZZ_CHECK_HOST);

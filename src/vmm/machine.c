@@ -48,7 +48,7 @@ void machine_end(struct machine *machine, enum machine_end end, const char *form
     }
     for (unsigned int i = 0; i < machine->l1_count; i++)
         l1_vcpu_kick(machine->l1[i]);
-    pthread_cond_broadcast(&machine->vcpu_started);
+    pthread_cond_broadcast(&machine->changed);
 }
 
 void machine_note_l2_output(struct machine *machine)
@@ -215,7 +215,7 @@ int machine_create(struct machine **created, const struct machine_config *config
     machine->console_context = config->console_context;
     machine->trace = config->trace;
     pthread_mutex_init(&machine->lock, NULL);
-    pthread_cond_init(&machine->vcpu_started, NULL);
+    pthread_cond_init(&machine->changed, NULL);
     console_init(&machine->l1_console, 0, show_l1, machine);
     uart16550_init(&machine->uart, console_sink, &machine->l1_console);
     code = create_records(machine, config, error);
@@ -248,7 +248,7 @@ close_kvm:
     kvm_close(&machine->kvm);
 free_machine:
     destroy_records(machine);
-    pthread_cond_destroy(&machine->vcpu_started);
+    pthread_cond_destroy(&machine->changed);
     pthread_mutex_destroy(&machine->lock);
     free(machine);
     return code;
@@ -268,7 +268,7 @@ static void *vcpu_thread(void *argument)
             if (l1->started)
                 l1_vcpu_step(l1);
             else
-                pthread_cond_wait(&machine->vcpu_started, &machine->lock);
+                pthread_cond_wait(&machine->changed, &machine->lock);
         }
         l1_vcpu_end(l1);
     }
@@ -357,7 +357,7 @@ void machine_destroy(struct machine *machine)
     memory_destroy(&machine->memory);
     kvm_close(&machine->kvm);
     destroy_records(machine);
-    pthread_cond_destroy(&machine->vcpu_started);
+    pthread_cond_destroy(&machine->changed);
     pthread_mutex_destroy(&machine->lock);
     free(machine);
 }

@@ -8,6 +8,7 @@
 #include "host/kvm.h"
 #include "host/memory.h"
 #include "mezz/abi.h"
+#include "views/host_traits.h"
 #include "vmm/callbacks/callbacks.h"
 #include "vmm/devices/console.h"
 #include "vmm/devices/uart16550.h"
@@ -46,12 +47,14 @@ struct machine {
 
     /* Held by a vCPU thread in root mode; what follows belongs to it. */
     pthread_mutex_t lock;
-    pthread_cond_t vcpu_started; /* or the machine ended */
+    pthread_cond_t changed; /* an L1 vCPU started, an L2's turn is over, or the machine ended */
     struct l1_vcpu *l1[MACHINE_MAX_L1_VCPUS];
     unsigned int l1_count;
     struct l2 *l2[MEZZ_MAX_L2];
     struct l2_vcpu *vcpu[MEZZ_MAX_L2_VCPUS];
     struct callback *callback[MEZZ_MAX_CALLBACKS];
+    struct host_traits host; /* what KVM does here, once an L2 needs to know */
+    bool host_is_known;
     struct uart16550 uart;
     struct console l1_console;
     struct l2_record *record[MACHINE_MAX_REPORTS];

@@ -81,6 +81,7 @@ struct l2_report {
     unsigned int callback_count;
     struct portions_report portions;
     uint64_t kvm_runs;
+    uint64_t other_ioctls;  /* of its KVM vCPUs */
     uint64_t run_ns;        /* time inside KVM_RUN */
     const char *last_words; /* for L2_DIED: the fatal tail, several lines; otherwise "" */
 };

@@ -35,9 +35,9 @@ static int64_t apply(struct l2_vcpu *vcpu, const struct answer *answer)
     if (l2_drain(vcpu) != 0)
         return -MEZZ_E_HOST;
     if (answer->load_regs)
-        vmcs12_regs_to_run(&vcpu->kvm, answer->regs);
+        vmcs12_regs_to_run(vcpu->kvm, answer->regs);
     if (answer->event & MEZZ_EVENT_VALID) {
-        vmcs12_inject(&vcpu->kvm, answer->event, answer->error_code);
+        vmcs12_inject(vcpu->kvm, answer->event, answer->error_code);
         vcpu->halted = false;
     }
     return 0;
@@ -58,12 +58,12 @@ static int64_t action_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct an
 
 static int64_t action_inject(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)
 {
-    const struct kvm_sync_regs *now = &vcpu->kvm.run->s.regs;
+    const struct kvm_sync_regs *now = &vcpu->kvm->run->s.regs;
     struct mezz_vmcs12_events events;
     uint64_t rflags;
     int64_t error;
 
-    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
     rflags = answer->load_regs ? answer->regs->guest_rflags : now->regs.rflags;
     vmcs12_events_from_run(&events, vcpu);
     /* KVM leaves the shadow of a STI or MOV SS when the instruction that exited retires. */
@@ -155,7 +155,7 @@ static int64_t carry_out(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t acti
             return -MEZZ_E_ACTION;
         regs = frame->regs;
         answer.regs = &regs;
-        vmcs12_system_from_run(&system, &vcpu->kvm);
+        vmcs12_system_from_run(&system, vcpu->kvm);
         if (entry_check_regs(&regs, &system) != MEZZ_CHECK_NONE)
             return -MEZZ_E_ACTION;
     }

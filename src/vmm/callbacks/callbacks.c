@@ -238,7 +238,7 @@ static uint64_t field_value(unsigned int field, const struct callback *callback,
                             struct l2_vcpu *vcpu)
 {
     const struct l2_exit *exit = &vcpu->exit;
-    const struct kvm_sync_regs *registers = &vcpu->kvm.run->s.regs;
+    const struct kvm_sync_regs *registers = &vcpu->kvm->run->s.regs;
 
     switch ((enum mezz_condition_field)field) {
     case MEZZ_FIELD_QUALIFICATION:
@@ -247,13 +247,13 @@ static uint64_t field_value(unsigned int field, const struct callback *callback,
         return exit->gpa;
     case MEZZ_FIELD_RIP:
         l2_settle(vcpu);
-        kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS);
-        return registers->regs.rip;
+        kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS);
+        return vcpu->kvm->run->s.regs.regs.rip;
     case MEZZ_FIELD_CPL:
-        kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_SREGS);
+        kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
         return registers->sregs.ss.dpl;
     case MEZZ_FIELD_CR3:
-        kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_SREGS);
+        kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
         return registers->sregs.cr3;
     case MEZZ_FIELD_VIEW:
         return vcpu->ept.eptp_index;
@@ -349,9 +349,9 @@ static void fill_frame(struct mezz_callback_frame *frame, struct callback *callb
         callback->counters.sync_records += frame->sync_count;
     }
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
-        vmcs12_regs_from_run(&frame->regs, &vcpu->kvm);
+        vmcs12_regs_from_run(&frame->regs, vcpu->kvm);
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM))
-        vmcs12_system_from_run(&frame->system, &vcpu->kvm);
+        vmcs12_system_from_run(&frame->system, vcpu->kvm);
     if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
         vmcs12_events_from_run(&frame->events, vcpu);
 }

@@ -188,6 +188,7 @@ static json_t *l2_of(struct builder *builder, const struct l2_report *l2)
     if (l2->portions.declared)
         set(builder, object, "portions", portions_of(builder, &l2->portions));
     set(builder, object, "kvm_runs", count_of(l2->kvm_runs));
+    set(builder, object, "vcpu_ioctls", count_of(l2->other_ioctls));
     set(builder, object, "run_ms", ms_of(l2->run_ns));
     set(builder, object, "last_words", string_of(l2->last_words));
     return object;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/exits/exit_rules.h"
 
+#include <errno.h>
+
 #include "vmm/devices/ports.h"
 #include "vmm/exits/msrs.h"
 #include "vmm/exits/paging_events.h"
@@ -41,11 +43,21 @@ static enum root_verdict rule_io(struct l2_vcpu *vcpu)
     return ROOT_HANDLED;
 }
 
+/* While another vCPU runs in the view it waits until the next entry. */
+static bool read_again(struct space_view *view)
+{
+    int code = space_view_rebuild(view, NULL);
+
+    if (code == -EBUSY)
+        space_view_set_stale(view);
+    return code == 0 || code == -EBUSY;
+}
+
 /* EPT12 allows what the slots do not: the entry became present since the view was built, or KVM has
  * no slot for such rights. */
 static enum root_verdict rule_ept_violation(struct l2_vcpu *vcpu)
 {
-    struct view *view = &vcpu->l2->view;
+    struct space_view *view = vcpu->place.view;
     const struct l2_exit *exit = &vcpu->exit;
     struct ept12_translation now;
     uint32_t needed = MEZZ_EPT_READ;
@@ -54,10 +66,10 @@ static enum root_verdict rule_ept_violation(struct l2_vcpu *vcpu)
         needed = MEZZ_EPT_WRITE;
     else if (exit->qualification & MEZZ_EPT_VIOLATION_FETCH)
         needed = MEZZ_EPT_EXECUTE;
-    if (view_lookup(view, l2_at(exit->gpa), &now) != 0)
+    if (space_view_lookup(view, l2_at(exit->gpa), &now) != 0)
         return ROOT_LEFT;
     if (needed == MEZZ_EPT_WRITE && now.rights != 0 && !(now.rights & needed) &&
-        paging_open_for_write(vcpu->l2, &now) && view_lookup(view, l2_at(exit->gpa), &now) != 0)
+        paging_open_for_write(vcpu, &now) && space_view_lookup(view, l2_at(exit->gpa), &now) != 0)
         return ROOT_LEFT;
     if (!(now.rights & needed))
         return ROOT_LEFT;
@@ -65,14 +77,14 @@ static enum root_verdict rule_ept_violation(struct l2_vcpu *vcpu)
     if (exit->size != 0) {
         uint64_t data = exit->value;
 
-        if (view_access(view, l2_at(exit->gpa), needed == MEZZ_EPT_WRITE, &data, exit->size) != 0)
+        if (space_view_access(view, l2_at(exit->gpa), needed == MEZZ_EPT_WRITE, &data,
+                              exit->size) != 0)
             return ROOT_LEFT;
         vcpu->exit.done = true;
         l2_exit_answer(exit, data, false);
     }
-    if (!view_has(view, l2_at(exit->gpa), now.rights) && view_build(view, view->eptp, NULL) != 0)
-        return ROOT_LEFT;
-    return ROOT_HANDLED;
+    return space_view_has(view, l2_at(exit->gpa), now.rights) || read_again(view) ? ROOT_HANDLED
+                                                                                  : ROOT_LEFT;
 }
 
 static enum root_verdict rule_hlt(struct l2_vcpu *vcpu)

@@ -58,7 +58,7 @@ static void append_l2(char *to, struct l2_vcpu *vcpu)
     if (reason == MEZZ_EXIT_INVALID_GUEST_STATE)
         append(to, ", failed check: %s", entry_check_name(exit->qualification));
     append(to, "\n");
-    append_registers(to, &vcpu->kvm);
+    append_registers(to, vcpu->kvm);
 }
 
 /* own: the calling thread is the vCPU's. Another one may be inside KVM_RUN, where registers cannot

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "vmm/exits/guest_walk.h"
-#include "vmm/l2.h"
+#include "vmm/l2_view.h"
 #include "vmm/vmcs/x86.h"
 
 /* The extra exits of one instruction that a drain accepts: a page-crossing 16-byte locked access
@@ -32,7 +32,7 @@ static void take_element(struct l2_vcpu *vcpu)
 
 static void decode_io(struct l2_vcpu *vcpu)
 {
-    struct kvm_run *run = vcpu->kvm.run;
+    struct kvm_run *run = vcpu->kvm->run;
     bool in = run->io.direction == KVM_EXIT_IO_IN;
 
     vcpu->exit = (struct l2_exit){
@@ -67,14 +67,14 @@ static uint64_t rights_qualification(const struct l2_vcpu *vcpu, uint64_t gpa)
 {
     struct ept12_translation translation;
 
-    if (view_lookup(&vcpu->l2->view, l2_at(gpa), &translation) != 0)
+    if (space_view_lookup(vcpu->place.view, l2_at(gpa), &translation) != 0)
         return 0;
     return (uint64_t)translation.rights << 3;
 }
 
 static void decode_mmio(struct l2_vcpu *vcpu, struct l2_exit *to)
 {
-    struct kvm_run *run = vcpu->kvm.run;
+    struct kvm_run *run = vcpu->kvm->run;
 
     *to = (struct l2_exit){
         .reason = MEZZ_EXIT_EPT_VIOLATION,
@@ -95,7 +95,7 @@ static void decode_mmio(struct l2_vcpu *vcpu, struct l2_exit *to)
 
 static void decode_msr(struct l2_vcpu *vcpu)
 {
-    struct kvm_run *run = vcpu->kvm.run;
+    struct kvm_run *run = vcpu->kvm->run;
     bool read = run->exit_reason == KVM_EXIT_X86_RDMSR;
 
     vcpu->exit = (struct l2_exit){
@@ -112,19 +112,19 @@ static void decode_msr(struct l2_vcpu *vcpu)
 
 static const struct kvm_sync_regs *fetched_registers(struct l2_vcpu *vcpu)
 {
-    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
-    return &vcpu->kvm.run->s.regs;
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+    return &vcpu->kvm->run->s.regs;
 }
 
 /* An emulation failure is a fetch from where the view has nothing to execute, or an instruction
  * that KVM cannot run. The instruction may straddle: its first byte allowed, a later one not. */
-static bool decode_internal_error(struct l2_vcpu *vcpu)
+static void decode_internal_error(struct l2_vcpu *vcpu)
 {
     const struct kvm_regs *regs = &fetched_registers(vcpu)->regs;
-    const struct kvm_sregs *sregs = &vcpu->kvm.run->s.regs.sregs;
+    const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
     const struct guest_paging paging = {sregs->cr0,  sregs->cr3,   sregs->cr4,
                                         sregs->efer, regs->rflags, 0};
-    struct guest_view memory = {vcpu->l2->view.l1, &vcpu->l2->view.extents};
+    struct guest_view memory = l2_view_memory(vcpu);
     const struct guest_reader reader = {guest_view_read, &memory};
     uint64_t linear = regs->rip + (sregs->efer & EFER_LMA && sregs->cs.l ? 0 : sregs->cs.base);
     const uint64_t last = linear + 14; /* an instruction has at most 15 bytes */
@@ -140,23 +140,22 @@ static bool decode_internal_error(struct l2_vcpu *vcpu)
         else if (fault.kind == GUEST_FAULT_TABLE)
             gpa = fault.table.value;
         else
-            return true;
-        if (!view_has(&vcpu->l2->view, l2_at(gpa), MEZZ_EPT_READ | MEZZ_EPT_EXECUTE)) {
+            return;
+        if (!space_view_has(vcpu->place.view, l2_at(gpa), MEZZ_EPT_READ | MEZZ_EPT_EXECUTE)) {
             vcpu->exit.reason = MEZZ_EXIT_EPT_VIOLATION;
             vcpu->exit.qualification = MEZZ_EPT_VIOLATION_FETCH | rights_qualification(vcpu, gpa);
             vcpu->exit.gpa = gpa;
-            return true;
+            return;
         }
-        /* There is everything to execute: was it gone for a moment? */
         if (linear / PAGE_SIZE == last / PAGE_SIZE)
-            return vcpu->view_built == vcpu->l2->view.builds;
+            return;
         linear = last & ~(PAGE_SIZE - 1);
     }
 }
 
-bool l2_exit_decode(struct l2_vcpu *vcpu)
+void l2_exit_decode(struct l2_vcpu *vcpu)
 {
-    struct kvm_run *run = vcpu->kvm.run;
+    struct kvm_run *run = vcpu->kvm->run;
 
     vcpu->queued = 0;
     vcpu->string.left = 0;
@@ -187,14 +186,14 @@ bool l2_exit_decode(struct l2_vcpu *vcpu)
                              .qualification = MEZZ_CHECK_HOST};
         break;
     case KVM_EXIT_INTERNAL_ERROR:
-        return decode_internal_error(vcpu);
+        decode_internal_error(vcpu);
+        break;
     default:
         /* What this root never asked for. Its number goes to the report. */
         vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_EMULATION_FAILURE,
                                       .qualification = run->exit_reason};
         break;
     }
-    return true;
 }
 
 void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault)
@@ -208,15 +207,15 @@ void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault)
 /* An exit inside a drain: the rest of an instruction that L1 already knows of. */
 static void queue_or_answer(struct l2_vcpu *vcpu)
 {
-    struct kvm_run *run = vcpu->kvm.run;
+    struct kvm_run *run = vcpu->kvm->run;
 
     if (run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write) {
         if (vcpu->queued < L2_EXIT_QUEUE)
             decode_mmio(vcpu, &vcpu->queue[vcpu->queued++]);
     } else if (run->exit_reason == KVM_EXIT_MMIO) {
         memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
-        view_access(&vcpu->l2->view, l2_at(run->mmio.phys_addr), false, run->mmio.data,
-                    run->mmio.len);
+        space_view_access(vcpu->place.view, l2_at(run->mmio.phys_addr), false, run->mmio.data,
+                          run->mmio.len);
     } else if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_IN) {
         memset((uint8_t *)run + run->io.data_offset, 0xff, (size_t)run->io.size * run->io.count);
     }
@@ -225,9 +224,24 @@ static void queue_or_answer(struct l2_vcpu *vcpu)
 /* Elements of a string I/O that nobody dispatched: their place in the run page is about to go. */
 static void drop_string(struct l2_vcpu *vcpu)
 {
-    if (vcpu->string.left > 0 && vcpu->kvm.run->io.direction == KVM_EXIT_IO_IN)
-        memset(vcpu->string.next, 0xff, (size_t)vcpu->string.left * vcpu->kvm.run->io.size);
+    if (vcpu->string.left > 0 && vcpu->kvm->run->io.direction == KVM_EXIT_IO_IN)
+        memset(vcpu->string.next, 0xff, (size_t)vcpu->string.left * vcpu->kvm->run->io.size);
     vcpu->string.left = 0;
+}
+
+/* One KVM_RUN in the view that the instruction ran in. */
+static int run_on(struct l2_vcpu *vcpu, bool *own)
+{
+    int result = l2_view_hold(vcpu);
+
+    *own = false;
+    if (result != 0)
+        return result;
+    vcpu->kvm->run->immediate_exit = 1;
+    result = kvm_vcpu_run(vcpu->kvm);
+    vcpu->kvm->run->immediate_exit = 0;
+    *own = l2_view_after(vcpu);
+    return result;
 }
 
 int l2_drain(struct l2_vcpu *vcpu)
@@ -239,14 +253,15 @@ int l2_drain(struct l2_vcpu *vcpu)
     drop_string(vcpu);
     vcpu->exit.answer = NULL;
     vcpu->exit.failure = NULL;
-    vcpu->kvm.run->immediate_exit = 1;
     for (int i = 0; i < DRAIN_LIMIT; i++) {
-        result = kvm_vcpu_run(&vcpu->kvm);
+        bool own;
+
+        result = run_on(vcpu, &own);
         if (result != 0)
             break;
-        queue_or_answer(vcpu);
+        if (!own)
+            queue_or_answer(vcpu);
     }
-    vcpu->kvm.run->immediate_exit = 0;
     vcpu->kvm_pending = false;
     if (result == 0)
         return -ELOOP;

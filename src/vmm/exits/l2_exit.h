@@ -37,9 +37,8 @@ struct l2_string {
  * none. */
 bool l2_exit_next(struct l2_vcpu *vcpu);
 
-/* Translates what the last KVM_RUN of the vCPU gave into vcpu->exit, and sets kvm_pending. False:
- * it gave nothing, and L2 can go on: a fetch failed while another vCPU rebuilt the view. */
-bool l2_exit_decode(struct l2_vcpu *vcpu);
+/* Translates what the last KVM_RUN of the vCPU gave into vcpu->exit, and sets kvm_pending. */
+void l2_exit_decode(struct l2_vcpu *vcpu);
 
 /* Gives a pending read its value and tells KVM whether an MSR access faults. */
 void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault);

@@ -31,7 +31,7 @@ static int get_msr(struct l2_vcpu *vcpu, uint32_t index, uint64_t *value)
     union msr_list msr = {.list = {.nmsrs = 1}};
 
     msr.list.entries[0].index = index;
-    if (kvm_vcpu_ioctl(&vcpu->kvm, KVM_GET_MSRS, &msr) != 1)
+    if (kvm_vcpu_ioctl(vcpu->kvm, KVM_GET_MSRS, &msr) != 1)
         return -EINVAL;
     *value = msr.list.entries[0].data;
     return 0;
@@ -42,7 +42,8 @@ static int set_msr(struct l2_vcpu *vcpu, uint32_t index, uint64_t value)
     union msr_list msr = {.list = {.nmsrs = 1}};
 
     msr.list.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
-    return kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_MSRS, &msr) == 1 ? 0 : -EINVAL;
+    view_vcpu_msrs_changed(&vcpu->place);
+    return kvm_vcpu_ioctl(vcpu->kvm, KVM_SET_MSRS, &msr) == 1 ? 0 : -EINVAL;
 }
 
 int msrs_load(struct l2_vcpu *vcpu, const struct mezz_vmcs12_msrs *msrs)
@@ -51,6 +52,7 @@ int msrs_load(struct l2_vcpu *vcpu, const struct mezz_vmcs12_msrs *msrs)
     uint64_t value[GROUP_MSRS];
     size_t first = 0;
 
+    view_vcpu_msrs_changed(&vcpu->place);
     memcpy(value, msrs, sizeof(value));
     while (first < GROUP_MSRS) {
         int done;
@@ -59,7 +61,7 @@ int msrs_load(struct l2_vcpu *vcpu, const struct mezz_vmcs12_msrs *msrs)
         for (size_t i = first; i < GROUP_MSRS; i++)
             msr.list.entries[i - first] =
                 (struct kvm_msr_entry){.index = group_msr[i], .data = value[i]};
-        done = kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_MSRS, &msr);
+        done = kvm_vcpu_ioctl(vcpu->kvm, KVM_SET_MSRS, &msr);
         if (done < 0)
             return -1;
         first += (size_t)done;
@@ -110,15 +112,11 @@ static bool l1_intercepts(const struct l2_vcpu *vcpu, uint32_t msr, bool write)
 }
 
 /* ORs what one vCPU wants to see into the page. */
-static bool add_wishes(uint8_t *page, const struct l2_vcpu *vcpu)
+static void add_wishes(uint8_t *page, const struct l2_vcpu *vcpu)
 {
-    bool any = false;
-
-    if (vcpu->controls.cpu_based & MEZZ_CPU_USE_MSR_BITMAPS) {
+    if (vcpu->controls.cpu_based & MEZZ_CPU_USE_MSR_BITMAPS)
         for (size_t i = 0; i < PAGE_SIZE; i++)
             page[i] |= vcpu->msr_bitmap[i];
-        any = true;
-    }
     if (vcpu->controls.exit_controls & MEZZ_VMEXIT_SAVE_MSRS) {
         for (size_t i = 0; i < GROUP_MSRS; i++) {
             uint32_t offset, bit;
@@ -126,27 +124,30 @@ static bool add_wishes(uint8_t *page, const struct l2_vcpu *vcpu)
             locate(group_msr[i], true, &offset, &bit);
             page[offset + bit / 8] |= (uint8_t)(1U << bit % 8);
         }
-        any = true;
     }
-    return any;
 }
 
-int msrs_update_filter(struct l2 *l2)
+/* A switch of the view hands MSRs over that changed: KVM does not say of itself that they did. */
+static void add_carried(uint8_t *page)
 {
-    struct machine *machine = l2->machine;
-    uint8_t page[PAGE_SIZE] = {0};
-    struct kvm_msr_filter filter = {.flags = KVM_MSR_FILTER_DEFAULT_ALLOW};
-    bool any = false;
+    for (uint32_t i = 0; i < view_carried_msr_count; i++) {
+        uint32_t offset, bit;
 
-    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
-        if (machine->vcpu[i] != NULL && machine->vcpu[i]->l2 == l2)
-            any |= add_wishes(page, machine->vcpu[i]);
-    if (memcmp(page, l2->msr_filter, PAGE_SIZE) == 0)
-        return 0;
-    memcpy(l2->msr_filter, page, PAGE_SIZE);
+        if (locate(view_carried_msrs[i], true, &offset, &bit))
+            page[offset + bit / 8] |= (uint8_t)(1U << bit % 8);
+    }
+}
+
+int msrs_set_filter(const struct l2 *l2, const struct kvm_vm *vm)
+{
+    static const uint8_t nothing[PAGE_SIZE];
+    struct kvm_msr_filter filter = {.flags = KVM_MSR_FILTER_DEFAULT_ALLOW};
+    const bool any = memcmp(l2->msr_filter, nothing, PAGE_SIZE) != 0;
+    uint8_t page[PAGE_SIZE];
+
     /* In the filter a set bit allows. */
     for (size_t i = 0; i < PAGE_SIZE; i++)
-        page[i] = (uint8_t)~page[i];
+        page[i] = (uint8_t)~l2->msr_filter[i];
     for (uint32_t i = 0; any && i < 4; i++)
         filter.ranges[i] = (struct kvm_msr_filter_range){
             .flags = i < 2 ? KVM_MSR_FILTER_READ : KVM_MSR_FILTER_WRITE,
@@ -154,7 +155,28 @@ int msrs_update_filter(struct l2 *l2)
             .base = i % 2 == 0 ? 0 : HIGH_MSRS,
             .bitmap = page + i * BITMAP_BYTES,
         };
-    return ioctl(l2->vm.fd, KVM_X86_SET_MSR_FILTER, &filter) < 0 ? -errno : 0;
+    return ioctl(vm->fd, KVM_X86_SET_MSR_FILTER, &filter) < 0 ? -errno : 0;
+}
+
+static int set_filter(void *l2, const struct kvm_vm *vm)
+{
+    return msrs_set_filter(l2, vm);
+}
+
+int msrs_update_filter(struct l2 *l2)
+{
+    struct machine *machine = l2->machine;
+    uint8_t page[PAGE_SIZE] = {0};
+
+    if (space_has_engine(l2->space))
+        add_carried(page);
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
+        if (machine->vcpu[i] != NULL && machine->vcpu[i]->l2 == l2)
+            add_wishes(page, machine->vcpu[i]);
+    if (memcmp(page, l2->msr_filter, PAGE_SIZE) == 0)
+        return 0;
+    memcpy(l2->msr_filter, page, PAGE_SIZE);
+    return space_each_vm(l2->space, set_filter, l2);
 }
 
 /* The root writes an MSR in L2's place: the shadow and RIP change under L1. */
@@ -179,7 +201,7 @@ static enum root_verdict write_for_l2(struct l2_vcpu *vcpu)
 
 enum root_verdict msrs_rule(struct l2_vcpu *vcpu)
 {
-    bool filtered = vcpu->kvm.run->msr.reason == KVM_MSR_EXIT_REASON_FILTER;
+    bool filtered = vcpu->kvm->run->msr.reason == KVM_MSR_EXIT_REASON_FILTER;
     bool write = vcpu->exit.reason == MEZZ_EXIT_WRMSR;
     uint64_t value = 0;
     bool fault = true;

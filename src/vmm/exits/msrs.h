@@ -16,6 +16,9 @@
  * errno. */
 int msrs_update_filter(struct l2 *l2);
 
+/* What the L2's filter is, for a VM that was made for it now. */
+int msrs_set_filter(const struct l2 *l2, const struct kvm_vm *vm);
+
 /* The root's part of RDMSR and WRMSR. */
 enum root_verdict msrs_rule(struct l2_vcpu *vcpu);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/exits/paging_events.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,16 +10,20 @@
 
 #define FRAME_LIMIT 65536U
 
-static bool alter(struct l2 *l2, const struct ept12_translation *translation, uint64_t to)
+/* Other vCPUs that run in the view go on with what it was, until they next enter. */
+static bool alter(struct space_view *view, const struct ept12_translation *translation, uint64_t to)
 {
-    struct view *view = &l2->view;
+    struct ept12_edits *edits = space_view_edits(view);
+    int code;
 
-    if (ept12_edits_add(&view->edits, translation->page, translation->leaf, to) != 0)
+    if (ept12_edits_add(edits, translation->page, translation->leaf, to) != 0)
         return false;
-    if (view_build(view, view->eptp, NULL) == 0)
-        return true;
-    ept12_edits_remove(&view->edits, translation->page);
-    return false;
+    code = space_view_rebuild(view, NULL);
+    if (code == -EBUSY)
+        space_view_set_stale(view);
+    else if (code != 0)
+        ept12_edits_remove(edits, translation->page);
+    return code == 0 || code == -EBUSY;
 }
 
 static bool is_copy_on_write(const struct ept12_translation *translation)
@@ -27,23 +32,25 @@ static bool is_copy_on_write(const struct ept12_translation *translation)
            (translation->leaf & MEZZ_EPT_RWX) == (MEZZ_EPT_READ | MEZZ_EPT_EXECUTE);
 }
 
-bool paging_open_for_write(struct l2 *l2, const struct ept12_translation *translation)
+bool paging_open_for_write(struct l2_vcpu *vcpu, const struct ept12_translation *translation)
 {
+    struct space_view *view = vcpu->place.view;
+    struct l2 *l2 = vcpu->l2;
     const struct l1_memory *l1 = &l2->machine->l1_memory;
     uint64_t flags = 0;
     uint64_t frame;
 
-    if (l2->view.eptp & MEZZ_EPTP_DIRTY_FLAGS)
+    if (space_view_eptp(view) & MEZZ_EPTP_DIRTY_FLAGS)
         flags = MEZZ_EPT_DIRTY | MEZZ_EPT_ACCESSED;
     if (translation->leaf & MEZZ_EPT_WRITE)
         return flags != 0 && !(translation->leaf & MEZZ_EPT_DIRTY) &&
-               alter(l2, translation, translation->leaf | flags);
+               alter(view, translation, translation->leaf | flags);
     if (!is_copy_on_write(translation) || l2->frame_count == 0)
         return false;
     frame = l2->frames[--l2->frame_count];
     memcpy(l1_pointer(l1, l1_at(frame), PAGE_SIZE),
            l1_pointer(l1, l1_at(translation->leaf & MEZZ_EPT_ADDRESS), PAGE_SIZE), PAGE_SIZE);
-    if (alter(l2, translation, frame | MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK | flags))
+    if (alter(view, translation, frame | MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK | flags))
         return true;
     l2->frame_count++;
     return false;

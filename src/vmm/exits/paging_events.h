@@ -14,7 +14,7 @@
 
 /* translation: of the address, without W. True: the page can be written now, the view is rebuilt.
  */
-bool paging_open_for_write(struct l2 *l2, const struct ept12_translation *translation);
+bool paging_open_for_write(struct l2_vcpu *vcpu, const struct ept12_translation *translation);
 
 /* MEZZ_CALL_FRAME_POOL: takes the frames, all or none. 0 or a mezz_error. */
 int paging_give_frames(struct l2 *l2, const uint64_t *frames, unsigned int count);

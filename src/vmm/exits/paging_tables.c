@@ -5,6 +5,7 @@
 
 #include "vmm/exits/guest_walk.h"
 #include "vmm/exits/paging_events.h"
+#include "vmm/l2_view.h"
 #include "vmm/machine_state.h"
 #include "vmm/vmcs/x86.h"
 
@@ -17,7 +18,7 @@
 #define OFFSET_MASK   (PAGE_SIZE - 1)
 
 struct scan {
-    struct l2 *l2;
+    struct l2_vcpu *vcpu;
     uint64_t told;        /* page of the store that L2 exited with */
     bool told_is_a_table; /* that was opened now */
     unsigned int tables;
@@ -45,19 +46,20 @@ static uint64_t entry_of(const struct scan *scan, const uint8_t *table, unsigned
 /* level: 1 for a table of 4 KiB pages. */
 static void open_table(struct scan *scan, uint64_t address, unsigned int level, unsigned int size)
 {
-    struct view *view = &scan->l2->view;
+    struct space_view *view = scan->vcpu->place.view;
+    const struct l1_memory *l1 = &scan->vcpu->l2->machine->l1_memory;
     struct ept12_translation at;
     uint8_t table[PAGE_SIZE];
 
-    if (scan->tables++ >= TABLE_LIMIT || view_lookup(view, l2_at(address), &at) != 0 ||
+    if (scan->tables++ >= TABLE_LIMIT || space_view_lookup(view, l2_at(address), &at) != 0 ||
         at.rights == 0)
         return;
-    if (!(at.rights & MEZZ_EPT_WRITE) && paging_open_for_write(scan->l2, &at)) {
+    if (!(at.rights & MEZZ_EPT_WRITE) && paging_open_for_write(scan->vcpu, &at)) {
         scan->opened++;
         scan->told_is_a_table |= scan->told == (address & ~OFFSET_MASK);
     }
-    if (level == 1 || view_lookup(view, l2_at(address), &at) != 0 ||
-        l1_read(view->l1, at.l1, table, size) != 0)
+    if (level == 1 || space_view_lookup(view, l2_at(address), &at) != 0 ||
+        l1_read(l1, at.l1, table, size) != 0)
         return;
     scan->parent[level - 1] = address;
     for (unsigned int i = 0; i < size / scan->entry_size; i++) {
@@ -86,15 +88,15 @@ static void open_from(struct scan *scan, const struct kvm_sregs *sregs)
 /* A push or a call: RSP is where it wrote to. Of another store the linear address is unknown. */
 static void put_address_right(struct l2_vcpu *vcpu)
 {
-    const struct kvm_regs *regs = &vcpu->kvm.run->s.regs.regs;
-    const struct kvm_sregs *sregs = &vcpu->kvm.run->s.regs.sregs;
+    const struct kvm_regs *regs = &vcpu->kvm->run->s.regs.regs;
+    const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
     const struct guest_paging paging = {sregs->cr0, sregs->cr3, sregs->cr4, sregs->efer, 0, 0};
-    struct guest_view memory = {vcpu->l2->view.l1, &vcpu->l2->view.extents};
+    struct guest_view memory = l2_view_memory(vcpu);
     const struct guest_reader reader = {guest_view_read, &memory};
     struct guest_translation stack;
     struct guest_fault fault;
 
-    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS);
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS);
     if (((regs->rsp ^ vcpu->exit.gpa) & OFFSET_MASK) == 0 &&
         guest_walk(&stack, &paging, regs->rsp, GUEST_WRITE, &reader, &fault) == 0)
         vcpu->exit.gpa = stack.address.value;
@@ -109,13 +111,13 @@ static bool is_store(const struct l2_exit *exit)
 
 bool paging_open_tables(struct l2_vcpu *vcpu, bool exited)
 {
-    const struct kvm_sregs *sregs = &vcpu->kvm.run->s.regs.sregs;
-    struct l2 *l2 = vcpu->l2;
-    struct scan scan = {.l2 = l2, .told = UINT64_MAX};
+    const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
+    const struct l2 *l2 = vcpu->l2;
+    struct scan scan = {.vcpu = vcpu, .told = UINT64_MAX};
 
-    if (!(l2->view.eptp & MEZZ_EPTP_DIRTY_FLAGS) && l2->frames == NULL)
+    if (!(space_view_eptp(vcpu->place.view) & MEZZ_EPTP_DIRTY_FLAGS) && l2->frames == NULL)
         return false;
-    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_SREGS);
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
     if (!(sregs->cr0 & CR0_PG) ||
         (vcpu->tables_cr3 == sregs->cr3 && vcpu->tables_round == l2->protection_round))
         return false;

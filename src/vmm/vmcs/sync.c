@@ -27,8 +27,8 @@ void sync_note_progress(struct l2_vcpu *vcpu)
     struct mezz_vmcs12_events now;
     uint64_t rip;
 
-    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_REGS);
-    rip = vcpu->kvm.run->s.regs.regs.rip;
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS);
+    rip = vcpu->kvm->run->s.regs.regs.rip;
     vmcs12_events_from_run(&now, vcpu);
     sync_note_field(vcpu, MEZZ_VMCS12_FIELD(regs.guest_rip), known->guest_rip, rip);
     sync_note_field(vcpu, MEZZ_VMCS12_FIELD(events.interruptibility_state),
@@ -38,9 +38,14 @@ void sync_note_progress(struct l2_vcpu *vcpu)
     *known = (struct sync_known){rip, now.interruptibility_state, now.activity_state};
 }
 
+static struct ept12_edits *edits_of(const struct l2_vcpu *vcpu)
+{
+    return space_view_edits(vcpu->place.view);
+}
+
 int sync_waits(const struct l2_vcpu *vcpu)
 {
-    return vcpu->sync.count > 0 || vcpu->l2->view.edits.untold > 0;
+    return vcpu->sync.count > 0 || (vcpu->place.view != NULL && edits_of(vcpu)->untold > 0);
 }
 
 static uint32_t deliver_edits(struct ept12_edits *edits, struct mezz_sync_record *to, uint32_t room)
@@ -63,7 +68,7 @@ static uint32_t deliver_edits(struct ept12_edits *edits, struct mezz_sync_record
 uint32_t sync_deliver(struct l2_vcpu *vcpu, struct mezz_sync_record *to, uint32_t *more)
 {
     struct sync_fields *fields = &vcpu->sync;
-    struct ept12_edits *edits = &vcpu->l2->view.edits;
+    struct ept12_edits *edits = edits_of(vcpu);
     uint32_t fields_fit =
         fields->count < MEZZ_SYNC_RECORDS ? fields->count : (uint32_t)MEZZ_SYNC_RECORDS;
     uint32_t count;

@@ -148,9 +148,9 @@ static uint32_t pending_event(const struct kvm_vcpu_events *events)
 
 void vmcs12_events_from_run(struct mezz_vmcs12_events *to, struct l2_vcpu *vcpu)
 {
-    const struct kvm_vcpu_events *events = &vcpu->kvm.run->s.regs.events;
+    const struct kvm_vcpu_events *events = &vcpu->kvm->run->s.regs.events;
 
-    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_EVENTS);
     *to = (struct mezz_vmcs12_events){
         .interruptibility_state =
             (events->interrupt.shadow & KVM_X86_SHADOW_INT_STI ? INTERRUPTIBILITY_STI : 0) |
@@ -179,9 +179,9 @@ void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu)
 
 void vmcs12_exit_fill_vectoring(struct mezz_vmcs12_exit *to, struct l2_vcpu *vcpu)
 {
-    const struct kvm_vcpu_events *events = &vcpu->kvm.run->s.regs.events;
+    const struct kvm_vcpu_events *events = &vcpu->kvm->run->s.regs.events;
 
-    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_EVENTS);
     to->idt_vectoring_info = pending_event(events);
     to->idt_vectoring_error_code = events->exception.error_code;
 }
@@ -233,8 +233,8 @@ void vmcs12_store(struct l2_vcpu *vcpu)
     struct mezz_vmcs12_exit exit;
     uint64_t changed = MEZZ_GROUP_BIT(MEZZ_GROUP_EXIT);
 
-    vmcs12_regs_from_run(&regs, &vcpu->kvm);
-    vmcs12_system_from_run(&system, &vcpu->kvm);
+    vmcs12_regs_from_run(&regs, vcpu->kvm);
+    vmcs12_system_from_run(&system, vcpu->kvm);
     vmcs12_events_from_run(&events, vcpu);
     vmcs12_exit_fill(&exit, vcpu);
     vmcs12_exit_fill_vectoring(&exit, vcpu);

@@ -4,6 +4,7 @@
 
 #include "mezz/errors.h"
 #include "vmm/exits/msrs.h"
+#include "vmm/l2_view.h"
 #include "vmm/machine_state.h"
 #include "vmm/vmcs/entry_checks.h"
 #include "vmm/vmcs/vmcs12.h"
@@ -21,11 +22,12 @@ struct candidate {
     struct mezz_vmcs12_ept ept;
 };
 
-/* Groups whose load replaces registers that a pending instruction would overwrite. */
+/* Groups whose load replaces registers that a pending instruction would overwrite, or the memory
+ * that it accesses. */
 #define REGISTER_GROUPS                                                    \
     (MEZZ_GROUP_BIT(MEZZ_GROUP_REGS) | MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM) | \
      MEZZ_GROUP_BIT(MEZZ_GROUP_MSRS) | MEZZ_GROUP_BIT(MEZZ_GROUP_DEBUG) |  \
-     MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
+     MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS) | MEZZ_GROUP_BIT(MEZZ_GROUP_EPT))
 
 /* Groups that are checked against each other. */
 #define CHECKED_TOGETHER                                                   \
@@ -44,11 +46,11 @@ static void copy_groups(struct candidate *to, struct l2_vcpu *vcpu)
     if (is_dirty(to, MEZZ_GROUP_REGS))
         memcpy(&to->regs, &from->regs, sizeof(to->regs));
     else if (to->dirty & CHECKED_TOGETHER)
-        vmcs12_regs_from_run(&to->regs, &vcpu->kvm);
+        vmcs12_regs_from_run(&to->regs, vcpu->kvm);
     if (is_dirty(to, MEZZ_GROUP_SYSTEM))
         memcpy(&to->system, &from->system, sizeof(to->system));
     else if (to->dirty & CHECKED_TOGETHER)
-        vmcs12_system_from_run(&to->system, &vcpu->kvm);
+        vmcs12_system_from_run(&to->system, vcpu->kvm);
     if (is_dirty(to, MEZZ_GROUP_EVENTS))
         memcpy(&to->events, &from->events, sizeof(to->events));
     if (is_dirty(to, MEZZ_GROUP_MSRS))
@@ -88,24 +90,24 @@ static enum mezz_entry_check load_debug(struct l2_vcpu *vcpu, const struct mezz_
     struct kvm_debugregs to = {.dr6 = debug->dr6, .dr7 = debug->dr7};
 
     memcpy(to.db, debug->dr, sizeof(to.db));
-    return kvm_vcpu_ioctl(&vcpu->kvm, KVM_SET_DEBUGREGS, &to) < 0 ? MEZZ_CHECK_DEBUG
-                                                                  : MEZZ_CHECK_NONE;
+    return kvm_vcpu_ioctl(vcpu->kvm, KVM_SET_DEBUGREGS, &to) < 0 ? MEZZ_CHECK_DEBUG
+                                                                 : MEZZ_CHECK_NONE;
 }
 
 static void load_events(struct l2_vcpu *vcpu, const struct mezz_vmcs12_events *events)
 {
-    struct kvm_vcpu_events *to = &vcpu->kvm.run->s.regs.events;
+    struct kvm_vcpu_events *to = &vcpu->kvm->run->s.regs.events;
     uint32_t state = events->interruptibility_state;
 
-    kvm_vcpu_need(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_EVENTS);
     to->flags |= KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_NMI_PENDING;
     to->interrupt.shadow = (state & INTERRUPTIBILITY_STI ? KVM_X86_SHADOW_INT_STI : 0) |
                            (state & INTERRUPTIBILITY_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0);
     to->nmi.masked = !!(state & INTERRUPTIBILITY_NMI);
-    kvm_vcpu_replaced(&vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_EVENTS);
     vcpu->halted = events->activity_state == 1;
     if (events->entry_interruption_info & MEZZ_EVENT_VALID) {
-        vmcs12_inject(&vcpu->kvm, events->entry_interruption_info,
+        vmcs12_inject(vcpu->kvm, events->entry_interruption_info,
                       events->entry_exception_error_code);
         vcpu->halted = false;
         vcpu->vmcs12->events.entry_interruption_info =
@@ -124,28 +126,20 @@ static int load_controls(struct l2_vcpu *vcpu, const struct mezz_vmcs12_controls
     }
     if (controls->cpu_based & MEZZ_CPU_USE_MSR_BITMAPS)
         l1_read(l1, l1_at(controls->msr_bitmap), vcpu->msr_bitmap, PAGE_SIZE);
-    vcpu->kvm.run->request_interrupt_window =
+    vcpu->kvm->run->request_interrupt_window =
         !!(controls->cpu_based & MEZZ_CPU_INTERRUPT_WINDOW_EXITING);
     return msrs_update_filter(vcpu->l2);
 }
 
 static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ept)
 {
-    struct l2 *l2 = vcpu->l2;
     int error;
 
     if (ept->reserved != 0 || ept->eptp_index != 0)
         return MEZZ_CHECK_EPT | (uint64_t)MEZZ_E_VIEW << 32;
-    /* An L2 is one VM of KVM: its other vCPUs would run on with this one's memory. */
-    if (ept->eptp != l2->view.eptp && l2->entered > 0)
-        return MEZZ_CHECK_EPT | (uint64_t)MEZZ_E_BUSY << 32;
-    if (ept->eptp != l2->view.eptp || l2->view_stale) {
-        error = view_build(&l2->view, ept->eptp, NULL);
-        if (error != 0)
-            return MEZZ_CHECK_EPT | (uint64_t)(error < 0 ? MEZZ_E_HOST : error) << 32;
-        l2->view_stale = false;
-        l2->protection_round++;
-    }
+    error = l2_view_use(vcpu, ept->eptp);
+    if (error != 0)
+        return MEZZ_CHECK_EPT | (uint64_t)(error < 0 ? MEZZ_E_HOST : error) << 32;
     vcpu->ept = *ept;
     return MEZZ_CHECK_NONE;
 }
@@ -165,9 +159,9 @@ static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
     if (check != MEZZ_CHECK_NONE)
         return check;
     if (is_dirty(c, MEZZ_GROUP_REGS))
-        vmcs12_regs_to_run(&vcpu->kvm, &c->regs);
+        vmcs12_regs_to_run(vcpu->kvm, &c->regs);
     if (is_dirty(c, MEZZ_GROUP_SYSTEM))
-        vmcs12_system_to_run(&vcpu->kvm, &c->system);
+        vmcs12_system_to_run(vcpu->kvm, &c->system);
     if (is_dirty(c, MEZZ_GROUP_EVENTS))
         load_events(vcpu, &c->events);
     if (is_dirty(c, MEZZ_GROUP_REGS))
@@ -206,7 +200,7 @@ void vmcs12_save_debug(struct l2_vcpu *vcpu, struct mezz_vmcs12_debug *to)
 {
     struct kvm_debugregs from = {0};
 
-    kvm_vcpu_ioctl(&vcpu->kvm, KVM_GET_DEBUGREGS, &from);
+    kvm_vcpu_ioctl(vcpu->kvm, KVM_GET_DEBUGREGS, &from);
     memcpy(to->dr, from.db, sizeof(to->dr));
     to->dr6 = from.dr6;
     to->dr7 = from.dr7;

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/l2_view.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "mezz/errors.h"
+#include "vmm/exits/msrs.h"
+#include "vmm/machine_state.h"
+
+/* How long a vCPU runs, when it does not exit by itself, before another one takes its turn: long
+ * beside what a turn costs. */
+#define TURN_NS 1000000L
+#define NS      1000000000L
+
+typedef int attempt_function(struct l2_vcpu *vcpu, uint64_t argument);
+
+static void kick_others(const struct l2_vcpu *vcpu)
+{
+    const struct machine *machine = vcpu->l2->machine;
+
+    for (unsigned int i = 0; i < machine->l1_count; i++) {
+        const struct l2_vcpu *other = machine->l1[i]->entered;
+
+        if (other != NULL && other != vcpu && other->l2 == vcpu->l2)
+            l1_vcpu_kick(machine->l1[i]);
+    }
+}
+
+/* True: the time is over, and nobody told of a change. */
+static bool wait_for_change(struct machine *machine)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += TURN_NS;
+    until.tv_sec += until.tv_nsec / NS;
+    until.tv_nsec %= NS;
+    return pthread_cond_timedwait(&machine->changed, &machine->lock, &until) == ETIMEDOUT;
+}
+
+/* One vCPU at a time claims the next turn: the others do not run again before it had it. */
+static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, uint64_t argument)
+{
+    struct l2 *l2 = vcpu->l2;
+    struct machine *machine = l2->machine;
+    int code = -EBUSY;
+
+    while (!machine->ended) {
+        if (l2->claim == NULL)
+            l2->claim = vcpu;
+        if (l2->claim == vcpu)
+            code = attempt(vcpu, argument);
+        if (code != -EBUSY)
+            break;
+        if (wait_for_change(machine) && l2->claim == vcpu)
+            kick_others(vcpu);
+    }
+    if (l2->claim == vcpu)
+        l2->claim = NULL;
+    pthread_cond_broadcast(&machine->changed);
+    return code == -EBUSY ? -EAGAIN : code;
+}
+
+static int in_turn(struct l2_vcpu *vcpu, attempt_function *attempt, uint64_t argument)
+{
+    int code = -EBUSY;
+
+    if (vcpu->l2->claim == NULL)
+        code = attempt(vcpu, argument);
+    if (code == -EBUSY)
+        code = take_turn(vcpu, attempt, argument);
+    vcpu->kvm = vcpu->place.kvm;
+    return code;
+}
+
+static int try_prepare(struct l2_vcpu *vcpu, uint64_t unused)
+{
+    (void)unused;
+    return view_vcpu_prepare(&vcpu->place, NULL);
+}
+
+static int try_hold(struct l2_vcpu *vcpu, uint64_t unused)
+{
+    (void)unused;
+    return view_vcpu_hold(&vcpu->place);
+}
+
+static int try_use(struct l2_vcpu *vcpu, uint64_t eptp)
+{
+    return view_vcpu_use(&vcpu->place, eptp, CARRY_ALL, NULL);
+}
+
+int l2_view_prepare(struct l2_vcpu *vcpu)
+{
+    return in_turn(vcpu, try_prepare, 0);
+}
+
+int l2_view_hold(struct l2_vcpu *vcpu)
+{
+    int code = try_hold(vcpu, 0);
+
+    /* It is over soon: nobody's claim is in its way. */
+    if (code == -EBUSY)
+        code = take_turn(vcpu, try_hold, 0);
+    vcpu->kvm = vcpu->place.kvm;
+    return code;
+}
+
+bool l2_view_after(struct l2_vcpu *vcpu)
+{
+    bool own = view_vcpu_after(&vcpu->place);
+
+    if (vcpu->l2->claim != NULL)
+        pthread_cond_broadcast(&vcpu->l2->machine->changed);
+    return own;
+}
+
+int l2_view_use(struct l2_vcpu *vcpu, uint64_t eptp)
+{
+    const struct space_view *before = vcpu->place.view;
+    const uint64_t builds = before == NULL ? 0 : space_view_builds(before);
+    int code = in_turn(vcpu, try_use, eptp);
+
+    if (code == 0 && (vcpu->place.view != before || space_view_builds(before) != builds))
+        vcpu->l2->protection_round++;
+    return code;
+}
+
+struct guest_view l2_view_memory(const struct l2_vcpu *vcpu)
+{
+    return (struct guest_view){&vcpu->l2->machine->l1_memory, space_view_extents(vcpu->place.view)};
+}
+
+static int look_at_host(struct machine *machine)
+{
+    struct error error;
+
+    if (machine->host_is_known)
+        return 0;
+    if (host_traits_probe(&machine->kvm, &machine->host, &error) != 0)
+        return MEZZ_E_HOST;
+    machine->host_is_known = true;
+    return 0;
+}
+
+/* What KVM has pending is ended in the VM that it belongs to. */
+static int drain_all(struct l2 *l2)
+{
+    struct machine *machine = l2->machine;
+    int code = 0;
+
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS && code == 0; i++) {
+        struct l2_vcpu *vcpu = machine->vcpu[i];
+
+        if (vcpu == NULL || vcpu->l2 != l2)
+            continue;
+        code = vcpu->place.running ? MEZZ_E_BUSY : -l2_drain(vcpu);
+    }
+    return code == 0 || code == MEZZ_E_BUSY ? code : MEZZ_E_HOST;
+}
+
+int l2_view_need_engine(struct l2 *l2)
+{
+    struct machine *machine = l2->machine;
+    enum engine_kind engine = l2->engine;
+    struct error error;
+    int code;
+
+    if (space_has_engine(l2->space))
+        return 0;
+    code = look_at_host(machine);
+    if (code == 0)
+        code = drain_all(l2);
+    if (code != 0)
+        return code;
+    if (engine == ENGINE_KINDS)
+        engine = engine_choose(&machine->host, NULL);
+    if (space_set_engine(l2->space, engine, &machine->host, &error) != 0) {
+        machine_end(machine, MACHINE_HOST, "views of L2 %s: %s", l2->name, error.text);
+        return MEZZ_E_HOST;
+    }
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
+        if (machine->vcpu[i] != NULL && machine->vcpu[i]->l2 == l2)
+            machine->vcpu[i]->kvm = machine->vcpu[i]->place.kvm;
+    return msrs_update_filter(l2) == 0 ? 0 : MEZZ_E_HOST;
+}

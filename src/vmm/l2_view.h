@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_L2_VIEW_H
+#define VMM_L2_VIEW_H
+
+#include "vmm/exits/guest_walk.h"
+#include "vmm/l2.h"
+
+/*
+ * Between L2s and their views (views/space.h): the engine, the turns of vCPUs that cannot be in
+ * different views at the same time, and vcpu->kvm, which is another KVM vCPU after a switch.
+ *
+ * A vCPU that has to wait for another one's turn to end waits without machine->lock; what else the
+ * machine has may be altered meanwhile. With one L1 vCPU nobody ever waits.
+ */
+
+/* -EAGAIN (all of these): the machine ended while the vCPU waited. */
+
+/* Before each KVM_RUN of L2 code. A positive mezz_error: EPT12 is wrong now; a negative errno. */
+int l2_view_prepare(struct l2_vcpu *vcpu);
+/* Before a KVM_RUN that only ends an instruction. */
+int l2_view_hold(struct l2_vcpu *vcpu);
+/* After each of them. True: the exit was the engine's own. */
+bool l2_view_after(struct l2_vcpu *vcpu);
+
+/* Puts the vCPU, which has no instruction pending, into the view of this EPTP. */
+int l2_view_use(struct l2_vcpu *vcpu, uint64_t eptp);
+
+/* The memory that the vCPU sees, for guest_view_read(). It is in a view. */
+struct guest_view l2_view_memory(const struct l2_vcpu *vcpu);
+
+/* Makes the L2 one that may have several views: looks at the host once in a machine's life. 0, or
+ * MEZZ_E_BUSY while a vCPU of it runs, or MEZZ_E_HOST. */
+int l2_view_need_engine(struct l2 *l2);
+
+#endif
