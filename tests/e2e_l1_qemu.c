@@ -1,140 +1,182 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* L1 and the firmware where no root hypervisor is: they have to say so and stop by themselves. */
+/*
+ * L1 and the firmware where no root hypervisor is: on a processor with SVM L1 hosts its guests as
+ * an ordinary hypervisor does; otherwise it says what is missing and stops by itself.
+ */
+#include "qemu_boot.h"
 #include "runner.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#define TEST_SECONDS 60
-#define TCG_CPU      "max"
+#define NO_ROOT          1
+#define BAD_INPUT        2
+#define MISSING          3
+#define GUEST            4
 
-/* isa-debug-exit turns a status into this exit status of QEMU. */
-#define QEMU_STATUS(status) ((status) << 1 | 1)
-
-#define NO_ROOT_STATUS      QEMU_STATUS(1)
-#define NO_ROOT_LINE        "nested_l1: no root hypervisor is present; this is an L1, start it with mezz\n"
-#define NO_ENTRY_STATUS     QEMU_STATUS(1)
-#define NO_ENTRY_LINE       "firmware: no kernel: the entry point in the firmware table is 0\n"
+#define L1(machine, cpu) ((struct qemu_machine){(machine), (cpu), "-kernel", "nested_l1.elf"})
+#define WITH_SVM         "max,+svm"
+#define WITHOUT_SVM      "max,-svm"
 
 static const char *const machines[] = {"pc", "microvm"};
 #define MACHINES ELEMENTS(machines)
 
-static char console[1 << 14];
-
-static const char *qemu(void)
+/* Adds a guest with one program, or with two. */
+static void add_guest(const char *kernel, const char *program, const char *other)
 {
-    const char *program = getenv("MEZZ_QEMU");
-
-    return program ? program : "qemu-system-x86_64";
+    load("tiny-os.elf");
+    add_as(kernel);
+    load(program);
+    add_as(strstr(kernel, "two") ? "l2=two module=first" : "l2=one module=first");
+    if (other == NULL)
+        return;
+    load(other);
+    add_as(strstr(kernel, "two") ? "l2=two module=second" : "l2=one module=second");
 }
 
-/* option is -kernel or -bios. */
-_Noreturn static void exec_qemu(const char *machine, const char *option, const char *image, int out)
+static struct file *whole(void)
 {
-    char path[4096];
-    const char *argv[] = {
-        qemu(),
-        "-accel",
-        "tcg",
-        "-cpu",
-        TCG_CPU,
-        "-M",
-        machine,
-        "-m",
-        "64",
-        "-display",
-        "none",
-        "-serial",
-        "stdio",
-        "-nodefaults",
-        "-no-reboot",
-        "-device",
-        "isa-debug-exit,iobase=0x501",
-        option,
-        path,
-        NULL,
-    };
-
-    snprintf(path, sizeof(path), "%s/%s", getenv("MEZZ_IMAGES"), image);
-    dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
-    dup2(out, STDOUT_FILENO);
-    execvp(qemu(), (char **)(uintptr_t)argv);
-    _exit(127);
+    add_trailer();
+    return &archive;
 }
 
-static void read_console(int fd, pid_t child)
+START_TEST(without_root_or_guests)
 {
-    time_t deadline = time(NULL) + TEST_SECONDS;
-    struct pollfd pipe_end = {.fd = fd, .events = POLLIN};
-    size_t used = 0;
+    struct qemu_machine machine = L1(machines[_i], WITH_SVM);
 
-    for (;;) {
-        time_t left = deadline - time(NULL);
-        ssize_t got;
-
-        if (left <= 0 || poll(&pipe_end, 1, (int)left * 1000) == 0) {
-            kill(child, SIGKILL);
-            break;
-        }
-        got = read(fd, console + used, sizeof(console) - 1 - used);
-        if (got <= 0)
-            break;
-        used += (size_t)got;
-    }
-    console[used] = '\0';
-    close(fd);
+    boots_on(&machine, "", NULL, NO_ROOT);
+    found("nested_l1: no root hypervisor is present; this is an L1, start it with mezz\n");
 }
+END_TEST
 
-static void says_and_stops(const char *machine, const char *option, const char *image,
-                           const char *line, int expected)
+START_TEST(without_root_or_svm)
 {
-    int out[2], status;
-    pid_t child;
+    struct qemu_machine machine = L1(machines[_i], WITHOUT_SVM);
 
-    ck_assert_int_eq(pipe(out), 0);
-    child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0)
-        exec_qemu(machine, option, image, out[1]);
-    close(out[1]);
-    read_console(out[0], child);
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFEXITED(status), "%s on %s: no end within %d s, console:\n%s", image, machine,
-                  TEST_SECONDS, console);
-    ck_assert_msg(WEXITSTATUS(status) == expected, "%s on %s: exit status %d, console:\n%s", image,
-                  machine, WEXITSTATUS(status), console);
-    ck_assert_msg(strstr(console, line) != NULL, "%s on %s: the line is missing in:\n%s", image,
-                  machine, console);
+    add_guest("l2=one image memory=8388608", "hello.elf", NULL);
+    boots_on(&machine, "", whole(), NO_ROOT);
+    found("nested_l1: no root hypervisor is present, and this processor has no SVM; start this L1 "
+          "with mezz\n");
 }
+END_TEST
 
-START_TEST(l1_without_root)
+START_TEST(without_nested_paging)
 {
-    says_and_stops(machines[_i], "-kernel", "nested_l1.elf", NO_ROOT_LINE, NO_ROOT_STATUS);
+    struct qemu_machine machine = L1("pc", "max,+svm,-npt");
+
+    add_guest("l2=one image memory=8388608", "hello.elf", NULL);
+    boots_on(&machine, "", whole(), NO_ROOT);
+    found(
+        "nested_l1: no root hypervisor is present, and this processor's SVM has no nested paging");
+}
+END_TEST
+
+START_TEST(hosts_a_guest)
+{
+    struct qemu_machine machine = L1(machines[_i], WITH_SVM);
+
+    add_guest("l2=one image memory=8388608", "hello.elf", "fault.elf");
+    boots_on(&machine, "", whole(), 0);
+    in_order("nested_l1: no root hypervisor is present; hosting by SVM; guests: 1, exits=reflect\n",
+             "one | tiny-os: programs: 2\n");
+    found("one | hello from ring 3: first, pid 1\n");
+    found("one | tiny-os: second: page fault (write) at 0x0 rip 0x40");
+    found("one | tiny-os: all programs ended (1 exited, 1 faulted, ");
+    found("nested_l1: guest one ended with status 0\n");
+}
+END_TEST
+
+/* Guests that never give up the processor, and that wait for their timers. */
+START_TEST(shares_time_between_guests)
+{
+    struct qemu_machine machine = L1(machines[_i], WITH_SVM);
+
+    add_guest("l2=one image memory=8388608", "spin.elf", "sleep.elf");
+    add_guest("l2=two image memory=8388608", "spin.elf", "count.elf");
+    boots_on(&machine, "slice=500", whole(), 0);
+    in_order("one | spin: begin", "two | spin: end");
+    in_order("two | spin: begin", "one | spin: end");
+    in_order("one | sleep: woke up, 1", "one | sleep: woke up, 3");
+    found("two | count: 5\n");
+    found("nested_l1: guest one ended with status 0\n");
+    found("nested_l1: guest two ended with status 0\n");
+}
+END_TEST
+
+START_TEST(waits_for_a_timer)
+{
+    struct qemu_machine machine = L1(machines[_i], WITH_SVM);
+
+    add_guest("l2=one image memory=8388608", "sleep.elf", NULL);
+    boots_on(&machine, "", whole(), 0);
+    found("one | sleep: woke up, 3\n");
+}
+END_TEST
+
+START_TEST(keeps_registers_apart)
+{
+    struct qemu_machine machine = L1("pc", WITH_SVM);
+
+    load("l2_keeps_xmm.elf");
+    add_as("l2=one image memory=8388608");
+    add_as("l2=two image memory=8388608");
+    boots_on(&machine, "slice=200", whole(), 0);
+    found("nested_l1: guest one ended with status 0\n");
+    found("nested_l1: guest two ended with status 0\n");
+}
+END_TEST
+
+/* One whose kernel is none ends; the other goes on. */
+START_TEST(a_guest_dies_alone)
+{
+    struct qemu_machine machine = L1("pc", WITH_SVM);
+
+    load("l2_triple_fault.elf");
+    add_as("l2=dies image memory=8388608");
+    load("l2_jump_to_nothing.elf");
+    add_as("l2=jumps image memory=8388608");
+    add_guest("l2=one image memory=8388608", "hello.elf", NULL);
+    boots_on(&machine, "", whole(), GUEST);
+    found("nested_l1: guest dies died: triple fault (reason 2, ");
+    found("nested_l1: guest jumps died: fetch outside its memory (reason 48, ");
+    found("one | hello from ring 3: first, pid 1\n");
+}
+END_TEST
+
+START_TEST(what_needs_a_root_is_refused)
+{
+    static const char *const lines[] = {"exits=callback", "exits=classic", "ept=dirty", "ept=cow"};
+    struct qemu_machine machine = L1("pc", WITH_SVM);
+
+    add_guest("l2=one image memory=8388608", "hello.elf", NULL);
+    boots_on(&machine, lines[_i], whole(), MISSING);
+    found("nested_l1: a machine without a root has not what exits=");
+}
+END_TEST
+
+START_TEST(a_cut_archive)
+{
+    struct qemu_machine machine = L1("pc", WITH_SVM);
+
+    add_guest("l2=one image memory=8388608", "hello.elf", NULL);
+    whole()->size -= 64;
+    boots_on(&machine, "", &archive, BAD_INPUT);
+    found("nested_l1: the archive of modules ends in the middle\n");
 }
 END_TEST
 
 START_TEST(firmware_without_kernel)
 {
-    says_and_stops(machines[_i], "-bios", "firmware.bin", NO_ENTRY_LINE, NO_ENTRY_STATUS);
+    struct qemu_machine machine = {machines[_i], "max", "-bios", "firmware.bin"};
+
+    boots_on(&machine, NULL, NULL, 1);
+    found("firmware: no kernel: the entry point in the firmware table is 0\n");
 }
 END_TEST
 
-static const char *obstacle(void)
-{
-    char command[4200];
-
-    if (!getenv("MEZZ_IMAGES"))
-        return "MEZZ_IMAGES is not set";
-    snprintf(command, sizeof(command), "command -v %.4000s >/dev/null", qemu());
-    return system(command) == 0 ? NULL : "no qemu-system-x86_64";
-}
-
-RUN_CASES_IF(obstacle, "e2e_l1_qemu", TEST_SECONDS + 10, EACH(l1_without_root, MACHINES),
+RUN_CASES_IF(boot_obstacle, "e2e_l1_qemu", TEST_SECONDS + 10,
+             EACH(without_root_or_guests, MACHINES), EACH(without_root_or_svm, MACHINES),
+             ONCE(without_nested_paging), EACH(hosts_a_guest, MACHINES),
+             EACH(shares_time_between_guests, MACHINES), EACH(waits_for_a_timer, MACHINES),
+             ONCE(keeps_registers_apart), ONCE(a_guest_dies_alone),
+             EACH(what_needs_a_root_is_refused, 4), ONCE(a_cut_archive),
              EACH(firmware_without_kernel, MACHINES))

@@ -5,7 +5,7 @@
  * names another qemu-system-x86_64. Several programs go into one newc archive, as QEMU hands over
  * one module only.
  */
-#include "e2e_tiny_os_qemu_boot.h"
+#include "qemu_boot.h"
 #include "runner.h"
 
 #include <check.h>

@@ -124,7 +124,6 @@ bool config_read(struct config *config, const struct mezz_pvh_start_info *info)
 {
     const struct mezz_pvh_module *module = pointer_at(info->modlist_paddr);
 
-    config->personality = personality_default();
     config->slice = DEFAULT_SLICE_US * MICROSECOND;
     if (info->cmdline_paddr && !read_command_line(config, pointer_at(info->cmdline_paddr)))
         return false;

@@ -34,9 +34,9 @@ struct guest_config {
 #define CONFIG_EPT_COW   2U /* images are copied when they are written */
 
 struct config {
-    const struct personality *personality;
-    uint64_t slice; /* nanoseconds */
-    uint32_t ept;   /* CONFIG_EPT_... */
+    const struct personality *personality; /* NULL: not said */
+    uint64_t slice;                        /* nanoseconds */
+    uint32_t ept;                          /* CONFIG_EPT_... */
     unsigned int guest_count;
     struct guest_config guest[CONFIG_GUESTS];
 };

@@ -2,11 +2,12 @@
 /* The exits of a guest that come back through ENTER, and what L1 does about each. */
 #include <stddef.h>
 
+#include "host.h"
 #include "l1.h"
 #include "lib/machine.h"
 #include "lib/say.h"
 #include "lib/sync.h"
-#include "mezz/guest.h"
+#include "mezz/calls.h"
 #include "personality.h"
 #include "report.h"
 
@@ -17,11 +18,6 @@
 #define PIC_SECOND    0xa0
 #define PIT_FIRST     0x40
 
-static uint64_t machine_time(void)
-{
-    return (uint64_t)mezz_call(MEZZ_CALL_TIME, 0, 0, 0);
-}
-
 void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status)
 {
     uart_flush(&l2->uart);
@@ -31,7 +27,7 @@ void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status)
     if (l1->config.ept & CONFIG_EPT_DIRTY)
         say("guest %s: %lu KiB of its memory are dirty", l2->name,
             ept_dirty_bytes(&l2->ept, l2->memory) >> 10);
-    mezz_call(MEZZ_CALL_L2_DESTROY, l2->number, status, 0);
+    l1->host->destroy(l2, status);
     l2->state = L2_ENDED;
     l1->cpu[l2->cpu].ended++;
     if (status)
@@ -89,11 +85,10 @@ static enum outcome pic_port(struct l1 *l1, struct l2 *l2, struct port_access *a
 
 static enum outcome pit_port(struct l1 *l1, struct l2 *l2, struct port_access *access)
 {
-    (void)l1;
     if (access->in)
-        access->value = pit_read(&l2->pit, access->port, machine_time());
+        access->value = pit_read(&l2->pit, access->port, l1->host->time());
     else
-        pit_write(&l2->pit, access->port, access->value, machine_time());
+        pit_write(&l2->pit, access->port, access->value, l1->host->time());
     return OUTCOME_GO_ON;
 }
 

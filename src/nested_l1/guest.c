@@ -2,6 +2,7 @@
 /* A guest from its configuration to the state in which PVH starts it. */
 #include <stddef.h>
 
+#include "host.h"
 #include "l1.h"
 #include "lib/machine.h"
 #include "lib/say.h"
@@ -86,28 +87,6 @@ static void fill_vmcs(struct l2 *l2, uint64_t start_info, uint64_t entry, uint64
 
 /* These answer NULL, or what went wrong: if error is negative, the call that the root refused. */
 
-static const char *create_l2(struct l2 *l2, const struct guest_config *config, int64_t *error)
-{
-    struct mezz_l2_parameters parameters = {.reserved = {0}};
-
-    copy_words(parameters.name, config->name, sizeof(parameters.name));
-    *error = mezz_call(MEZZ_CALL_L2_CREATE, address_of(&parameters), 0, 0);
-    if (*error < 0)
-        return "L2_CREATE";
-    l2->number = (uint32_t)*error;
-    l2->uart.console = l2->number;
-    return NULL;
-}
-
-static const char *create_vcpu(struct l1 *l1, struct l2 *l2, int64_t *error)
-{
-    *error = mezz_call(MEZZ_CALL_VCPU_CREATE, l2->number, address_of(l2->shared), 0);
-    if (*error < 0)
-        return "VCPU_CREATE";
-    l2->vcpu = (uint32_t)*error;
-    return l1->config.personality->attach ? l1->config.personality->attach(l1, l2, error) : NULL;
-}
-
 const char *pass_uart_through(struct l1 *l1, struct l2 *l2, int64_t *error)
 {
     (void)l1;
@@ -135,11 +114,13 @@ static const char *give_frames(struct l1 *l1, struct l2 *l2, int64_t *error)
 static const char *make(struct l1 *l1, struct l2 *l2, const struct guest_config *config,
                         int64_t *error)
 {
-    const char *wrong = create_l2(l2, config, error);
+    const char *wrong = l1->host->create(l2, config, error);
     uint64_t start_info, entry;
 
     if (wrong)
         return wrong;
+    l2->uart.console = l2->number;
+    l2->uart.name = l2->name;
     l2->shared = pointer_at(arena_take(&l1->arena, MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE));
     l2->vmcs = l2->shared;
     if (!l2->shared)
@@ -150,9 +131,11 @@ static const char *make(struct l1 *l1, struct l2 *l2, const struct guest_config 
     fill_vmcs(l2, start_info, entry, l1->config.ept & CONFIG_EPT_DIRTY ? MEZZ_EPTP_DIRTY_FLAGS : 0);
     if (l1->config.ept & CONFIG_EPT_COW)
         wrong = give_frames(l1, l2, error);
-    if (wrong)
+    if (!wrong)
+        wrong = l1->host->create_vcpu(l1, l2, error);
+    if (wrong || !l1->config.personality->attach)
         return wrong;
-    return create_vcpu(l1, l2, error);
+    return l1->config.personality->attach(l1, l2, error);
 }
 
 bool guest_create(struct l1 *l1, const struct guest_config *config)
@@ -175,7 +158,7 @@ bool guest_create(struct l1 *l1, const struct guest_config *config)
     else
         say("guest %s cannot start: %s", config->name, wrong);
     if (l2->number)
-        mezz_call(MEZZ_CALL_L2_DESTROY, l2->number, MEZZ_L2_DIED, 0);
+        l1->host->destroy(l2, MEZZ_L2_DIED);
     *l2 = (struct l2){.name = NULL}; /* the place is free again */
     return false;
 }

@@ -13,6 +13,9 @@
 #include "lib/ept.h"
 #include "mezz/vmcs12.h"
 
+struct host;
+struct svm_guest;
+
 enum l2_state {
     L2_READY,
     L2_HALTED, /* waits for an interrupt */
@@ -35,6 +38,7 @@ struct l2 {
     uint32_t stray_accesses;
     uint32_t observed;     /* exits that the root handled and told of */
     uint32_t synchronized; /* records of what the root changed */
+    struct svm_guest *svm; /* svm/svm.h; with a root NULL */
     struct uart uart;
     struct pic pic;
     struct pit pit;
@@ -60,6 +64,7 @@ typedef void cpu_main(struct cpu *cpu); /* does not return */
 #define L1_CPUS 2U
 
 struct l1 {
+    const struct host *host;
     struct config config;
     struct arena arena;
     uint32_t lock;

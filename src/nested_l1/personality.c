@@ -43,7 +43,7 @@ const struct personality *personality_find(struct text name)
     return NULL;
 }
 
-const struct personality *personality_default(void)
+const struct personality *personality_default(uint32_t features)
 {
-    return &personalities[0];
+    return personality_find(features & MEZZ_FEATURE_CALLBACKS ? TEXT("callback") : TEXT("reflect"));
 }

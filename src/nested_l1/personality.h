@@ -35,7 +35,8 @@ struct personality {
 };
 
 const struct personality *personality_find(struct text name);
-const struct personality *personality_default(void);
+/* The best of those that a root with these features, or none, lets L1 have. */
+const struct personality *personality_default(uint32_t features);
 
 /* exits.c */
 extern exit_handler *const reflected_exits[EXIT_INDEX_COUNT];

@@ -5,10 +5,11 @@
  */
 #include <stddef.h>
 
+#include "host.h"
 #include "l1.h"
 #include "lib/say.h"
+#include "mezz/calls.h"
 #include "mezz/exit.h"
-#include "mezz/guest.h"
 #include "personality.h"
 #include "report.h"
 
@@ -159,7 +160,7 @@ static void run(struct cpu *cpu, struct l2 *l2)
     if (personality->store)
         personality->store(l2);
     cpu->entries++;
-    status = mezz_call(MEZZ_CALL_ENTER, l2->vcpu, 0, 0);
+    status = cpu->l1->host->enter(l2);
     if (status < 0) {
         say("guest %s died: the root refused to enter it: error %lu", l2->name, -(uint64_t)status);
         guest_end(cpu->l1, l2, MEZZ_L2_DIED);
@@ -194,7 +195,7 @@ void schedule(struct cpu *cpu)
         if (__atomic_load_n(&cpu->asked_by, __ATOMIC_RELAXED))
             cpus_share(cpu);
         if (needs_time(cpu))
-            cpu->now = (uint64_t)mezz_call(MEZZ_CALL_TIME, 0, 0, 0);
+            cpu->now = cpu->l1->host->time();
         look_at_guests(cpu);
         l2 = choose(cpu);
         if (l2) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "devices/uart.h"
 
-#include "lib/machine.h"
-#include "mezz/guest.h"
+#include "lib/say.h"
 
 enum {
     UART_DATA,
@@ -27,7 +26,7 @@ enum {
 void uart_flush(struct uart *uart)
 {
     if (uart->length)
-        mezz_call(MEZZ_CALL_CONSOLE, uart->console, address_of(uart->text), uart->length);
+        say_for(uart->console, uart->name, uart->text, uart->length);
     uart->length = 0;
 }
 

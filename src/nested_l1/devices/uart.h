@@ -12,6 +12,7 @@
 #define UART_TEXT_SIZE 240
 
 struct uart {
+    const char *name; /* of the guest, for say_for */
     uint32_t console; /* of MEZZ_CALL_CONSOLE */
     uint16_t length;
     uint8_t ier;

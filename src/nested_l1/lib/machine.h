@@ -11,14 +11,32 @@ struct cpuid_result {
     uint32_t eax, ebx, ecx, edx;
 };
 
-static inline struct cpuid_result cpuid(uint32_t leaf)
+static inline struct cpuid_result cpuid_count(uint32_t leaf, uint32_t subleaf)
 {
     struct cpuid_result result;
 
     __asm__ volatile("cpuid"
                      : "=a"(result.eax), "=b"(result.ebx), "=c"(result.ecx), "=d"(result.edx)
-                     : "a"(leaf), "c"(0));
+                     : "a"(leaf), "c"(subleaf));
     return result;
+}
+
+static inline struct cpuid_result cpuid(uint32_t leaf)
+{
+    return cpuid_count(leaf, 0);
+}
+
+static inline uint64_t read_msr(uint32_t msr)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+    return (uint64_t)high << 32 | low;
+}
+
+static inline void write_msr(uint32_t msr, uint64_t value)
+{
+    __asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)));
 }
 
 static inline void port_write8(uint16_t port, uint8_t value)
@@ -55,6 +73,11 @@ static inline void copy_words(void *to, const void *from, size_t bytes)
     size_t words = bytes / 8;
 
     __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+}
+
+static inline void fill_bytes(void *to, uint8_t value, size_t bytes)
+{
+    __asm__ volatile("rep stosb" : "+D"(to), "+c"(bytes) : "a"(value) : "memory");
 }
 
 #endif

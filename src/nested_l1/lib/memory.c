@@ -13,8 +13,6 @@ void *memcpy(void *to, const void *from, size_t bytes)
 
 void *memset(void *to, int value, size_t bytes)
 {
-    void *at = to;
-
-    __asm__ volatile("rep stosb" : "+D"(at), "+c"(bytes) : "a"(value) : "memory");
+    fill_bytes(to, (uint8_t)value, bytes);
     return to;
 }

@@ -95,13 +95,13 @@ static void put_format(struct line *line, struct text format, va_list arguments)
     }
 }
 
-static void uart_send(const char *text, const char *end)
+static void uart_send(struct text text)
 {
-    for (; text < end; text++) {
+    for (; text.length; text_drop(&text, 1)) {
         for (unsigned int i = 0; i < UART_PATIENCE; i++)
             if (port_read8(MEZZ_PORT_UART + UART_LINE_STATE) & UART_THR_EMPTY)
                 break;
-        port_write8(MEZZ_PORT_UART, (uint8_t)*text);
+        port_write8(MEZZ_PORT_UART, (uint8_t)*text.start);
     }
 }
 
@@ -119,7 +119,20 @@ void say(const char *format, ...)
     if (root_listens)
         mezz_call(MEZZ_CALL_CONSOLE, 0, address_of(text), (uint64_t)(line.at - text));
     else
-        uart_send(text, line.at);
+        uart_send((struct text){.start = text, .length = (uint64_t)(line.at - text)});
+}
+
+void say_for(uint32_t console, const char *name, const char *text, uint64_t length)
+{
+    if (root_listens) {
+        mezz_call(MEZZ_CALL_CONSOLE, console, address_of(text), length);
+        return;
+    }
+    uart_send(text_of(name));
+    uart_send(TEXT(" | "));
+    uart_send((struct text){.start = text, .length = length});
+    if (text[length - 1] != '\n')
+        uart_send(TEXT("\n"));
 }
 
 _Noreturn void stop(uint8_t status)

@@ -12,6 +12,9 @@
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_to_root(void);
 
+/* Text of a guest's console: of this number at the root, or behind its name on COM1. */
+void say_for(uint32_t console, const char *name, const char *text, uint64_t length);
+
 /* Ends the machine. */
 _Noreturn void stop(uint8_t status);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE 1 /* memfd_create */
-#include "e2e_tiny_os_qemu_boot.h"
+#include "qemu_boot.h"
 
 #include <check.h>
 #include <elf.h>
@@ -65,6 +65,12 @@ void add(const char *name)
     add_as(name);
 }
 
+void add_trailer(void)
+{
+    image.size = 0;
+    add_as("TRAILER!!!");
+}
+
 static int memory_file(const struct file *file)
 {
     int fd = memfd_create("module", 0);
@@ -74,26 +80,42 @@ static int memory_file(const struct file *file)
     return fd;
 }
 
-_Noreturn static void exec_qemu(const char *command_line, int module, int out)
+_Noreturn static void exec_qemu(const struct qemu_machine *machine, const char *command_line,
+                                int module, int out)
 {
-    char kernel[4096], initrd[64];
-    const char *argv[] = {qemu,         "-accel",
-                          "tcg",        "-M",
-                          "pc",         "-m",
-                          "64",         "-display",
-                          "none",       "-nodefaults",
-                          "-serial",    "stdio",
-                          "-device",    "isa-debug-exit,iobase=0x501",
-                          "-kernel",    kernel,
-                          "-append",    command_line,
-                          "-no-reboot", NULL,
-                          NULL,         NULL};
+    char path[4096], initrd[64];
+    const char *argv[32] = {
+        qemu,
+        "-accel",
+        "tcg",
+        "-cpu",
+        machine->cpu,
+        "-M",
+        machine->machine,
+        "-m",
+        "64",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+        "-nodefaults",
+        "-device",
+        "isa-debug-exit,iobase=0x501",
+        "-no-reboot",
+        machine->option,
+        path,
+    };
+    unsigned int words = 19;
 
-    snprintf(kernel, sizeof(kernel), "%s/tiny-os.elf", images);
+    snprintf(path, sizeof(path), "%s/%s", images, machine->image);
+    if (command_line != NULL) {
+        argv[words++] = "-append";
+        argv[words++] = command_line;
+    }
     if (module >= 0) {
         snprintf(initrd, sizeof(initrd), "/proc/self/fd/%d", module);
-        argv[19] = "-initrd";
-        argv[20] = initrd;
+        argv[words++] = "-initrd";
+        argv[words++] = initrd;
     }
     dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
@@ -123,8 +145,9 @@ static void read_console(int fd, pid_t child)
     close(fd);
 }
 
-/* Runs tiny-OS with a module (or none) and returns QEMU's exit status; fills the console. */
-static int boot(const char *command_line, const struct file *module)
+/* Returns QEMU's exit status; fills the console. */
+static int boot(const struct qemu_machine *machine, const char *command_line,
+                const struct file *module)
 {
     int out[2], status, fd = module ? memory_file(module) : -1;
 
@@ -132,7 +155,7 @@ static int boot(const char *command_line, const struct file *module)
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
-        exec_qemu(command_line, fd, out[1]);
+        exec_qemu(machine, command_line, fd, out[1]);
     }
     close(out[1]);
     read_console(out[0], child);
@@ -144,12 +167,21 @@ static int boot(const char *command_line, const struct file *module)
     return WEXITSTATUS(status);
 }
 
-void boots(const char *command_line, const struct file *module, int status)
+void boots_on(const struct qemu_machine *machine, const char *command_line,
+              const struct file *module, int status)
 {
-    int result = boot(command_line, module);
+    int result = boot(machine, command_line, module);
 
     archive.size = 0;
-    ck_assert_msg(result == QEMU_STATUS(status), "exit status %d, console:\n%s", result, console);
+    ck_assert_msg(result == QEMU_STATUS(status), "%s on %s: exit status %d, console:\n%s",
+                  machine->image, machine->machine, result, console);
+}
+
+void boots(const char *command_line, const struct file *module, int status)
+{
+    static const struct qemu_machine pc = {"pc", "max", "-kernel", "tiny-os.elf"};
+
+    boots_on(&pc, command_line, module, status);
 }
 
 const char *found(const char *text)
