@@ -110,13 +110,19 @@ void kvm_close(struct kvm *kvm)
     close(kvm->fd);
 }
 
+/* KVM refused what every machine needs: whatever errno says, the host cannot. */
+static int refused(const char *what, struct error *error)
+{
+    return error_set(error, ENODEV, "%s: %s", what, strerror(errno));
+}
+
 static int vm_enable(const struct kvm_vm *vm, uint32_t capability, uint64_t argument,
                      const char *name, struct error *error)
 {
     struct kvm_enable_cap enable = {.cap = capability, .args = {argument}};
 
     if (ioctl(vm->fd, KVM_ENABLE_CAP, &enable) < 0)
-        return error_set(error, errno, "KVM_ENABLE_CAP %s: %s", name, strerror(errno));
+        return error_set(error, ENODEV, "KVM_ENABLE_CAP %s: %s", name, strerror(errno));
     return 0;
 }
 
@@ -130,7 +136,7 @@ int kvm_vm_create(struct kvm_vm *vm, const struct kvm *kvm, struct error *error)
         vm->fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
     while (vm->fd < 0 && errno == EINTR);
     if (vm->fd < 0)
-        return error_set(error, errno, "KVM_CREATE_VM: %s", strerror(errno));
+        return refused("KVM_CREATE_VM", error);
     code = vm_enable(vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, "EXIT_ON_EMULATION_FAILURE", error);
     if (code == 0)
         code = vm_enable(vm, KVM_CAP_X86_USER_SPACE_MSR,
@@ -174,14 +180,14 @@ int kvm_vcpu_create(struct kvm_vcpu *vcpu, const struct kvm_vm *vm, unsigned int
     *vcpu = (struct kvm_vcpu){.run_size = vm->kvm->run_size};
     vcpu->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)index);
     if (vcpu->fd < 0)
-        return error_set(error, errno, "KVM_CREATE_VCPU: %s", strerror(errno));
+        return refused("KVM_CREATE_VCPU", error);
     vcpu->run = mmap(NULL, vcpu->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
     if (vcpu->run == MAP_FAILED) {
-        code = error_set(error, errno, "mmap of a vCPU: %s", strerror(errno));
+        code = refused("mmap of a vCPU", error);
         goto close_fd;
     }
     if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0) {
-        code = error_set(error, errno, "KVM_SET_CPUID2: %s", strerror(errno));
+        code = refused("KVM_SET_CPUID2", error);
         goto unmap;
     }
     vcpu->run->kvm_valid_regs = KVM_SYNC_ALL;

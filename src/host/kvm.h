@@ -52,7 +52,8 @@ void kvm_close(struct kvm *kvm);
 int kvm_extension(const struct kvm *kvm, unsigned long capability);
 
 /* A VM as the root wants it: no interrupt controller, emulation failures and unknown MSR accesses
- * exit to the root (KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_X86_USER_SPACE_MSR). */
+ * exit to the root (KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_X86_USER_SPACE_MSR). -ENODEV when
+ * KVM refuses, for whatever reason: it is not the input's fault. */
 int kvm_vm_create(struct kvm_vm *vm, const struct kvm *kvm, struct error *error);
 void kvm_vm_destroy(struct kvm_vm *vm);
 
@@ -62,7 +63,7 @@ int kvm_vm_set_slot(const struct kvm_vm *vm, uint32_t slot, uint64_t guest_physi
                     void *host, uint32_t flags);
 
 /* cpuid: what the level sees. All registers come with each KVM_RUN through the run page, until
- * kvm_vcpu_be_lazy. */
+ * kvm_vcpu_be_lazy. -ENODEV when KVM refuses. */
 int kvm_vcpu_create(struct kvm_vcpu *vcpu, const struct kvm_vm *vm, unsigned int index,
                     const struct kvm_cpuid2 *cpuid, struct error *error);
 void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);

@@ -140,7 +140,7 @@ static int create_vms(struct machine *machine, unsigned int vcpus, struct error 
     }
     code = kvm_vm_set_slot(&machine->l1_vm, 0, 0, machine->l1_memory.size, machine->memory.base, 0);
     if (code != 0) {
-        error_set(error, -code, "memory slot of L1: %s", strerror(-code));
+        code = error_set(error, ENODEV, "memory slot of L1: %s", strerror(-code));
         goto destroy;
     }
     for (unsigned int i = 0; i < vcpus && code == 0; i++)
@@ -168,6 +168,9 @@ static int check_portions(const struct machine_config *config, struct error *err
 static int create_records(struct machine *machine, const struct machine_config *config,
                           struct error *error)
 {
+    machine->l2_reports = calloc(MACHINE_MAX_REPORTS, sizeof(*machine->l2_reports));
+    if (machine->l2_reports == NULL)
+        return error_set(error, ENOMEM, "out of memory");
     for (unsigned int i = 0; i < config->l2_count; i++)
         if (machine_record(machine, config->l2[i].name) == NULL)
             return error_set(error, ENOMEM, "out of memory");
@@ -287,8 +290,7 @@ static void fill_report(struct machine *machine, struct machine_report *report)
     for (unsigned int i = 0; i < MEZZ_MAX_CALLBACKS; i++)
         if (machine->callback[i] != NULL)
             callback_report(machine->callback[i]);
-    machine->l2_reports = calloc(machine->record_count + 1, sizeof(*machine->l2_reports));
-    for (unsigned int i = 0; i < machine->record_count && machine->l2_reports != NULL; i++) {
+    for (unsigned int i = 0; i < machine->record_count; i++) {
         struct l2_record *record = machine->record[i];
 
         console_flush(&record->console);

@@ -61,7 +61,7 @@ struct machine {
     unsigned int record_count;
     bool ended; /* what `report` says is final; threads leave at the next step */
     struct machine_report report;
-    struct l2_report *l2_reports; /* what report.l2 points to */
+    struct l2_report *l2_reports; /* what report.l2 points to: room for each record */
     char last_words[LAST_WORDS_SIZE];
 
     atomic_int stop_signal; /* machine_stop */

@@ -81,7 +81,7 @@ static int load_firmware(struct machine *machine, const char *path, const struct
     code = kvm_vm_set_slot(&machine->l1_vm, FIRMWARE_SLOT, MEZZ_FIRMWARE_ADDRESS,
                            MEZZ_FIRMWARE_SIZE, rom, KVM_MEM_READONLY);
     if (code != 0)
-        error_set(error, -code, "memory slot of the firmware: %s", strerror(-code));
+        code = error_set(error, ENODEV, "memory slot of the firmware: %s", strerror(-code));
     return code;
 }
 

@@ -59,14 +59,16 @@ char *info_json(const struct info *info)
 {
     json_t *capabilities = json_object();
     json_t *object;
+    bool lost = false;
     char *text;
     char *line = NULL;
 
     for (const struct info_capability *c = info_capabilities; c->name != NULL; c++) {
         int value = info_capability_value(&info->kvm, c);
 
-        json_object_set_new(capabilities, c->name,
-                            c->bits == 0 ? json_integer(value) : json_boolean(value));
+        if (json_object_set_new(capabilities, c->name,
+                                c->bits == 0 ? json_integer(value) : json_boolean(value)) != 0)
+            lost = true;
     }
     object = json_pack("{s:s, s:i, s:s, s:s, s:i, s:s, s:{s:s, s:b, s:b}, s:o}", "mezz",
                        MEZZ_PROGRAM_VERSION, "abi", (int)MEZZ_ABI_VERSION, "kvm", info_kvm_name(),
@@ -74,9 +76,7 @@ char *info_json(const struct info *info)
                        info->kernel, "paging", "kind", paging_name(info->paging.kind), "slot_cures",
                        info->paging.slot_cures, "remap_cures", info->paging.remap_cures,
                        "capabilities", capabilities);
-    if (object == NULL)
-        return NULL;
-    text = json_dumps(object, JSON_INDENT(2));
+    text = object != NULL && !lost ? json_dumps(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
     if (text != NULL && asprintf(&line, "%s\n", text) < 0)
         line = NULL;

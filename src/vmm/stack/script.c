@@ -31,6 +31,14 @@ void script_error(lua_State *lua, const char *format, ...)
     __builtin_unreachable();
 }
 
+void script_no_memory(lua_State *lua, const char *what)
+{
+    struct script_budget *budget = &script_of(lua)->budget;
+
+    script_budget_over(budget, ENOMEM, script_line(lua), what);
+    script_error(lua, "%s", what);
+}
+
 int script_create(struct script **created, const struct script_config *config, struct error *error)
 {
     struct script *script = calloc(1, sizeof(*script));
@@ -160,6 +168,8 @@ static int explain(struct script *script, int status, struct error *error)
         *error = budget->why;
         return -budget->over;
     }
+    if (status == LUA_ERRMEM && budget->host_out)
+        return error_set(error, ENOMEM, "%s: out of memory", budget->path);
     if (status == LUA_ERRMEM && budget->memory_line == 0)
         return error_set(error, EINVAL, "%s: used more than %zu KiB of memory", budget->path,
                          budget->limits->memory >> 10);

@@ -55,12 +55,17 @@ void *script_allocate(void *context, void *block, size_t old_size, size_t new_si
         return NULL;
     }
     if (new_size > old_size && new_size - old_size > budget->limits->memory - budget->memory) {
+        budget->host_out = false;
         if (budget->lua != NULL)
             budget->memory_line = script_line(budget->lua);
         return NULL;
     }
     moved = realloc(block, new_size);
-    if (moved != NULL)
+    if (moved == NULL && new_size <= old_size)
+        return block; /* Lua does not expect that a block cannot shrink */
+    if (moved == NULL)
+        budget->host_out = true;
+    else
         budget->memory = budget->memory - old_size + new_size;
     return moved;
 }

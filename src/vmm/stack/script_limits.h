@@ -24,6 +24,7 @@ struct script_budget {
 
     size_t memory;
     unsigned int memory_line; /* where memory was refused last; 0: never */
+    bool host_out;            /* the host had no more memory, though the budget had */
     uint64_t instructions;
     uint64_t started_ns; /* of the slice that runs now */
     uint64_t spent_ns;   /* in earlier slices */

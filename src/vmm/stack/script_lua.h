@@ -35,6 +35,9 @@ static inline struct script *script_of(lua_State *lua)
 _Noreturn void script_error(lua_State *lua, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Ends the script, whatever it would do about an error: the host has no memory. */
+_Noreturn void script_no_memory(lua_State *lua, const char *what);
+
 /* script_keys.c: the named values of a call. */
 enum script_key_type {
     KEY_SIZE,     /* uint64_t: min, max, multiple */

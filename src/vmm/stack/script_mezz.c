@@ -49,13 +49,13 @@ static int script_expect(lua_State *lua)
         script_error(lua, "mezz.expect: more than %zu expectations", record->expectation_count);
     grown = realloc(record->expectations, (record->expectation_count + 1) * sizeof(*grown));
     if (grown == NULL)
-        script_error(lua, "mezz.expect: out of memory");
+        script_no_memory(lua, "mezz.expect: out of memory");
     record->expectations = grown;
     grown += record->expectation_count;
     *grown =
         (struct script_expectation){strdup(what), script_line(lua), lua_toboolean(lua, 1) != 0};
     if (grown->text == NULL)
-        script_error(lua, "mezz.expect: out of memory");
+        script_no_memory(lua, "mezz.expect: out of memory");
     record->expectation_count++;
     if (!grown->passed) {
         record->failed++;

@@ -38,7 +38,7 @@ static struct script_run *next_run(lua_State *lua)
         script_error(lua, "stack:run: more than %u runs in one file", limits->runs);
     runs = realloc(record->runs, (record->run_count + 1) * sizeof(*runs));
     if (runs == NULL)
-        script_error(lua, "stack:run: out of memory");
+        script_no_memory(lua, "stack:run: out of memory");
     record->runs = runs;
     return &runs[record->run_count];
 }
