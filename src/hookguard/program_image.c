@@ -125,8 +125,9 @@ static void add_symbol(struct program_image *image, const GElf_Sym *symbol, cons
     if (section == NULL || gelf_getshdr(section, &header) == NULL ||
         symbol->st_value < header.sh_addr || symbol->st_value - header.sh_addr >= header.sh_size)
         return;
-    image->symbol[image->symbols++] = (struct program_symbol){
-        name, symbol->st_value, symbol->st_size, (header.sh_flags & SHF_EXECINSTR) != 0};
+    image->symbol[image->symbols++] =
+        (struct program_symbol){name, symbol->st_value, symbol->st_size,
+                                (header.sh_flags & SHF_EXECINSTR) != 0, type == STT_OBJECT};
 }
 
 static int by_address(const void *left, const void *right)

@@ -37,6 +37,7 @@ struct program_symbol {
     uint64_t address;
     uint64_t length; /* may be 0 */
     bool code;       /* in a section of code */
+    bool data;       /* called data (STT_OBJECT), wherever it lies */
 };
 
 struct program_image {

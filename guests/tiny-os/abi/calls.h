@@ -47,6 +47,7 @@
 #define TINY_EBADF       9
 #define TINY_EAGAIN      11
 #define TINY_ENOMEM      12
+#define TINY_EACCES      13
 #define TINY_EFAULT      14
 #define TINY_ENODEV      19
 #define TINY_EINVAL      22
@@ -64,6 +65,8 @@
 #define TINY_IMAGE_END   0x10000000
 #define TINY_API_START   0x10000000 /* libapi.elf, the same in every process */
 #define TINY_API_END     0x10200000
+#define TINY_AGENT_START 0x10200000 /* agent.elf: code the same in every process, data its own */
+#define TINY_AGENT_END   0x10400000
 #define TINY_STACK_TOP   0x3ffff000
 #define TINY_STACK_PAGES 4
 

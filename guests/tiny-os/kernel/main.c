@@ -134,16 +134,36 @@ static void take_modules(const struct mezz_pvh_module *module, unsigned n)
     }
 }
 
+/* What is mapped into every process comes first. */
+static const struct {
+    const char *name;
+    const char *(*take)(const struct image *image);
+} mapped[] = {{"libapi.elf", process_set_api},
+              {"agent.elf", process_set_agent},
+              {"agent-waits.elf", process_set_agent}};
+
+#define MAPPED (sizeof(mapped) / sizeof(mapped[0]))
+
+static unsigned role_of(const struct image *image)
+{
+    unsigned i = 0;
+
+    while (i < MAPPED && !image_is_named(image, mapped[i].name)) {
+        i++;
+    }
+    return i;
+}
+
 static void load_programs(void)
 {
-    for (unsigned pass = 0; pass < 2; pass++) { /* the library first */
+    for (unsigned pass = 0; pass <= MAPPED; pass++) {
         for (unsigned i = 0; i < n_images; i++) {
             const char *why = NULL;
 
-            if (image_is_named(&images[i], "libapi.elf") != (pass == 0)) {
+            if (role_of(&images[i]) != pass) {
                 continue;
             }
-            why = pass ? process_create(&images[i]) : process_set_api(&images[i]);
+            why = pass < MAPPED ? mapped[pass].take(&images[i]) : process_create(&images[i]);
             if (why) {
                 print("tiny-os: %s: not loaded: %s\n", images[i].command, why);
             }

@@ -17,6 +17,9 @@ static struct process *current;
 static struct space api_space; /* not run: it owns the page table that all processes share */
 static bool have_api;
 
+static struct plan agent_plan; /* each process has pages of its own where it is writable */
+static const struct image *agent;
+
 static struct {
     unsigned exited, faulted;
     uint64_t calls;
@@ -47,6 +50,19 @@ const char *process_set_api(const struct image *image)
         space_create(&api_space);
         space_map_plan(&api_space, &plan, image);
         have_api = true;
+    }
+    return why;
+}
+
+const char *process_set_agent(const struct image *image)
+{
+    const char *why = image_plan(image, TINY_AGENT_START, TINY_AGENT_END, &agent_plan);
+
+    if (!why && agent) {
+        why = "there is an agent already";
+    }
+    if (!why) {
+        agent = image;
     }
     return why;
 }
@@ -84,7 +100,8 @@ const char *process_create(const struct image *image)
     if (n_processes == PROCESS_MAX) {
         return "too many programs";
     }
-    if (memory_pages_left() < plan_pages(&plan) + SPACE_PAGES + TINY_STACK_PAGES + STACK_TABLES) {
+    if (memory_pages_left() < plan_pages(&plan) + (agent ? plan_pages(&agent_plan) : 0) +
+                                  SPACE_PAGES + TINY_STACK_PAGES + STACK_TABLES) {
         return "not enough memory";
     }
     struct process *p = &processes[n_processes++];
@@ -94,6 +111,9 @@ const char *process_create(const struct image *image)
     space_map_plan(&space, &plan, image);
     if (have_api) {
         space_share_table(&space, &api_space, TINY_API_START);
+    }
+    if (agent) {
+        space_map_plan(&space, &agent_plan, agent);
     }
     p->frame.rsp = build_stack(&space, image->command);
     p->frame.rdi = p->frame.rsp;

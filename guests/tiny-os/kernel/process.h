@@ -37,6 +37,9 @@ struct process {
 /* The library that later processes get, too; NULL or why it is refused. */
 const char *process_set_api(const struct image *image);
 
+/* The agent that later processes get, too: of its code the same pages, of its data their own. */
+const char *process_set_agent(const struct image *image);
+
 /* A process that will run the program; NULL or why there is none. Nothing is kept on refusal. */
 const char *process_create(const struct image *image);
 

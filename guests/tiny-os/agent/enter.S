@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of a guarded call through the agent. It comes from the API page's hook, still on the
+ * caller's stack and with the caller's arguments; the way out is the door, where the root takes
+ * over. A call that a guarded function or a callback makes by itself comes in here, too, on the
+ * agent's stack already: it goes deeper on it and returns by RET.
+ */
+    .text
+    .globl guard_enter
+guard_enter:
+    leaq guard_stack(%rip), %r10
+    leaq guard_stack_top(%rip), %rax
+    cmpq %r10, %rsp
+    jb from_outside
+    cmpq %rax, %rsp
+    jbe from_inside
+from_outside:
+    movl $1, %r10d
+    testl $2, guard_plan + 12(%rip) /* MEZZ_GUARD_OWN_STACK */
+    jz begin
+    movq %rax, %rsp
+    jmp begin
+from_inside:
+    xorl %r10d, %r10d
+begin:
+    pushq %rbp
+    movq %rsp, %rbp
+    pushq %r10
+    pushq %r9 /* the six arguments, ascending */
+    pushq %r8
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    movl %r11d, %edi
+    movq %rsp, %rsi
+    leaq -8(%rbp), %rdx /* not 0: outermost */
+    movq (%rdx), %rdx
+    andq $-16, %rsp
+    call agent_call
+    movq -8(%rbp), %r10
+    movq %rbp, %rsp
+    popq %rbp
+    testq %r10, %r10
+    jnz outside
+    ret
+outside:
+    movl guard_record + 4(%rip), %edi
+    jmp guard_door
+
+/* int64_t agent_run(body, const uint64_t argument[6]) */
+    .globl agent_run
+agent_run:
+    pushq %rbp
+    movq %rsp, %rbp
+    movq %rdi, %rax
+    movq %rsi, %r10
+    movq (%r10), %rdi
+    movq 8(%r10), %rsi
+    movq 16(%r10), %rdx
+    movq 24(%r10), %rcx
+    movq 32(%r10), %r8
+    movq 40(%r10), %r9
+    andq $-16, %rsp
+    call *%rax
+    movq %rbp, %rsp
+    popq %rbp
+    ret
+
+/* int agent_copy(void *to, const void *from, uint64_t n): 0, or -1 if the caller's memory is not
+ * there. */
+    .globl agent_copy
+    .globl guard_copy
+    .globl guard_copy_fault
+agent_copy:
+    movq %rdx, %rcx
+guard_copy:
+    rep movsb
+    xorl %eax, %eax
+    ret
+guard_copy_fault:
+    movl $-1, %eax
+    ret
+
+    .section .guard_plan, "ax"
+    .balign 4096
+    .globl guard_plan
+guard_plan:
+    .ascii "the root's plan"
+    .skip 8192 - 15, 0xcc
+
+    .section .guard_door, "ax"
+    .balign 4096
+    .globl guard_door
+guard_door:
+    .ascii "the door"
+    .skip 4096 - 8, 0xcc
+
+    .section .guard_stack, "aw", @nobits
+    .balign 4096
+    .globl guard_stack
+    .type guard_stack, @object
+    .size guard_stack, 16384
+guard_stack:
+    .skip 16384
+guard_stack_top:
+
+    .section .guard_exchange, "aw", @nobits
+    .balign 4096
+    .globl guard_exchange
+    .type guard_exchange, @object
+    .size guard_exchange, 16384
+guard_exchange:
+    .skip 16384
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MEZZ_GUARD_H
+#define MEZZ_GUARD_H
+
+#include <stdint.h>
+
+/*
+ * The agent's side of a guard (docs/hookguard.md): what the root writes into the pages that the
+ * agent's image keeps free for it, and what the agent leaves for the root to read.
+ *
+ * An agent is an ELF64 executable at fixed addresses with these symbols, all of them page-aligned
+ * but the last four:
+ *
+ *   guard_plan       MEZZ_GUARD_PLAN_SIZE bytes, executable: the root puts a mezz_guard_plan there
+ *                    and, behind it, code of its own
+ *   guard_door       one page, executable, in no view: control that gets here is the root's
+ *   guard_exchange   writable, as long as the symbol says: copies of arguments, which the guest's
+ *                    kernel may read
+ *   guard_stack      the same: the agent's own stack
+ *   guard_enter      where each guarded call begins, with the function's index in R11D
+ *   guard_record     a mezz_guard_record
+ *   guard_copy       the one instruction that touches the caller's memory ...
+ *   guard_copy_fault ... and where the root lets it go on when the guest says that it may not
+ *   check_NAME       the validating callback of function NAME
+ */
+#define MEZZ_GUARD_MAGIC      0x4452475aU /* "ZGRD" */
+#define MEZZ_GUARD_VERSION    1U
+#define MEZZ_GUARD_PLAN_SIZE  8192U
+#define MEZZ_GUARD_FUNCTIONS  32U
+#define MEZZ_GUARD_ARGUMENTS  6U
+#define MEZZ_GUARD_COPY_LIMIT 4096U /* bytes of one argument's copy */
+
+enum mezz_guard_kind {
+    MEZZ_GUARD_VALUE,   /* a number, or a pointer that is passed on as it is */
+    MEZZ_GUARD_CSTRING, /* text that ends in a zero byte: copied */
+    MEZZ_GUARD_BUFFER,  /* as many bytes as another argument says: copied */
+    MEZZ_GUARD_KINDS
+};
+
+struct mezz_guard_argument {
+    uint8_t kind;      /* enum mezz_guard_kind */
+    uint8_t length_in; /* BUFFER: the argument with its length, from 0 on */
+    uint16_t limit;    /* CSTRING: bytes with the zero; BUFFER: bytes */
+};
+
+struct mezz_guard_function {
+    uint64_t body;     /* what the call runs when it is allowed */
+    uint64_t callback; /* check_NAME */
+    uint32_t arguments;
+    struct mezz_guard_argument argument[MEZZ_GUARD_ARGUMENTS];
+    uint32_t reserved;
+};
+
+/* Tests switch these off one by one, to see that something depends on them. */
+#define MEZZ_GUARD_COPIES    (1U << 0) /* the function gets the copies, not the caller's memory */
+#define MEZZ_GUARD_OWN_STACK (1U << 1)
+
+struct mezz_guard_plan {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t functions;
+    uint32_t flags;
+    struct mezz_guard_function function[MEZZ_GUARD_FUNCTIONS];
+};
+
+/* What a callback says. Any number in [-4095, -1] is a denial with that result. */
+#define MEZZ_GUARD_ALLOW 0
+#define MEZZ_GUARD_KILL  INT64_MIN
+
+/* At the door RAX has the call's result and RDI one of these. */
+enum mezz_guard_verdict {
+    MEZZ_GUARD_ALLOWED,
+    MEZZ_GUARD_DENIED,
+    MEZZ_GUARD_KILLED,
+    MEZZ_GUARD_UNREADABLE, /* an argument could not be copied: denied with -14, EFAULT */
+    MEZZ_GUARD_TOO_LONG,   /* or was longer than its limit: denied with -22, EINVAL */
+    MEZZ_GUARD_VERDICTS
+};
+
+/* Of the outermost call, complete when it is at the door. */
+struct mezz_guard_record {
+    uint32_t function; /* index */
+    uint32_t verdict;
+    uint64_t argument[MEZZ_GUARD_ARGUMENTS]; /* as the caller gave them */
+    uint64_t copy[MEZZ_GUARD_ARGUMENTS];     /* address of the copy; 0: none */
+    uint64_t length[MEZZ_GUARD_ARGUMENTS];   /* bytes of it */
+};
+
+_Static_assert(sizeof(struct mezz_guard_argument) == 4, "ABI");
+_Static_assert(sizeof(struct mezz_guard_function) == 48, "ABI");
+_Static_assert(sizeof(struct mezz_guard_plan) == 16 + 48 * MEZZ_GUARD_FUNCTIONS, "ABI");
+_Static_assert(sizeof(struct mezz_guard_record) == 152, "ABI");
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hookguard/hook_parts.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/memory.h"
+#include "mezz/ept.h"
+
+#define R   MEZZ_EPT_READ
+#define W   MEZZ_EPT_WRITE
+#define X   MEZZ_EPT_EXECUTE
+#define RWX (R | W | X)
+
+static int bad(const struct hook_maker *maker, const char *what)
+{
+    return error_set(maker->error, EINVAL, "%s: %s", maker->agent->name, what);
+}
+
+/* end: where it ends by its length, or NULL. */
+static int find(const struct hook_maker *maker, const char *name, uint64_t *address, uint64_t *end)
+{
+    const struct program_symbol *symbol;
+
+    if (program_find_symbol(maker->agent, name, &symbol) != 1)
+        return error_set(maker->error, EINVAL, "%s: is no agent: it has no \"%s\"",
+                         maker->agent->name, name);
+    *address = symbol->address;
+    if (end != NULL)
+        *end = symbol->address + symbol->length;
+    return 0;
+}
+
+static bool has(const struct hook_maker *maker, uint64_t address, uint64_t length, uint32_t rights)
+{
+    const struct program_segment *segment = program_segment_of(maker->agent, address, length);
+
+    return segment != NULL && (segment->rights & rights) == rights &&
+           !((segment->rights ^ rights) & W);
+}
+
+static bool in_pages(uint64_t address)
+{
+    return address % PAGE_SIZE == 0;
+}
+
+int hook_parts_find(struct hook_maker *maker)
+{
+    struct hook_plan *plan = maker->plan;
+    const struct {
+        const char *name;
+        uint64_t *address;
+        uint64_t *end;
+    } symbols[] = {
+        {"guard_enter", &maker->enter, NULL},
+        {"guard_plan", &maker->area_address, NULL},
+        {"guard_door", &plan->door, NULL},
+        {"guard_record", &plan->record, NULL},
+        {"guard_stack", &plan->stack, &plan->stack_end},
+        {"guard_exchange", &plan->exchange, &plan->exchange_end},
+        {"guard_copy", &plan->copy, NULL},
+        {"guard_copy_fault", &plan->copy_fault, NULL},
+    };
+    int code = 0;
+
+    for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]) && code == 0; i++)
+        code = find(maker, symbols[i].name, symbols[i].address, symbols[i].end);
+    if (code != 0)
+        return code;
+    if (!in_pages(maker->area_address | plan->door | plan->stack | plan->stack_end |
+                  plan->exchange | plan->exchange_end))
+        return bad(maker, "is no agent: its parts are not whole pages");
+    if (!has(maker, maker->enter, 1, R | X) || !has(maker, plan->copy, 1, R | X) ||
+        !has(maker, plan->copy_fault, 1, R | X) || !has(maker, plan->door, PAGE_SIZE, R | X) ||
+        !has(maker, maker->area_address, MEZZ_GUARD_PLAN_SIZE, R | X))
+        return bad(maker, "is no agent: its plan, door and code are to be code");
+    if (plan->stack_end <= plan->stack || plan->exchange_end <= plan->exchange ||
+        !has(maker, plan->record, sizeof(struct mezz_guard_record), R | W) ||
+        !has(maker, plan->stack, plan->stack_end - plan->stack, R | W) ||
+        !has(maker, plan->exchange, plan->exchange_end - plan->exchange, R | W))
+        return bad(maker, "is no agent: its stack, exchange and record are to be data");
+    return 0;
+}
+
+/* --- pages --- */
+
+static bool in(uint64_t address, uint64_t start, uint64_t end)
+{
+    return address >= start && address < end;
+}
+
+static enum hook_page_kind agent_kind(const struct hook_maker *maker, uint64_t linear,
+                                      uint32_t rights)
+{
+    const struct hook_plan *plan = maker->plan;
+
+    if (linear == plan->door)
+        return HOOK_PAGE_DOOR;
+    if (in(linear, maker->area_address, maker->area_address + MEZZ_GUARD_PLAN_SIZE))
+        return HOOK_PAGE_PLAN;
+    if (in(linear, plan->exchange, plan->exchange_end))
+        return HOOK_PAGE_EXCHANGE;
+    return rights & W ? HOOK_PAGE_DATA : HOOK_PAGE_AGENT;
+}
+
+static enum hook_page_kind library_kind(const struct hook_plan *plan, uint64_t linear)
+{
+    for (size_t i = 0; i < plan->functions; i++)
+        if (in(linear + PAGE_SIZE - 1, plan->function[i].entry,
+               plan->function[i].entry + plan->function[i].length + PAGE_SIZE - 1))
+            return HOOK_PAGE_GUARDED;
+    return HOOK_PAGE_LIBRARY;
+}
+
+/* Rights of a page by its kind. The guest's own tables take away more: neither the agent's data
+ * nor the exchange is executable in them. */
+static void set_rights(const struct hook_plan *plan, struct hook_page *page)
+{
+    uint32_t hidden = plan->defences & HOOK_HIDDEN ? 0 : RWX;
+    uint32_t inline_hook = plan->defences & HOOK_READ_ONLY ? R | X : RWX;
+
+    switch (page->kind) {
+    case HOOK_PAGE_GUARDED:
+        page->default_rights = plan->defences & HOOK_API_NX ? R : inline_hook;
+        page->secure_rights = R | X;
+        break;
+    case HOOK_PAGE_LIBRARY:
+        page->default_rights = RWX;
+        page->secure_rights = R | X;
+        break;
+    case HOOK_PAGE_AGENT:
+    case HOOK_PAGE_PLAN:
+        page->default_rights = hidden & (R | X);
+        page->secure_rights = R | X;
+        break;
+    case HOOK_PAGE_DATA:
+        page->default_rights = hidden;
+        page->secure_rights = RWX;
+        break;
+    case HOOK_PAGE_EXCHANGE:
+        page->default_rights = R | X;
+        page->secure_rights = RWX;
+        break;
+    case HOOK_PAGE_DOOR:
+    case HOOK_PAGE_KINDS:
+    default:
+        page->default_rights = 0;
+        page->secure_rights = 0;
+        break;
+    }
+}
+
+static uint8_t *copy_of(const uint8_t *page)
+{
+    uint8_t *copy = malloc(PAGE_SIZE);
+
+    if (copy != NULL)
+        memcpy(copy, page, PAGE_SIZE);
+    return copy;
+}
+
+static int add_page(struct hook_maker *maker, const struct program_image *image, uint64_t linear,
+                    enum hook_page_kind kind)
+{
+    struct hook_plan *plan = maker->plan;
+    struct hook_page *page = &plan->page[plan->pages];
+    bool guarded = kind == HOOK_PAGE_GUARDED;
+
+    if (plan->pages == HOOK_PAGES_LIMIT)
+        return bad(maker, "library and agent have more than 512 pages");
+    *page = (struct hook_page){.kind = kind, .linear = linear, .file = malloc(PAGE_SIZE)};
+    plan->pages++;
+    if (page->file == NULL)
+        return error_set(maker->error, ENOMEM, "out of memory");
+    program_page(image, linear, page->file);
+    if (kind != HOOK_PAGE_EXCHANGE && kind != HOOK_PAGE_DOOR)
+        page->secure = copy_of(page->file);
+    if (guarded && !(plan->defences & HOOK_API_NX))
+        page->shown = copy_of(page->file);
+    if ((page->secure == NULL && kind != HOOK_PAGE_EXCHANGE && kind != HOOK_PAGE_DOOR) ||
+        (guarded && page->shown == NULL && !(plan->defences & HOOK_API_NX)))
+        return error_set(maker->error, ENOMEM, "out of memory");
+    set_rights(plan, page);
+    return 0;
+}
+
+static int add_pages(struct hook_maker *maker, const struct program_image *image, bool library)
+{
+    int code = 0;
+
+    for (size_t i = 0; i < image->segments && code == 0; i++) {
+        const struct program_segment *segment = &image->segment[i];
+        uint64_t at = segment->address & ~(PAGE_SIZE - 1);
+
+        if (library && segment->rights & W)
+            return error_set(maker->error, EINVAL,
+                             "%s: has writable data, which a guarded library cannot have",
+                             image->name);
+        if ((segment->rights & (W | X)) == (W | X))
+            return error_set(maker->error, EINVAL, "%s: has pages both writable and executable",
+                             image->name);
+        for (; at < segment->address + segment->length && code == 0; at += PAGE_SIZE)
+            code = add_page(maker, image, at,
+                            library ? library_kind(maker->plan, at)
+                                    : agent_kind(maker, at, segment->rights));
+    }
+    return code;
+}
+
+/* What else lies on a guarded page: it would not be reachable there. */
+static int check_alone(struct hook_maker *maker)
+{
+    const struct program_image *library = maker->library;
+
+    for (size_t i = 0; i < library->symbols; i++) {
+        const struct program_symbol *symbol = &library->symbol[i];
+        const struct hook_page *page = hook_page_at(maker->plan, symbol->address);
+        const struct hook_function *function = hook_function_at(maker->plan, symbol->address);
+
+        if (page == NULL || page->kind != HOOK_PAGE_GUARDED || symbol->length == 0)
+            continue;
+        if (function != NULL && symbol->address == function->entry)
+            continue;
+        if (symbol->code && !symbol->data)
+            return error_set(maker->error, EINVAL,
+                             "%s: %s is not guarded and shares a page with a guarded function: "
+                             "guard it, too, or give it another page",
+                             library->name, symbol->name);
+        if (page->shown != NULL)
+            return error_set(maker->error, EINVAL,
+                             "%s: the data %s lies on the page of a guarded function: only api-nx "
+                             "leaves it readable",
+                             library->name, symbol->name);
+    }
+    return 0;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uint64_t left = ((const struct hook_page *)a)->linear;
+    uint64_t right = ((const struct hook_page *)b)->linear;
+
+    return left < right ? -1 : left > right;
+}
+
+int hook_parts_pages(struct hook_maker *maker)
+{
+    struct hook_plan *plan = maker->plan;
+    size_t agent = 0;
+    int code;
+
+    plan->page = calloc(HOOK_PAGES_LIMIT, sizeof(*plan->page));
+    if (plan->page == NULL)
+        return error_set(maker->error, ENOMEM, "out of memory");
+    for (size_t i = 0; i < maker->agent->segments; i++)
+        agent += maker->agent->segment[i].length / PAGE_SIZE + 1;
+    if (agent > HOOK_AGENT_PAGES)
+        return bad(maker, "the agent is too large: at most 256 pages");
+    code = add_pages(maker, maker->agent, false);
+    if (code == 0)
+        code = add_pages(maker, maker->library, true);
+    if (code != 0)
+        return code;
+    qsort(plan->page, plan->pages, sizeof(*plan->page), by_address);
+    for (size_t i = 0; i + 1 < plan->pages; i++)
+        if (plan->page[i].linear == plan->page[i + 1].linear)
+            return error_set(maker->error, EINVAL, "%s: lies on pages of %s, or its segments do",
+                             maker->agent->name, maker->library->name);
+    return check_alone(maker);
+}
+
+void hook_parts_write(struct hook_plan *plan, uint64_t linear, const void *bytes, size_t length,
+                      enum hook_side side)
+{
+    const uint8_t *from = bytes;
+
+    for (size_t i = 0; i < plan->pages; i++) {
+        struct hook_page *page = &plan->page[i];
+        uint8_t *to = side == HOOK_SHOWN ? page->shown : page->secure;
+        uint64_t start = page->linear > linear ? page->linear : linear;
+        uint64_t end = page->linear + PAGE_SIZE;
+
+        if (end > linear + length)
+            end = linear + length;
+        if (to != NULL && start < end)
+            memcpy(to + (start - page->linear), from + (start - linear), end - start);
+    }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOOKGUARD_HOOK_PARTS_H
+#define HOOKGUARD_HOOK_PARTS_H
+
+#include "hookguard/hook_plan.h"
+
+/* Between hook_plan.c and hook_parts.c: the pages of a plan. */
+
+struct hook_maker {
+    struct hook_plan *plan;
+    const struct program_image *library;
+    const struct program_image *agent;
+    struct error *error;
+    uint64_t enter;                     /* guard_enter */
+    uint64_t area_address;              /* guard_plan */
+    uint8_t area[MEZZ_GUARD_PLAN_SIZE]; /* what will be there */
+    size_t used;
+};
+
+enum hook_side {
+    HOOK_SHOWN,
+    HOOK_SECURE
+};
+
+/* The agent's symbols. */
+int hook_parts_find(struct hook_maker *maker);
+
+/* All pages of both images, with their rights and contents before there are hooks. */
+int hook_parts_pages(struct hook_maker *maker);
+
+/* Bytes into the contents of one side, which exist, across pages. */
+void hook_parts_write(struct hook_plan *plan, uint64_t linear, const void *bytes, size_t length,
+                      enum hook_side side);
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hookguard/hook_plan.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hookguard/hook_code.h"
+#include "hookguard/hook_parts.h"
+#include "host/memory.h"
+#include "mezz/ept.h"
+
+#define CSTRING_DEFAULT 256U
+#define THUNK_BYTES     16U
+#define GATE_LIMIT      0x80000000ULL
+
+static int bad(const struct hook_maker *maker, const struct hook_function *function,
+               const char *what)
+{
+    return error_set(maker->error, EINVAL, "%s: guard of %s: %s", maker->library->name,
+                     function->name, what);
+}
+
+static int unreadable(const struct hook_maker *maker, const char *program, const char *what,
+                      const char *name)
+{
+    return error_set(maker->error, EINVAL, "%s: %s \"%s\"", program, what, name);
+}
+
+/* --- the declaration --- */
+
+static int take_argument(struct hook_maker *maker, struct hook_function *function, size_t i,
+                         const struct hook_function_declaration *declared)
+{
+    const struct hook_argument *argument = &declared->argument[i];
+    uint32_t limit = argument->limit;
+
+    if (argument->kind >= MEZZ_GUARD_KINDS)
+        return bad(maker, function, "an argument of no known kind");
+    if (limit == 0)
+        limit = argument->kind == MEZZ_GUARD_CSTRING ? CSTRING_DEFAULT : MEZZ_GUARD_COPY_LIMIT;
+    if (limit > MEZZ_GUARD_COPY_LIMIT)
+        return bad(maker, function, "a copy of an argument has at most 4096 bytes");
+    if (argument->kind == MEZZ_GUARD_BUFFER &&
+        (argument->length_in >= declared->arguments || argument->length_in == i ||
+         declared->argument[argument->length_in].kind != MEZZ_GUARD_VALUE))
+        return bad(maker, function, "a buffer's length is none of its plain arguments");
+    function->argument[i] = (struct mezz_guard_argument){
+        .kind = (uint8_t)argument->kind,
+        .length_in = (uint8_t)argument->length_in,
+        .limit = argument->kind == MEZZ_GUARD_VALUE ? 0 : (uint16_t)limit,
+    };
+    return 0;
+}
+
+static int find_callback(struct hook_maker *maker, struct hook_function *function)
+{
+    const struct program_symbol *symbol;
+    char name[256];
+
+    snprintf(name, sizeof(name), "check_%s", function->name);
+    if (program_find_symbol(maker->agent, name, &symbol) != 1 || !symbol->code)
+        return unreadable(maker, maker->agent->name, "the agent has no callback", name);
+    function->callback = symbol->address;
+    return 0;
+}
+
+static int take_function(struct hook_maker *maker, const struct hook_function_declaration *declared)
+{
+    struct hook_plan *plan = maker->plan;
+    struct hook_function *function = &plan->function[plan->functions];
+    const struct program_symbol *symbol = NULL;
+    size_t found = program_find_symbol(maker->library, declared->name, &symbol);
+    int code = 0;
+
+    *function = (struct hook_function){.name = strdup(declared->name)};
+    if (function->name == NULL)
+        return error_set(maker->error, ENOMEM, "out of memory");
+    plan->functions++;
+    if (maker->library->symbols == 0)
+        return bad(maker, function, "the library is stripped: it has no symbols");
+    if (found == 0)
+        return bad(maker, function, "the library has no such symbol");
+    if (found > 1)
+        return bad(maker, function, "the library has more than one of this name");
+    if (!symbol->code || symbol->length == 0)
+        return bad(maker, function, "this is no function, or one without a length");
+    if (declared->arguments > MEZZ_GUARD_ARGUMENTS)
+        return bad(maker, function, "at most 6 arguments can be declared");
+    function->entry = symbol->address;
+    function->length = symbol->length;
+    function->arguments = declared->arguments;
+    for (size_t i = 0; i < declared->arguments && code == 0; i++)
+        code = take_argument(maker, function, i, declared);
+    for (size_t i = 0; i + 1 < plan->functions && code == 0; i++)
+        if (function->entry < plan->function[i].entry + plan->function[i].length &&
+            plan->function[i].entry < function->entry + function->length)
+            code = bad(maker, function, "it overlaps another guarded function");
+    return code == 0 ? find_callback(maker, function) : code;
+}
+
+/* --- hooks --- */
+
+/* Room on the plan pages. */
+static uint8_t *take_room(struct hook_maker *maker, size_t length, uint64_t *address)
+{
+    uint8_t *at;
+
+    if (length > MEZZ_GUARD_PLAN_SIZE - maker->used)
+        return NULL;
+    at = maker->area + maker->used;
+    *address = maker->area_address + maker->used;
+    maker->used += (length + 15) & ~15U;
+    return at;
+}
+
+/* mov $index, %r11d; jmp guard_enter */
+static int make_thunk(struct hook_maker *maker, size_t index)
+{
+    struct hook_function *function = &maker->plan->function[index];
+    const uint32_t number = (uint32_t)index;
+    uint8_t *at = take_room(maker, THUNK_BYTES, &function->thunk);
+
+    if (at == NULL)
+        return bad(maker, function, "the agent's plan pages are full");
+    at[0] = 0x41;
+    at[1] = 0xbb;
+    memcpy(at + 2, &number, 4);
+    if (hook_code_jump(at + 6, function->thunk + 6, maker->enter) != 0)
+        return bad(maker, function, "the agent is too far away from its own pages");
+    return 0;
+}
+
+static int make_body(struct hook_maker *maker, struct hook_function *function)
+{
+    const struct program_segment *segment =
+        program_segment_of(maker->library, function->entry, function->length);
+    struct hook_code code = {.address = function->entry, .length = function->length};
+    struct hook_beginning beginning;
+    uint8_t moved[HOOK_MOVED_LIMIT];
+    size_t used;
+    uint8_t *to;
+
+    if (segment == NULL ||
+        function->entry - segment->address + function->length > segment->file_length)
+        return bad(maker, function, "its code is not in the file");
+    code.bytes = segment->bytes + (function->entry - segment->address);
+    if (hook_code_begin(&code, HOOK_BYTES, &beginning, maker->error) != 0)
+        goto no_way;
+    function->body = beginning.body;
+    if (beginning.body != 0)
+        return 0;
+    to = take_room(maker, HOOK_MOVED_LIMIT, &function->body);
+    if (to == NULL)
+        return bad(maker, function, "the agent's plan pages are full");
+    if (hook_code_move(&code, beginning.length, function->body, moved, &used, maker->error) != 0)
+        goto no_way;
+    memcpy(to, moved, used);
+    return 0;
+
+no_way:
+    return error_prefix(maker->error, -EINVAL, "%s: guard of %s", maker->library->name,
+                        function->name);
+}
+
+/* Both hooks of a function, into the contents of its pages. */
+static int place_hooks(struct hook_maker *maker, const struct hook_function *function)
+{
+    static const uint8_t over[] = {0xeb, HOOK_GATE_BYTES - 2};
+    uint8_t secure[HOOK_BYTES];
+    uint8_t shown[HOOK_GATE_BYTES];
+
+    memset(secure, 0xcc, sizeof(secure));
+    memcpy(secure, over, sizeof(over));
+    if (hook_code_jump(secure + HOOK_GATE_BYTES, function->entry + HOOK_GATE_BYTES,
+                       function->thunk) != 0)
+        return bad(maker, function, "the agent is more than 2 GiB away");
+    hook_parts_write(maker->plan, function->entry, secure, sizeof(secure), HOOK_SECURE);
+    if (!(maker->plan->defences & (HOOK_API_NX | HOOK_PADDING))) {
+        hook_code_gate(shown, maker->plan->gate, HOOK_INDEX);
+        hook_parts_write(maker->plan, function->entry, shown, sizeof(shown), HOOK_SHOWN);
+    }
+    return 0;
+}
+
+static int pad_page(struct hook_maker *maker, struct hook_page *page)
+{
+    const struct hook_plan *plan = maker->plan;
+    uint32_t entry[MEZZ_GUARD_FUNCTIONS];
+    size_t count = 0;
+    int code;
+
+    for (size_t i = 0; i < plan->functions; i++) {
+        uint64_t offset = plan->function[i].entry - page->linear;
+
+        if (offset >= PAGE_SIZE)
+            continue;
+        if (offset > PAGE_SIZE - 2 * HOOK_GATE_BYTES - 32)
+            return bad(maker, &plan->function[i], "it begins too near to the end of its page");
+        entry[count++] = (uint32_t)offset;
+    }
+    hook_code_pad(page->shown, plan->gate, entry, count);
+    code = hook_code_prove(page->shown, page->linear, plan->gate, entry, count, maker->error);
+    return code == 0 ? 0
+                     : error_prefix(maker->error, code, "%s: padding of the page %#" PRIx64,
+                                    maker->library->name, page->linear);
+}
+
+static int make_hooks(struct hook_maker *maker)
+{
+    struct hook_plan *plan = maker->plan;
+    int code = 0;
+
+    for (size_t i = 0; i < plan->functions && code == 0; i++) {
+        code = make_thunk(maker, i);
+        if (code == 0)
+            code = make_body(maker, &plan->function[i]);
+        if (code == 0)
+            code = place_hooks(maker, &plan->function[i]);
+    }
+    for (size_t i = 0; i < plan->pages && code == 0; i++)
+        if (plan->page[i].kind == HOOK_PAGE_GUARDED && plan->page[i].shown != NULL &&
+            plan->defences & HOOK_PADDING)
+            code = pad_page(maker, &plan->page[i]);
+    return code;
+}
+
+/* What the agent finds at guard_plan. */
+static void fill_plan_pages(struct hook_maker *maker)
+{
+    const struct hook_plan *plan = maker->plan;
+    struct mezz_guard_plan table = {
+        .magic = MEZZ_GUARD_MAGIC,
+        .version = MEZZ_GUARD_VERSION,
+        .functions = (uint32_t)plan->functions,
+        .flags = (plan->defences & HOOK_COPIES ? MEZZ_GUARD_COPIES : 0) |
+                 (plan->defences & HOOK_OWN_STACK ? MEZZ_GUARD_OWN_STACK : 0),
+    };
+
+    for (size_t i = 0; i < plan->functions; i++) {
+        const struct hook_function *function = &plan->function[i];
+
+        table.function[i] = (struct mezz_guard_function){
+            .body = function->body,
+            .callback = function->callback,
+            .arguments = (uint32_t)function->arguments,
+        };
+        memcpy(table.function[i].argument, function->argument, sizeof(function->argument));
+    }
+    memcpy(maker->area, &table, sizeof(table));
+    hook_parts_write(maker->plan, maker->area_address, maker->area, MEZZ_GUARD_PLAN_SIZE,
+                     HOOK_SECURE);
+}
+
+static int make(struct hook_maker *maker, const struct hook_declaration *declaration)
+{
+    int code = 0;
+
+    if (declaration->functions == 0 || declaration->functions > MEZZ_GUARD_FUNCTIONS)
+        return error_set(maker->error, EINVAL, "%s: a guard has 1 to %u functions",
+                         maker->library->name, MEZZ_GUARD_FUNCTIONS);
+    if (!(declaration->defences & HOOK_API_NX) &&
+        (declaration->gate == 0 || declaration->gate >= GATE_LIMIT))
+        return error_set(maker->error, EINVAL,
+                         "%s: a guard without api-nx needs a gate, below 2 GiB",
+                         maker->library->name);
+    for (size_t i = 0; i < declaration->functions && code == 0; i++)
+        code = take_function(maker, &declaration->function[i]);
+    if (code == 0)
+        code = hook_parts_find(maker);
+    if (code == 0)
+        code = hook_parts_pages(maker);
+    if (code == 0) {
+        maker->used = (sizeof(struct mezz_guard_plan) + 15) & ~15U;
+        code = make_hooks(maker);
+    }
+    if (code == 0)
+        fill_plan_pages(maker);
+    return code;
+}
+
+int hook_plan_make(struct hook_plan *plan, const struct program_image *library,
+                   const struct program_image *agent, const struct hook_declaration *declaration,
+                   struct error *error)
+{
+    struct hook_maker maker = {.plan = plan, .library = library, .agent = agent, .error = error};
+    int code;
+
+    *plan = (struct hook_plan){.library = strdup(library->name),
+                               .agent = strdup(agent->name),
+                               .defences = declaration->defences,
+                               .gate = declaration->gate};
+    memset(maker.area, 0xcc, sizeof(maker.area));
+    code = plan->library == NULL || plan->agent == NULL ? error_set(error, ENOMEM, "out of memory")
+                                                        : make(&maker, declaration);
+    if (code != 0)
+        hook_plan_destroy(plan);
+    return code;
+}
+
+void hook_plan_destroy(struct hook_plan *plan)
+{
+    for (size_t i = 0; i < plan->functions; i++)
+        free(plan->function[i].name);
+    for (size_t i = 0; i < plan->pages; i++) {
+        free(plan->page[i].file);
+        free(plan->page[i].shown);
+        free(plan->page[i].secure);
+    }
+    free(plan->page);
+    free(plan->library);
+    free(plan->agent);
+    *plan = (struct hook_plan){.library = NULL};
+}
+
+const struct hook_page *hook_page_at(const struct hook_plan *plan, uint64_t linear)
+{
+    for (size_t i = 0; i < plan->pages; i++)
+        if (plan->page[i].linear == (linear & ~(PAGE_SIZE - 1)))
+            return &plan->page[i];
+    return NULL;
+}
+
+const struct hook_function *hook_function_of_entry(const struct hook_plan *plan, uint64_t address)
+{
+    for (size_t i = 0; i < plan->functions; i++)
+        if (plan->function[i].entry == address)
+            return &plan->function[i];
+    return NULL;
+}
+
+const struct hook_function *hook_function_at(const struct hook_plan *plan, uint64_t address)
+{
+    for (size_t i = 0; i < plan->functions; i++)
+        if (address - plan->function[i].entry < plan->function[i].length)
+            return &plan->function[i];
+    return NULL;
+}

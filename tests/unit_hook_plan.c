@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans for the API library and its agent, and for what is wrong with them. */
+#include "hookguard/hook_plan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hookguard/hook_code.h"
+#include "host/memory.h"
+#include "mezz/ept.h"
+#include "runner.h"
+#include "unit_portions_builder.h"
+
+#define R    MEZZ_EPT_READ
+#define W    MEZZ_EPT_WRITE
+#define X    MEZZ_EPT_EXECUTE
+#define GATE 0x10909090ULL
+
+static struct program_image library, agent;
+static struct hook_plan plan;
+static struct error error;
+
+static void open_image(struct program_image *image, const char *name)
+{
+    static uint8_t bytes[1 << 20];
+    char path[512];
+    FILE *file;
+    size_t size;
+
+    snprintf(path, sizeof(path), "%s/%s", getenv("MEZZ_IMAGES"), name);
+    file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "%s", path);
+    size = fread(bytes, 1, sizeof(bytes), file);
+    fclose(file);
+    ck_assert_msg(program_image_open(image, name, bytes, size, &error) == 0, "%s", error.text);
+}
+
+static const struct hook_argument open_arguments[] = {{MEZZ_GUARD_CSTRING, 0, 32},
+                                                      {MEZZ_GUARD_VALUE, 0, 0}};
+static const struct hook_argument write_arguments[] = {
+    {MEZZ_GUARD_VALUE, 0, 0}, {MEZZ_GUARD_BUFFER, 2, 0}, {MEZZ_GUARD_VALUE, 0, 0}};
+
+static const struct hook_function_declaration functions[] = {
+    {"api_open", open_arguments, 2},
+    {"api_write", write_arguments, 3},
+    {"api_sum", NULL, 0},
+};
+
+static int make(const struct hook_function_declaration *list, size_t count, uint32_t defences)
+{
+    const struct hook_declaration declaration = {list, count, defences, GATE};
+
+    error = (struct error){"no error"};
+    return hook_plan_make(&plan, &library, &agent, &declaration, &error);
+}
+
+static void must(uint32_t defences)
+{
+    open_image(&library, "libapi.elf");
+    open_image(&agent, "agent.elf");
+    ck_assert_msg(make(functions, ELEMENTS(functions), defences) == 0, "%s", error.text);
+}
+
+static const struct hook_page *page_of(const struct hook_function *function)
+{
+    const struct hook_page *page = hook_page_at(&plan, function->entry);
+
+    ck_assert_ptr_nonnull(page);
+    ck_assert_int_eq(page->kind, HOOK_PAGE_GUARDED);
+    return page;
+}
+
+static uint64_t jump_target(const uint8_t *bytes, uint64_t address)
+{
+    int32_t distance;
+
+    ck_assert_uint_eq(bytes[0], 0xe9);
+    memcpy(&distance, bytes + 1, 4);
+    return address + 5 + (uint64_t)(int64_t)distance;
+}
+
+static const uint32_t ways[] = {HOOK_ALL_DEFENCES, HOOK_ALL_DEFENCES & ~HOOK_API_NX,
+                                HOOK_ALL_DEFENCES & ~(HOOK_API_NX | HOOK_PADDING)};
+
+/* The security view is the same whatever the default view has. */
+START_TEST(security_pages)
+{
+    struct mezz_guard_plan table;
+    const struct hook_page *area;
+
+    must(ways[_i]);
+    for (size_t i = 0; i < plan.functions; i++) {
+        const struct hook_function *function = &plan.function[i];
+        const struct hook_page *page = page_of(function);
+        const uint8_t *at = page->secure + function->entry % PAGE_SIZE;
+        const struct hook_page *thunk = hook_page_at(&plan, function->thunk);
+
+        ck_assert_uint_eq(page->secure_rights, R | X);
+        ck_assert_uint_eq(at[0], 0xeb);
+        ck_assert_uint_eq(at[1] + 2U, HOOK_GATE_BYTES);
+        ck_assert_uint_eq(jump_target(at + HOOK_GATE_BYTES, function->entry + HOOK_GATE_BYTES),
+                          function->thunk);
+        /* Behind the hook the page is the file's. */
+        ck_assert_int_eq(memcmp(at + HOOK_BYTES, page->file + HOOK_BYTES, 64), 0);
+        ck_assert_int_eq(thunk->kind, HOOK_PAGE_PLAN);
+        at = thunk->secure + function->thunk % PAGE_SIZE;
+        ck_assert_uint_eq(at[2], i); /* mov $i, %r11d */
+        ck_assert_uint_eq(jump_target(at + 6, function->thunk + 6), 0x10200000);
+    }
+    ck_assert_uint_eq(plan.function[0].body, plan.function[0].entry + 16);
+    /* api_sum has no preamble: its beginning was moved. */
+    area = hook_page_at(&plan, plan.function[2].body);
+    ck_assert_int_eq(area->kind, HOOK_PAGE_PLAN);
+    memcpy(&table, hook_page_at(&plan, 0x10201000)->secure, sizeof(table));
+    ck_assert_uint_eq(table.magic, MEZZ_GUARD_MAGIC);
+    ck_assert_uint_eq(table.functions, 3);
+    ck_assert_uint_eq(table.flags, MEZZ_GUARD_COPIES | MEZZ_GUARD_OWN_STACK);
+    ck_assert_uint_eq(table.function[0].body, plan.function[0].body);
+    ck_assert_uint_eq(table.function[0].arguments, 2);
+    ck_assert_uint_eq(table.function[0].argument[0].kind, MEZZ_GUARD_CSTRING);
+    ck_assert_uint_eq(table.function[0].argument[0].limit, 32);
+    ck_assert_uint_eq(table.function[1].argument[1].length_in, 2);
+    ck_assert_uint_eq(table.function[1].argument[1].limit, MEZZ_GUARD_COPY_LIMIT);
+}
+END_TEST
+
+START_TEST(default_pages_not_executable)
+{
+    must(ways[0]);
+    for (size_t i = 0; i < plan.functions; i++) {
+        ck_assert_uint_eq(page_of(&plan.function[i])->default_rights, R);
+        ck_assert_ptr_null(page_of(&plan.function[i])->shown); /* a reader sees no difference */
+    }
+}
+END_TEST
+
+START_TEST(default_pages_padded)
+{
+    const uint32_t entry = 0;
+    uint8_t gate[HOOK_GATE_BYTES];
+
+    must(ways[1]);
+    hook_code_gate(gate, GATE, HOOK_INDEX);
+    for (size_t i = 0; i < plan.functions; i++) {
+        const struct hook_page *page = page_of(&plan.function[i]);
+
+        ck_assert_uint_eq(page->default_rights, R | X);
+        ck_assert_int_eq(memcmp(page->shown, gate, sizeof(gate)), 0);
+        ck_assert_int_eq(hook_code_prove(page->shown, page->linear, GATE, &entry, 1, &error), 0);
+        /* No byte of the function is left. */
+        ck_assert_ptr_null(memmem(page->shown, PAGE_SIZE, page->file + 16, 8));
+    }
+}
+END_TEST
+
+START_TEST(default_pages_with_a_bare_hook)
+{
+    uint8_t gate[HOOK_GATE_BYTES];
+
+    must(ways[2]);
+    hook_code_gate(gate, GATE, HOOK_INDEX);
+    for (size_t i = 0; i < plan.functions; i++) {
+        const struct hook_page *page = page_of(&plan.function[i]);
+
+        ck_assert_uint_eq(page->default_rights, R | X);
+        ck_assert_int_eq(memcmp(page->shown, gate, sizeof(gate)), 0);
+        ck_assert_int_eq(
+            memcmp(page->shown + sizeof(gate), page->file + sizeof(gate), PAGE_SIZE - sizeof(gate)),
+            0);
+    }
+}
+END_TEST
+
+/* What is nowhere but in the security view. */
+START_TEST(agent_pages)
+{
+    static const struct {
+        uint64_t linear;
+        enum hook_page_kind kind;
+        uint32_t shown, secure;
+    } expected[] = {
+        {0x10200000, HOOK_PAGE_AGENT, 0, R | X},
+        {0x10201000, HOOK_PAGE_PLAN, 0, R | X},
+        {0x10202000, HOOK_PAGE_PLAN, 0, R | X},
+        {0x10203000, HOOK_PAGE_DOOR, 0, 0},
+        {0x10205000, HOOK_PAGE_DATA, 0, R | W | X},
+        {0x1020b000, HOOK_PAGE_EXCHANGE, R | X, R | W | X},
+    };
+
+    must(HOOK_ALL_DEFENCES);
+    for (size_t i = 0; i < ELEMENTS(expected); i++) {
+        const struct hook_page *page = hook_page_at(&plan, expected[i].linear);
+
+        ck_assert_ptr_nonnull(page);
+        ck_assert_int_eq(page->kind, expected[i].kind);
+        ck_assert_uint_eq(page->default_rights, expected[i].shown);
+        ck_assert_uint_eq(page->secure_rights, expected[i].secure);
+    }
+    hook_plan_destroy(&plan);
+    must(HOOK_ALL_DEFENCES & ~HOOK_HIDDEN);
+    ck_assert_uint_eq(hook_page_at(&plan, 0x10205000)->default_rights, R | W | X);
+    ck_assert_uint_eq(hook_page_at(&plan, 0x10203000)->default_rights, 0);
+}
+END_TEST
+
+/* --- mistakes --- */
+
+static const struct hook_argument backwards[] = {{MEZZ_GUARD_BUFFER, 0, 0}};
+static const struct hook_argument beyond[] = {{MEZZ_GUARD_BUFFER, 1, 0}};
+static const struct hook_argument by_text[] = {{MEZZ_GUARD_BUFFER, 1, 0},
+                                               {MEZZ_GUARD_CSTRING, 0, 0}};
+static const struct hook_argument large[] = {{MEZZ_GUARD_CSTRING, 0, 4097}};
+static const struct hook_argument strange[] = {{MEZZ_GUARD_KINDS, 0, 0}};
+static const struct hook_argument many[7];
+
+static const struct {
+    struct hook_function_declaration function[2];
+    size_t count;
+    const char *library, *agent;
+    const char *why;
+} mistakes[] = {
+    {{{NULL, NULL, 0}}, 0, "libapi.elf", "agent.elf", "a guard has 1 to 32 functions"},
+    {{{"api_opne", NULL, 0}},
+     1,
+     "libapi.elf",
+     "agent.elf",
+     "guard of api_opne: the library has no"},
+    {{{"api_open", NULL, 0}, {"api_open", NULL, 0}}, 2, "libapi.elf", "agent.elf", "overlaps"},
+    {{{"api_open", backwards, 1}}, 1, "libapi.elf", "agent.elf", "a buffer's length"},
+    {{{"api_open", beyond, 1}}, 1, "libapi.elf", "agent.elf", "a buffer's length"},
+    {{{"api_open", by_text, 2}}, 1, "libapi.elf", "agent.elf", "a buffer's length"},
+    {{{"api_open", large, 1}}, 1, "libapi.elf", "agent.elf", "at most 4096 bytes"},
+    {{{"api_open", strange, 1}}, 1, "libapi.elf", "agent.elf", "no known kind"},
+    {{{"api_open", many, 7}}, 1, "libapi.elf", "agent.elf", "at most 6 arguments"},
+    {{{"api_open", NULL, 0}},
+     1,
+     "libapi.elf",
+     "hello.elf",
+     "the agent has no callback \"check_api_open\""},
+    {{{"main", NULL, 0}}, 1, "hello.elf", "agent.elf", "no callback \"check_main\""},
+};
+
+START_TEST(mistake)
+{
+    open_image(&library, mistakes[_i].library);
+    open_image(&agent, mistakes[_i].agent);
+    ck_assert_int_eq(make(mistakes[_i].function, mistakes[_i].count, HOOK_ALL_DEFENCES), -EINVAL);
+    ck_assert_msg(strstr(error.text, mistakes[_i].why) != NULL, "%s", error.text);
+    ck_assert_ptr_null(plan.page);
+}
+END_TEST
+
+START_TEST(a_stripped_library)
+{
+    size_t size;
+    const uint8_t *bytes = built_program(1, &size);
+
+    open_image(&agent, "agent.elf");
+    ck_assert_int_eq(program_image_open(&library, "stripped", bytes, size, &error), 0);
+    ck_assert_int_eq(make(functions, 1, HOOK_ALL_DEFENCES), -EINVAL);
+    ck_assert_msg(strstr(error.text, "is stripped") != NULL, "%s", error.text);
+}
+END_TEST
+
+/* odd_api.S has a function for each thing that cannot be guarded. */
+static const struct {
+    const char *name;
+    uint32_t defences;
+    const char *why;
+} odd[] = {
+    {"api_open", HOOK_ALL_DEFENCES, "helper is not guarded and shares a page"},
+    {"api_read", HOOK_ALL_DEFENCES, "too short"},
+    {"api_write", HOOK_ALL_DEFENCES, "leads into the bytes that the hook displaces"},
+    {"api_close", HOOK_ALL_DEFENCES, "data in the code"},
+    {"api_send", HOOK_ALL_DEFENCES, "an indirect jump"},
+    {"api_receive", HOOK_ALL_DEFENCES & ~HOOK_API_NX, "the data table lies on the page"},
+    {"api_receive", HOOK_ALL_DEFENCES, NULL},
+    {"api_sum", HOOK_ALL_DEFENCES, "cannot be moved"},
+    {"api_append", HOOK_ALL_DEFENCES & ~HOOK_API_NX, "too near to the end of its page"},
+};
+
+START_TEST(an_odd_function)
+{
+    const struct hook_function_declaration function = {odd[_i].name, NULL, 0};
+
+    open_image(&agent, "agent.elf");
+    open_image(&library, "odd_api.elf");
+    if (odd[_i].why == NULL) {
+        ck_assert_msg(make(&function, 1, odd[_i].defences) == 0, "%s", error.text);
+        return;
+    }
+    ck_assert_int_eq(make(&function, 1, odd[_i].defences), -EINVAL);
+    ck_assert_msg(strstr(error.text, odd[_i].why) != NULL, "%s", error.text);
+}
+END_TEST
+
+START_TEST(a_guard_without_a_gate)
+{
+    struct hook_declaration declaration = {functions, 1, HOOK_PADDING, 0};
+
+    open_image(&library, "libapi.elf");
+    open_image(&agent, "agent.elf");
+    ck_assert_int_eq(hook_plan_make(&plan, &library, &agent, &declaration, &error), -EINVAL);
+    ck_assert_msg(strstr(error.text, "needs a gate") != NULL, "%s", error.text);
+    declaration.gate = 1ULL << 31;
+    ck_assert_int_eq(hook_plan_make(&plan, &library, &agent, &declaration, &error), -EINVAL);
+    declaration.defences = HOOK_API_NX;
+    ck_assert_int_eq(hook_plan_make(&plan, &library, &agent, &declaration, &error), 0);
+}
+END_TEST
+
+START_TEST(names_of_defences)
+{
+    uint32_t all = 0;
+
+    for (unsigned int i = 0; hook_defence_name(i) != NULL; i++) {
+        ck_assert_uint_eq(hook_defence_by_name(hook_defence_name(i)), 1U << i);
+        all |= 1U << i;
+    }
+    ck_assert_uint_eq(all, HOOK_ALL_DEFENCES);
+    ck_assert_uint_eq(hook_defence_by_name("api-xn"), 0);
+    ck_assert_uint_eq(hook_defence_by_name("api-nx"), HOOK_API_NX);
+    ck_assert_uint_eq(hook_defence_by_name("kernel-nx"), HOOK_KERNEL_NX);
+}
+END_TEST
+
+RUN_CASES("hook_plan", 60, EACH(security_pages, ELEMENTS(ways)), ONCE(default_pages_not_executable),
+          ONCE(default_pages_padded), ONCE(default_pages_with_a_bare_hook), ONCE(agent_pages),
+          EACH(mistake, ELEMENTS(mistakes)), ONCE(a_stripped_library),
+          EACH(an_odd_function, ELEMENTS(odd)), ONCE(a_guard_without_a_gate),
+          ONCE(names_of_defences))
