@@ -163,9 +163,9 @@ static void fill_memory(struct guest_views *guest)
     memcpy(guest_at(guest, GUEST_CODE), code_bytes, sizeof(code_bytes));
 }
 
-void guest_create(struct guest_views *guest, enum engine_kind engine)
+static void create(struct guest_views *guest, enum engine_kind engine)
 {
-    struct space_config config = {.engine = engine};
+    struct space_config config = {0};
     struct error error = {""};
 
     memset(guest, 0, sizeof(*guest));
@@ -176,10 +176,23 @@ void guest_create(struct guest_views *guest, enum engine_kind engine)
     config.kvm = &guest->kvm;
     config.l1 = &guest->builder.l1;
     config.cpuid = guest->kvm.cpuid;
-    config.host = &guest->host;
+    if (engine != ENGINE_KINDS) {
+        config.engine = engine;
+        config.host = &guest->host;
+    }
     ck_assert_msg(space_create(&guest->space, &config, &error) == 0, "%s", error.text);
     ck_assert_msg(view_vcpu_create(&guest->vcpu, guest->space, &error) == 0, "%s", error.text);
     guest_add_view(guest);
+}
+
+void guest_create(struct guest_views *guest, enum engine_kind engine)
+{
+    create(guest, engine);
+}
+
+void guest_create_without_engine(struct guest_views *guest)
+{
+    create(guest, ENGINE_KINDS);
 }
 
 void guest_destroy(struct guest_views *guest)

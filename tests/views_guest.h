@@ -66,6 +66,7 @@ const char *guest_obstacle(void);
 
 /* One view of all memory, RWX, index 0; memory of the guest as described. */
 void guest_create(struct guest_views *guest, enum engine_kind engine);
+void guest_create_without_engine(struct guest_views *guest);
 void guest_destroy(struct guest_views *guest);
 
 /* A further EPT12, like the first. Not yet in the list. Returns its index. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "views/overlay.h"
 #include "views/space_internal.h"
 
 static const struct engine *const engines[ENGINE_KINDS] = {
@@ -23,6 +24,8 @@ int space_create(struct space **created, const struct space_config *config, stru
     if (space == NULL)
         return error_set(error, ENOMEM, "out of memory");
     space->config = *config;
+    space->memory = *config->l1;
+    space->memory.size = config->l1->memory->size - config->l1->offset;
     if (config->host == NULL) {
         space->config.host = &nobody_looked;
         space->config.engine = ENGINE_SLOTS;
@@ -37,19 +40,45 @@ int space_create(struct space **created, const struct space_config *config, stru
     return 0;
 }
 
+static void put_ept(struct space *space, struct space_ept *ept)
+{
+    struct space_ept **link = &space->epts;
+
+    if (--ept->views > 0)
+        return;
+    while (*link != ept)
+        link = &(*link)->next;
+    *link = ept->next;
+    ept12_edits_destroy(&ept->edits);
+    free(ept);
+}
+
 static void view_destroy_one(struct space_view *view)
 {
-    struct space_view **link = &view->space->views;
+    struct space *space = view->space;
+    struct space_view **link = &space->views;
 
     while (*link != view)
         link = &(*link)->next;
     *link = view->next;
     if (view->vm != NULL)
         view->vm->view = NULL;
-    view->space->figures.views--;
+    space->figures.views--;
+    space->idle -= view->references == 0;
+    put_ept(space, view->ept);
     extent_table_destroy(&view->extents);
-    ept12_edits_destroy(&view->edits);
     free(view);
+}
+
+void space_drop_views(struct space *space, const struct space_overlay *overlay)
+{
+    struct space_view *next;
+
+    for (struct space_view *view = space->views; view != NULL; view = next) {
+        next = view->next;
+        if (view->overlay == overlay)
+            view_destroy_one(view);
+    }
 }
 
 void space_destroy(struct space *space)
@@ -58,6 +87,7 @@ void space_destroy(struct space *space)
         view_destroy_one(space->views);
     while (space->vms != NULL)
         view_vm_destroy(space->vms);
+    space_overlay_destroy(space->hole);
     remap_window_destroy(&space->window);
     free(space);
 }
@@ -116,61 +146,105 @@ int space_each_vm(struct space *space, int (*function)(void *context, const stru
 static void evict(struct space *space)
 {
     struct space_view *oldest = NULL;
-    uint32_t idle = 0;
 
-    for (struct space_view *view = space->views; view != NULL; view = view->next) {
-        if (view->references == 0 && (view->vm == NULL || view->vm->running == 0)) {
+    if (space->idle <= SPACE_IDLE_VIEWS * (1 + space->overlays))
+        return;
+    for (struct space_view *view = space->views; view != NULL; view = view->next)
+        if (view->references == 0 && (view->vm == NULL || view->vm->running == 0))
             oldest = view;
-            idle++;
-        }
-    }
-    if (idle > SPACE_IDLE_VIEWS)
+    if (oldest != NULL)
         view_destroy_one(oldest);
 }
 
-static struct space_view *find(struct space *space, uint64_t eptp)
+/* To the front with it: the views that are switched between are found at once. */
+static struct space_view *find(struct space *space, uint64_t eptp,
+                               const struct space_overlay *overlay)
 {
-    struct space_view *view = space->views;
+    struct space_view **link = &space->views;
+    struct space_view *view;
 
-    while (view != NULL && view->eptp != eptp)
-        view = view->next;
+    while (*link != NULL && ((*link)->ept->eptp != eptp || (*link)->overlay != overlay))
+        link = &(*link)->next;
+    view = *link;
+    if (view != NULL) {
+        *link = view->next;
+        view->next = space->views;
+        space->views = view;
+    }
     return view;
 }
 
-int space_view_get(struct space *space, uint64_t eptp, struct space_view **got,
-                   struct ept12_fault *fault)
+static struct space_ept *get_ept(struct space *space, uint64_t eptp)
 {
-    struct space_view *view = find(space, eptp);
-    int code;
+    struct space_ept *ept = space->epts;
 
-    if (view == NULL) {
-        view = calloc(1, sizeof(*view));
-        if (view == NULL)
-            return -ENOMEM;
-        code = ept12_walk(&view->extents, space->config.l1, eptp, fault);
-        if (code != 0) {
-            extent_table_destroy(&view->extents);
-            free(view);
-            return code;
-        }
-        view->space = space;
-        view->eptp = eptp;
-        view->builds = 1;
-        view->next = space->views;
-        space->views = view;
-        space->figures.views++;
+    while (ept != NULL && ept->eptp != eptp)
+        ept = ept->next;
+    if (ept == NULL) {
+        ept = calloc(1, sizeof(*ept));
+        if (ept == NULL)
+            return NULL;
+        ept->eptp = eptp;
+        ept->next = space->epts;
+        space->epts = ept;
     }
-    view->references++;
+    ept->views++;
+    return ept;
+}
+
+static int create_view(struct space *space, uint64_t eptp, struct space_overlay *overlay,
+                       struct space_view **created, struct ept12_fault *fault)
+{
+    struct space_view *view = calloc(1, sizeof(*view));
+    int code = -ENOMEM;
+
+    if (view == NULL)
+        return code;
+    view->space = space;
+    view->overlay = overlay;
+    view->ept = get_ept(space, eptp);
+    if (view->ept != NULL)
+        code = space_view_read(view, &view->extents, fault);
+    if (code != 0) {
+        if (view->ept != NULL)
+            put_ept(space, view->ept);
+        extent_table_destroy(&view->extents);
+        free(view);
+        return code;
+    }
+    view->builds = 1;
+    view->next = space->views;
+    space->views = view;
+    space->figures.views++;
+    space->idle++;
+    *created = view;
+    return 0;
+}
+
+int space_view_get(struct space *space, uint64_t eptp, struct space_overlay *overlay,
+                   struct space_view **got, struct ept12_fault *fault)
+{
+    struct space_view *view = find(space, eptp, overlay);
+    int code = view == NULL ? create_view(space, eptp, overlay, &view, fault) : 0;
+
+    if (code != 0)
+        return code;
+    space->idle -= view->references++ == 0;
     evict(space);
     *got = view;
     return 0;
+}
+
+void space_view_hold(struct space_view *view)
+{
+    view->space->idle -= view->references++ == 0;
 }
 
 void space_view_put(struct space_view *view)
 {
     if (view == NULL)
         return;
-    view->references--;
+    view->space->idle += --view->references == 0;
     evict(view->space);
 }
 
@@ -187,7 +261,7 @@ int space_set_list(struct space *space, const uint64_t *eptp, uint32_t count, ui
         return -ENOMEM;
     for (uint32_t i = 0; i < count && code == 0; i++) {
         if (eptp[i] != 0)
-            code = space_view_get(space, eptp[i], &views[i], fault);
+            code = space_view_get(space, eptp[i], NULL, &views[i], fault);
         if (code != 0 && bad != NULL)
             *bad = i;
     }
@@ -205,6 +279,19 @@ int space_set_list(struct space *space, const uint64_t *eptp, uint32_t count, ui
     return code;
 }
 
+int space_set_hole(struct space *space, l2_address page)
+{
+    const struct view_patch patch = {page.value, 0, VIEW_PATCH_SAME};
+    int code;
+
+    if (space->hole != NULL)
+        return -EEXIST;
+    code = space_overlay_create(&space->hole, space, &patch, 1, MEZZ_EPT_RWX);
+    for (struct space_view *view = space->views; view != NULL && code == 0; view = view->next)
+        view->stale = true;
+    return code;
+}
+
 uint32_t space_list_count(const struct space *space)
 {
     return space->list_count;
@@ -213,10 +300,10 @@ uint32_t space_list_count(const struct space *space)
 void space_invept(struct space *space, uint64_t eptp)
 {
     for (struct space_view *view = space->views; view != NULL; view = view->next) {
-        if (eptp != 0 && view->eptp != eptp)
+        if (eptp != 0 && view->ept->eptp != eptp)
             continue;
         view->stale = true;
-        ept12_edits_forget_told(&view->edits);
+        ept12_edits_forget_told(&view->ept->edits);
         if (view->vm != NULL && space->config.host->paging.kind != PAGING_HARDWARE)
             view->vm->sync.zap = true;
     }

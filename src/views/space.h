@@ -31,6 +31,7 @@
  */
 struct space;
 struct space_view;
+struct space_overlay; /* overlay.h */
 
 struct space_config {
     const struct kvm *kvm;
@@ -68,6 +69,9 @@ int space_each_vm(struct space *space, int (*function)(void *context, const stru
  * that the error is about. Both may be NULL. */
 int space_set_list(struct space *space, const uint64_t *eptp, uint32_t count, uint32_t *bad,
                    struct ept12_fault *fault);
+/* From now on no view has this page, whatever its EPT12 says: accesses to it are exits. */
+int space_set_hole(struct space *space, l2_address page);
+
 uint32_t space_list_count(const struct space *space);
 
 /* INVEPT: EPT12 is read again before an L2 next runs on it. eptp 0: all views. L1 may have written
@@ -103,15 +107,27 @@ int space_view_rebuild(struct space_view *view, struct ept12_fault *fault);
 /* It is to be read again before a vCPU next runs on it. */
 void space_view_set_stale(struct space_view *view);
 
-/* What EPT12 says of one address now, which may be more than what the view has. */
+/* What the view is to have at one address: what EPT12 says now, and the overlay makes of it. That
+ * may be more than what was built. A page of the root's own lies in space_view_memory(), behind
+ * L1's, and has no leaf. */
 int space_view_lookup(struct space_view *view, l2_address address,
                       struct ept12_translation *translation);
+
+/* EPT12 alone. */
+int space_view_lookup_ept(struct space_view *view, l2_address address,
+                          struct ept12_translation *translation);
+
+/* What extents and translations of a view refer to. */
+const struct l1_memory *space_view_memory(const struct space_view *view);
+
+/* After an edit of the view: the others of the same EPTP are to be read again. */
+void space_edited(struct space_view *view);
 
 /* Whether the view has the address with these rights. */
 bool space_view_has(const struct space_view *view, l2_address address, uint32_t rights);
 
-/* One data access of at most 8 bytes on memory that EPT12 has and a slot does not (write: `data` to
- * memory). 0, or -EFAULT where a byte of it is not allowed; nothing is then altered. */
+/* One data access of at most 8 bytes on memory that the view has and a slot does not (write: `data`
+ * to memory). 0, or -EFAULT where a byte of it is not allowed; nothing is then altered. */
 int space_view_access(struct space_view *view, l2_address address, bool write, void *data,
                       uint32_t length);
 
@@ -121,8 +137,9 @@ struct view_core;
 
 struct view_vcpu {
     struct kvm_vcpu *kvm; /* the one to run, and whose run page has the state: a switch alters it */
-    struct space_view *view; /* NULL before the first view_vcpu_use() */
-    uint32_t index;          /* in the EPTP list, of the last switch by index */
+    struct space_view *view;       /* NULL before the first view_vcpu_use() */
+    uint32_t index;                /* in the EPTP list, of the last switch by index */
+    struct space_overlay *overlay; /* over whatever view it is in, or NULL */
 
     struct space *space;
     struct view_core *core;
@@ -153,12 +170,15 @@ enum view_carry {
  * vcpu->kvm may be another one afterwards, with the state in its run page.
  *
  * use: the view of this EPTP, in the list or not. switch: of this index; MEZZ_E_VIEW if there is
- * none.
+ * none. Both keep the overlay. overlay: another one, or none, over the view that it is in.
  */
 int view_vcpu_use(struct view_vcpu *vcpu, uint64_t eptp, enum view_carry carry,
                   struct ept12_fault *fault);
 int view_vcpu_switch(struct view_vcpu *vcpu, uint32_t index, enum view_carry carry,
                      struct ept12_fault *fault);
+
+int view_vcpu_overlay(struct view_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry,
+                      struct ept12_fault *fault);
 
 /* The MSRs that CARRY_GATE leaves behind unless this was called: after whoever loaded one of
  * view_carried_msrs, or let the guest write one. */

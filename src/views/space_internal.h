@@ -10,7 +10,8 @@
 #include "views/tlb_page.h"
 
 #define SPACE_VCPUS      MEZZ_MAX_L2_VCPUS
-#define SPACE_IDLE_VIEWS 8 /* kept although nobody uses them */
+#define SPACE_IDLE_VIEWS 8 /* kept although nobody uses them, and for each overlay */
+#define L2_PHYSICAL_BITS 48
 /* Slot numbers behind those of a slot_set: a page of the root, one that comes and goes. */
 #define RESERVED_SLOTS 2U
 
@@ -40,11 +41,27 @@ struct view_vm {
     struct view_vm *next;
 };
 
+/* What views of the same EPTP share. */
+struct space_ept {
+    uint64_t eptp;
+    struct ept12_edits edits;
+    uint32_t views;
+    struct space_ept *next;
+};
+
+struct space_overlay {
+    struct space *space;
+    struct view_patch *patch; /* by page */
+    size_t count;
+    uint32_t others;
+};
+
+/* A view: an EPT12 and what the root lays over it. */
 struct space_view {
     struct space *space;
-    uint64_t eptp;
+    struct space_ept *ept;
+    struct space_overlay *overlay; /* or NULL */
     struct extent_table extents;
-    struct ept12_edits edits;
     uint64_t builds;
     uint32_t references; /* of the list and of vCPUs */
     bool stale;          /* INVEPT since the last build */
@@ -65,7 +82,12 @@ extern const struct engine engine_flip, engine_remap, engine_slots;
 struct space {
     struct space_config config;
     const struct engine *engine;
-    struct space_view *views; /* the last used first */
+    struct space_view *views; /* the last got first */
+    struct space_ept *epts;
+    struct l1_memory memory;    /* L1's and what lies behind it: of extents, not of L1's words */
+    struct space_overlay *hole; /* its one patch is a page that no view has; or NULL */
+    uint32_t overlays;
+    uint32_t idle; /* views without references */
     struct view_vm *vms;
     struct view_vcpu *vcpus;
     struct space_view *list[MEZZ_MAX_VIEWS];
@@ -94,10 +116,17 @@ int view_vm_harvest(struct view_vm *vm);
 int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *error);
 
 /* space.c */
-/* The view of the EPTP, referenced. */
-int space_view_get(struct space *space, uint64_t eptp, struct space_view **view,
-                   struct ept12_fault *fault);
+/* The view of the EPTP beneath the overlay, referenced. */
+int space_view_get(struct space *space, uint64_t eptp, struct space_overlay *overlay,
+                   struct space_view **view, struct ept12_fault *fault);
+/* Those of the overlay, none of which is referenced. */
+void space_drop_views(struct space *space, const struct space_overlay *overlay);
 void space_view_put(struct space_view *view);
+/* One more reference. */
+void space_view_hold(struct space_view *view);
+/* Reads the extents of a view. */
+int space_view_read(struct space_view *view, struct extent_table *extents,
+                    struct ept12_fault *fault);
 /* Makes the VM's slots what the view says, now that no vCPU runs in it. */
 int space_view_show(struct space_view *view, struct view_vm **vm);
 

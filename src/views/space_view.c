@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "views/overlay.h"
 #include "views/space_internal.h"
 
 uint64_t space_view_eptp(const struct space_view *view)
 {
-    return view->eptp;
+    return view->ept->eptp;
 }
 
 const struct extent_table *space_view_extents(const struct space_view *view)
@@ -15,7 +16,7 @@ const struct extent_table *space_view_extents(const struct space_view *view)
 
 struct ept12_edits *space_view_edits(struct space_view *view)
 {
-    return &view->edits;
+    return &view->ept->edits;
 }
 
 uint64_t space_view_builds(const struct space_view *view)
@@ -57,6 +58,32 @@ int space_view_show(struct space_view *view, struct view_vm **vm)
     return show(*vm, view, &view->extents);
 }
 
+static int lay_over(const struct space_overlay *overlay, struct extent_table *extents)
+{
+    struct extent_table result = {0};
+    int code;
+
+    if (overlay == NULL)
+        return 0;
+    code = space_overlay_compose(overlay, extents, &result);
+    extent_table_destroy(extents);
+    *extents = result;
+    return code == -E2BIG ? MEZZ_E_EPT_LIMIT : code;
+}
+
+int space_view_read(struct space_view *view, struct extent_table *extents,
+                    struct ept12_fault *fault)
+{
+    int code = ept12_walk_edited(extents, view->space->config.l1, view->ept->eptp,
+                                 &view->ept->edits, fault);
+
+    if (code == 0)
+        code = lay_over(view->overlay, extents);
+    if (code == 0)
+        code = lay_over(view->space->hole, extents);
+    return code;
+}
+
 int space_view_rebuild(struct space_view *view, struct ept12_fault *fault)
 {
     struct extent_table extents = {0};
@@ -65,7 +92,7 @@ int space_view_rebuild(struct space_view *view, struct ept12_fault *fault)
 
     if (view->vm != NULL && view->vm->running > 0)
         return -EBUSY;
-    code = ept12_walk_edited(&extents, view->space->config.l1, view->eptp, &view->edits, fault);
+    code = space_view_read(view, &extents, fault);
     if (code == 0 && view->vm != NULL)
         code = show(view->vm, view, &extents);
     if (code != 0) {
@@ -79,11 +106,50 @@ int space_view_rebuild(struct space_view *view, struct ept12_fault *fault)
     return 0;
 }
 
+int space_view_lookup_ept(struct space_view *view, l2_address address,
+                          struct ept12_translation *translation)
+{
+    return ept12_lookup_edited(translation, view->space->config.l1, view->ept->eptp, address,
+                               &view->ept->edits, NULL);
+}
+
 int space_view_lookup(struct space_view *view, l2_address address,
                       struct ept12_translation *translation)
 {
-    return ept12_lookup_edited(translation, view->space->config.l1, view->eptp, address,
-                               &view->edits, NULL);
+    const struct space_overlay *overlay = view->overlay;
+    const struct view_patch *patch = overlay == NULL ? NULL : space_overlay_find(overlay, address);
+    int code;
+
+    if (view->space->hole != NULL && space_overlay_find(view->space->hole, address) != NULL) {
+        *translation = (struct ept12_translation){.page_size = PAGE_SIZE};
+        return 0;
+    }
+    if (patch != NULL && patch->backing != VIEW_PATCH_SAME) {
+        *translation = (struct ept12_translation){
+            .l1 =
+                l1_at(patch->backing - view->space->config.l1->offset + address.value % PAGE_SIZE),
+            .page_size = PAGE_SIZE,
+            .rights = patch->rights,
+            .page = l2_at(patch->page),
+        };
+        return 0;
+    }
+    code = space_view_lookup_ept(view, address, translation);
+    if (code == 0 && overlay != NULL)
+        translation->rights &= patch != NULL ? patch->rights : overlay->others;
+    return code;
+}
+
+const struct l1_memory *space_view_memory(const struct space_view *view)
+{
+    return &view->space->memory;
+}
+
+void space_edited(struct space_view *view)
+{
+    for (struct space_view *other = view->space->views; other != NULL; other = other->next)
+        if (other != view && other->ept == view->ept)
+            other->stale = true;
 }
 
 void space_view_set_stale(struct space_view *view)
@@ -101,7 +167,7 @@ bool space_view_has(const struct space_view *view, l2_address address, uint32_t 
 int space_view_access(struct space_view *view, l2_address address, bool write, void *data,
                       uint32_t length)
 {
-    const struct l1_memory *l1 = view->space->config.l1;
+    const struct l1_memory *memory = &view->space->memory;
     const uint32_t right = write ? MEZZ_EPT_WRITE : MEZZ_EPT_READ;
     struct ept12_translation part[2];
     uint32_t first = (uint32_t)(PAGE_SIZE - address.value % PAGE_SIZE);
@@ -115,10 +181,10 @@ int space_view_access(struct space_view *view, l2_address address, bool write, v
                            !(part[1].rights & right)))
         return -EFAULT;
     if (!write) {
-        l1_read(l1, part[0].l1, data, first);
-        return l1_read(l1, part[1].l1, (uint8_t *)data + first, length - first);
+        l1_read(memory, part[0].l1, data, first);
+        return l1_read(memory, part[1].l1, (uint8_t *)data + first, length - first);
     }
     space_wrote(view->space, address, length);
-    l1_write(l1, part[0].l1, data, first);
-    return l1_write(l1, part[1].l1, (uint8_t *)data + first, length - first);
+    l1_write(memory, part[0].l1, data, first);
+    return l1_write(memory, part[1].l1, (uint8_t *)data + first, length - first);
 }

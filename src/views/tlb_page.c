@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "host/memory.h"
+#include "mezz/gate.h"
 
 /* Where no board has a device, and no KVM its own pages. */
 #define HIGHEST 0xfbad5000ULL
@@ -18,8 +19,10 @@ uint64_t tlb_page_free_address(const struct extent_table *extents)
     for (uint64_t at = HIGHEST; at >= LOWEST; at -= PAGE_SIZE) {
         const struct extent *in_the_way = extent_table_find(extents, l2_at(at));
 
-        if (in_the_way == NULL)
+        if (in_the_way == NULL && at != MEZZ_GATE_ADDRESS)
             return at;
+        if (in_the_way == NULL)
+            continue;
         if (in_the_way->l2.value < LOWEST)
             break;
         at = in_the_way->l2.value;

@@ -171,22 +171,19 @@ static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carr
         return code;
     vcpu->space->figures.switches += view != vcpu->view;
     if (view != vcpu->view) {
-        view->references++;
+        space_view_hold(view);
         space_view_put(vcpu->view);
         vcpu->view = view;
     }
     return 0;
 }
 
-int view_vcpu_use(struct view_vcpu *vcpu, uint64_t eptp, enum view_carry what,
-                  struct ept12_fault *fault)
+static int enter_eptp(struct view_vcpu *vcpu, uint64_t eptp, struct space_overlay *overlay,
+                      enum view_carry what, struct ept12_fault *fault)
 {
     struct space_view *view;
-    int code;
+    int code = space_view_get(vcpu->space, eptp, overlay, &view, fault);
 
-    if (vcpu->view != NULL && vcpu->view->eptp == eptp)
-        return enter(vcpu, vcpu->view, what, fault);
-    code = space_view_get(vcpu->space, eptp, &view, fault);
     if (code != 0)
         return code;
     code = enter(vcpu, view, what, fault);
@@ -194,16 +191,43 @@ int view_vcpu_use(struct view_vcpu *vcpu, uint64_t eptp, enum view_carry what,
     return code;
 }
 
+int view_vcpu_use(struct view_vcpu *vcpu, uint64_t eptp, enum view_carry what,
+                  struct ept12_fault *fault)
+{
+    if (vcpu->view != NULL && vcpu->view->ept->eptp == eptp)
+        return enter(vcpu, vcpu->view, what, fault);
+    return enter_eptp(vcpu, eptp, vcpu->overlay, what, fault);
+}
+
 int view_vcpu_switch(struct view_vcpu *vcpu, uint32_t index, enum view_carry what,
                      struct ept12_fault *fault)
 {
+    struct space_view *view;
     int code;
 
     if (index >= vcpu->space->list_count || vcpu->space->list[index] == NULL)
         return MEZZ_E_VIEW;
-    code = enter(vcpu, vcpu->space->list[index], what, fault);
+    view = vcpu->space->list[index];
+    if (vcpu->overlay == NULL)
+        code = enter(vcpu, view, what, fault);
+    else
+        code = enter_eptp(vcpu, view->ept->eptp, vcpu->overlay, what, fault);
     if (code == 0)
         vcpu->index = index;
+    return code;
+}
+
+int view_vcpu_overlay(struct view_vcpu *vcpu, struct space_overlay *overlay, enum view_carry what,
+                      struct ept12_fault *fault)
+{
+    int code = 0;
+
+    if (overlay == vcpu->overlay)
+        return 0;
+    if (vcpu->view != NULL)
+        code = enter_eptp(vcpu, vcpu->view->ept->eptp, overlay, what, fault);
+    if (code == 0)
+        vcpu->overlay = overlay;
     return code;
 }
 

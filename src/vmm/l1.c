@@ -138,6 +138,8 @@ void l1_check_time(struct l1_vcpu *l1)
         l1->preempt_due = true;
     else if (l1->entered != NULL && l1->entered->preempt_at < next)
         next = l1->entered->preempt_at;
+    if (l1->entered != NULL && l1->entered->policy_at > now && l1->entered->policy_at < next)
+        next = l1->entered->policy_at;
     l1->timer_at = UINT64_MAX;
     l1_timer_not_after(l1, next);
 }

@@ -6,6 +6,7 @@
 
 #include "mezz/errors.h"
 #include "vmm/exits/msrs.h"
+#include "vmm/l2_policy.h"
 #include "vmm/machine_state.h"
 
 static bool name_is_valid(const char *name)
@@ -94,6 +95,7 @@ void l2_destroy(struct l2 *l2)
     for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
         if (machine->vcpu[i] != NULL && machine->vcpu[i]->l2 == l2)
             l2_vcpu_destroy(machine->vcpu[i]);
+    l2_policies_destroy(l2);
     space_destroy(l2->space);
     free(l2->frames);
     l2->record->in_use = false;
@@ -127,6 +129,7 @@ int l2_vcpu_create(struct l2 *l2, struct mezz_vmcs12 *vmcs12, struct l2_vcpu **c
     vcpu->io_bitmap = vcpu->bitmaps;
     vcpu->msr_bitmap = vcpu->bitmaps + 2 * PAGE_SIZE;
     vcpu->preempt_at = UINT64_MAX;
+    vcpu->policy_at = UINT64_MAX;
     machine->vcpu[index] = vcpu;
     *created = vcpu;
     return 0;
@@ -159,6 +162,7 @@ static void end_instruction(struct l2_vcpu *vcpu)
 void l2_vcpu_destroy(struct l2_vcpu *vcpu)
 {
     end_instruction(vcpu);
+    l2_policies_vcpu_gone(vcpu);
     l2_vcpu_report(vcpu);
     view_vcpu_destroy(&vcpu->place);
     vcpu->l2->machine->vcpu[vcpu->id - 1] = NULL;

@@ -13,6 +13,7 @@
 #include "vmm/vmcs/sync.h"
 
 struct callback;
+struct l2_policy;
 struct l2_record;
 struct machine;
 
@@ -30,6 +31,8 @@ struct l2 {
     struct l2_record *record;                       /* outlives the L2 */
     uint64_t *frames; /* that the root may put in the place of pages; all inside L1's memory */
     size_t frame_count;
+    struct l2_policy *policy;      /* the first, or NULL */
+    bool has_gate;                 /* mezz/gate.h */
     uint64_t protection_round;     /* counts when L1 may have made pages wait for a write again */
     uint8_t msr_filter[PAGE_SIZE]; /* MSR bitmap page: what exits of what KVM handles */
 };
@@ -49,10 +52,16 @@ struct l2_vcpu {
     uint8_t *io_bitmap;  /* two pages */
     uint8_t *msr_bitmap; /* one page */
 
+    bool started; /* entered at least once */
     bool entered;
     bool halted;         /* waits for an event without running */
     bool kvm_pending;    /* KVM ends an instruction at the next KVM_RUN and writes registers then */
     uint64_t preempt_at; /* machine time in ns; UINT64_MAX: the timer is off */
+    uint64_t policy_at;  /* machine time in ns of l2_policy_timer(); UINT64_MAX: none */
+    uint32_t
+        held_event; /* that a policy holds back: as in VM-entry interruption information; or 0 */
+    uint32_t held_code;
+    bool hold_window; /* no interrupt windows meanwhile */
     uint64_t exit_count;
     struct sync_fields sync;
     struct sync_known known;

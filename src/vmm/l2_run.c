@@ -9,7 +9,7 @@
 #include "vmm/exits/exit_rules.h"
 #include "vmm/exits/paging_tables.h"
 #include "vmm/exits/trace.h"
-#include "vmm/l2_view.h"
+#include "vmm/l2_policy.h"
 #include "vmm/machine_state.h"
 #include "vmm/vmcs/vmcs12.h"
 
@@ -249,6 +249,8 @@ static void interrupted(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     vcpu->kvm_pending = vcpu->halted ? vcpu->kvm_pending : false;
     paging_open_tables(vcpu, false);
     l1_check_time(l1);
+    if (!l1->machine->ended && machine_time(l1->machine) >= vcpu->policy_at)
+        l2_policies_tick(vcpu);
     if (!l1->machine->ended)
         l2_resume(l1, vcpu);
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "mezz/errors.h"
+#include "mezz/gate.h"
 #include "vmm/exits/msrs.h"
 #include "vmm/machine_state.h"
 
@@ -13,9 +14,17 @@
 #define TURN_NS 1000000L
 #define NS      1000000000L
 
-typedef int attempt_function(struct l2_vcpu *vcpu, uint64_t argument);
+/* What an attempt is to do. */
+struct wish {
+    uint64_t eptp;
+    uint32_t index;
+    struct space_overlay *overlay;
+    enum view_carry carry;
+};
 
-static void kick_others(const struct l2_vcpu *vcpu)
+typedef int attempt_function(struct l2_vcpu *vcpu, const struct wish *wish);
+
+void l2_view_kick_others(const struct l2_vcpu *vcpu)
 {
     const struct machine *machine = vcpu->l2->machine;
 
@@ -40,7 +49,7 @@ static bool wait_for_change(struct machine *machine)
 }
 
 /* One vCPU at a time claims the next turn: the others do not run again before it had it. */
-static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, uint64_t argument)
+static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const struct wish *wish)
 {
     struct l2 *l2 = vcpu->l2;
     struct machine *machine = l2->machine;
@@ -50,11 +59,11 @@ static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, uint64_t a
         if (l2->claim == NULL)
             l2->claim = vcpu;
         if (l2->claim == vcpu)
-            code = attempt(vcpu, argument);
+            code = attempt(vcpu, wish);
         if (code != -EBUSY)
             break;
         if (wait_for_change(machine) && l2->claim == vcpu)
-            kick_others(vcpu);
+            l2_view_kick_others(vcpu);
     }
     if (l2->claim == vcpu)
         l2->claim = NULL;
@@ -62,47 +71,57 @@ static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, uint64_t a
     return code == -EBUSY ? -EAGAIN : code;
 }
 
-static int in_turn(struct l2_vcpu *vcpu, attempt_function *attempt, uint64_t argument)
+static int in_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const struct wish *wish)
 {
     int code = -EBUSY;
 
     if (vcpu->l2->claim == NULL)
-        code = attempt(vcpu, argument);
+        code = attempt(vcpu, wish);
     if (code == -EBUSY)
-        code = take_turn(vcpu, attempt, argument);
+        code = take_turn(vcpu, attempt, wish);
     vcpu->kvm = vcpu->place.kvm;
     return code;
 }
 
-static int try_prepare(struct l2_vcpu *vcpu, uint64_t unused)
+static int try_prepare(struct l2_vcpu *vcpu, const struct wish *unused)
 {
     (void)unused;
     return view_vcpu_prepare(&vcpu->place, NULL);
 }
 
-static int try_hold(struct l2_vcpu *vcpu, uint64_t unused)
+static int try_hold(struct l2_vcpu *vcpu, const struct wish *unused)
 {
     (void)unused;
     return view_vcpu_hold(&vcpu->place);
 }
 
-static int try_use(struct l2_vcpu *vcpu, uint64_t eptp)
+static int try_use(struct l2_vcpu *vcpu, const struct wish *wish)
 {
-    return view_vcpu_use(&vcpu->place, eptp, CARRY_ALL, NULL);
+    return view_vcpu_use(&vcpu->place, wish->eptp, CARRY_ALL, NULL);
+}
+
+static int try_switch(struct l2_vcpu *vcpu, const struct wish *wish)
+{
+    return view_vcpu_switch(&vcpu->place, wish->index, wish->carry, NULL);
+}
+
+static int try_overlay(struct l2_vcpu *vcpu, const struct wish *wish)
+{
+    return view_vcpu_overlay(&vcpu->place, wish->overlay, wish->carry, NULL);
 }
 
 int l2_view_prepare(struct l2_vcpu *vcpu)
 {
-    return in_turn(vcpu, try_prepare, 0);
+    return in_turn(vcpu, try_prepare, NULL);
 }
 
 int l2_view_hold(struct l2_vcpu *vcpu)
 {
-    int code = try_hold(vcpu, 0);
+    int code = try_hold(vcpu, NULL);
 
     /* It is over soon: nobody's claim is in its way. */
     if (code == -EBUSY)
-        code = take_turn(vcpu, try_hold, 0);
+        code = take_turn(vcpu, try_hold, NULL);
     vcpu->kvm = vcpu->place.kvm;
     return code;
 }
@@ -120,16 +139,44 @@ int l2_view_use(struct l2_vcpu *vcpu, uint64_t eptp)
 {
     const struct space_view *before = vcpu->place.view;
     const uint64_t builds = before == NULL ? 0 : space_view_builds(before);
-    int code = in_turn(vcpu, try_use, eptp);
+    const struct wish wish = {.eptp = eptp};
+    int code = in_turn(vcpu, try_use, &wish);
 
     if (code == 0 && (vcpu->place.view != before || space_view_builds(before) != builds))
         vcpu->l2->protection_round++;
     return code;
 }
 
+/* KVM has nothing pending in another KVM vCPU; and what was opened for writing is another view's.
+ */
+static int moved(struct l2_vcpu *vcpu, const struct kvm_vcpu *before, int code)
+{
+    if (vcpu->kvm != before)
+        vcpu->kvm_pending = false;
+    vcpu->tables_cr3 = UINT64_MAX;
+    return code;
+}
+
+int l2_view_switch(struct l2_vcpu *vcpu, uint32_t index, enum view_carry carry)
+{
+    const struct wish wish = {.index = index, .carry = carry};
+    const struct kvm_vcpu *before = vcpu->kvm;
+
+    return moved(vcpu, before, in_turn(vcpu, try_switch, &wish));
+}
+
+int l2_view_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry)
+{
+    const struct wish wish = {.overlay = overlay, .carry = carry};
+    const struct kvm_vcpu *before = vcpu->kvm;
+
+    return moved(vcpu, before, in_turn(vcpu, try_overlay, &wish));
+}
+
 struct guest_view l2_view_memory(const struct l2_vcpu *vcpu)
 {
-    return (struct guest_view){&vcpu->l2->machine->l1_memory, space_view_extents(vcpu->place.view)};
+    return (struct guest_view){space_view_memory(vcpu->place.view),
+                               space_view_extents(vcpu->place.view)};
 }
 
 static int look_at_host(struct machine *machine)
@@ -183,5 +230,8 @@ int l2_view_need_engine(struct l2 *l2)
     for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
         if (machine->vcpu[i] != NULL && machine->vcpu[i]->l2 == l2)
             machine->vcpu[i]->kvm = machine->vcpu[i]->place.kvm;
-    return msrs_update_filter(l2) == 0 ? 0 : MEZZ_E_HOST;
+    if (space_set_hole(l2->space, l2_at(MEZZ_GATE_ADDRESS)) != 0 || msrs_update_filter(l2) != 0)
+        return MEZZ_E_HOST;
+    l2->has_gate = true;
+    return 0;
 }

@@ -22,8 +22,14 @@ int l2_view_hold(struct l2_vcpu *vcpu);
 /* After each of them. True: the exit was the engine's own. */
 bool l2_view_after(struct l2_vcpu *vcpu);
 
-/* Puts the vCPU, which has no instruction pending, into the view of this EPTP. */
+/* Puts the vCPU, which has no instruction pending, into the view of this EPTP; of this index in the
+ * EPTP list; under this overlay or none. 0, a positive mezz_error, a negative errno. */
 int l2_view_use(struct l2_vcpu *vcpu, uint64_t eptp);
+int l2_view_switch(struct l2_vcpu *vcpu, uint32_t index, enum view_carry carry);
+int l2_view_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry);
+
+/* Ends the KVM_RUNs of the L2's other vCPUs soon. */
+void l2_view_kick_others(const struct l2_vcpu *vcpu);
 
 /* The memory that the vCPU sees, for guest_view_read(). It is in a view. */
 struct guest_view l2_view_memory(const struct l2_vcpu *vcpu);

@@ -199,6 +199,21 @@ static void set_times(struct machine *machine, const struct machine_config *conf
         config->callback_timeout_ns != 0 ? config->callback_timeout_ns : DEFAULT_CALLBACK_TIMEOUT;
 }
 
+static int create_memory(struct machine *machine, uint64_t l1, struct error *error)
+{
+    const uint64_t levels = l1 + MEZZ_FIRMWARE_SIZE;
+    int code = memory_create(&machine->memory, levels + MACHINE_ROOT_PAGES * PAGE_SIZE, error);
+
+    if (code != 0)
+        return code;
+    code = root_pages_create(&machine->root_pages, &machine->memory, levels, MACHINE_ROOT_PAGES);
+    if (code != 0) {
+        memory_destroy(&machine->memory);
+        error_set(error, -code, "out of memory");
+    }
+    return code;
+}
+
 int machine_create(struct machine **created, const struct machine_config *config,
                    struct error *error)
 {
@@ -227,7 +242,7 @@ int machine_create(struct machine **created, const struct machine_config *config
     code = kvm_open(&machine->kvm, device, error);
     if (code != 0)
         goto free_machine;
-    code = memory_create(&machine->memory, config->l1_memory + MEZZ_FIRMWARE_SIZE, error);
+    code = create_memory(machine, config->l1_memory, error);
     if (code != 0)
         goto close_kvm;
     machine->l1_memory = (struct l1_memory){.memory = &machine->memory, .size = config->l1_memory};
@@ -246,6 +261,7 @@ destroy_vm:
     free(machine->l2_cpuid);
     kvm_vm_destroy(&machine->l1_vm);
 destroy_memory:
+    root_pages_destroy(&machine->root_pages);
     memory_destroy(&machine->memory);
 close_kvm:
     kvm_close(&machine->kvm);
@@ -356,6 +372,7 @@ void machine_destroy(struct machine *machine)
     free(machine->l1_cpuid);
     free(machine->l2_cpuid);
     kvm_vm_destroy(&machine->l1_vm);
+    root_pages_destroy(&machine->root_pages);
     memory_destroy(&machine->memory);
     kvm_close(&machine->kvm);
     destroy_records(machine);

@@ -7,6 +7,7 @@
 
 #include "host/kvm.h"
 #include "host/memory.h"
+#include "host/pages.h"
 #include "mezz/abi.h"
 #include "views/host_traits.h"
 #include "vmm/callbacks/callbacks.h"
@@ -19,6 +20,8 @@
 /* The inside of a machine, for src/vmm. */
 
 #define MACHINE_MAX_L1_VCPUS 2
+/* Memory of the root's own, for overlays: taken from the host when it is used. */
+#define MACHINE_ROOT_PAGES 4096U
 /* Consoles and reports of L2s that are gone stay; this many L2s may be created in all. */
 #define MACHINE_MAX_REPORTS (4 * MEZZ_MAX_L2)
 #define LAST_WORDS_SIZE     4096
@@ -41,6 +44,7 @@ struct machine {
     struct kvm kvm;
     struct memory memory;
     struct l1_memory l1_memory;
+    struct root_pages root_pages; /* behind L1's and the firmware's */
     struct kvm_vm l1_vm;
     struct kvm_cpuid2 *l1_cpuid;
     struct kvm_cpuid2 *l2_cpuid;

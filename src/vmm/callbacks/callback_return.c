@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mezz/errors.h"
 #include "vmm/callbacks/callbacks.h"
+#include "vmm/l2_policy.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
 #include "vmm/vmcs/entry_checks.h"
@@ -37,8 +38,7 @@ static int64_t apply(struct l2_vcpu *vcpu, const struct answer *answer)
     if (answer->load_regs)
         vmcs12_regs_to_run(vcpu->kvm, answer->regs);
     if (answer->event & MEZZ_EVENT_VALID) {
-        vmcs12_inject(vcpu->kvm, answer->event, answer->error_code);
-        vcpu->halted = false;
+        l2_inject_event(vcpu, answer->event, answer->error_code);
     }
     return 0;
 }

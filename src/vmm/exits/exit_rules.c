@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/exits/exit_rules.h"
 
-#include <errno.h>
-
 #include "vmm/devices/ports.h"
+#include "vmm/exits/ept_violation.h"
 #include "vmm/exits/msrs.h"
-#include "vmm/exits/paging_events.h"
+#include "vmm/l2_policy.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
 
@@ -43,48 +42,13 @@ static enum root_verdict rule_io(struct l2_vcpu *vcpu)
     return ROOT_HANDLED;
 }
 
-/* While another vCPU runs in the view it waits until the next entry. */
-static bool read_again(struct space_view *view)
+/* The root's own wish for a window comes before L1's. */
+static enum root_verdict rule_window(struct l2_vcpu *vcpu)
 {
-    int code = space_view_rebuild(view, NULL);
-
-    if (code == -EBUSY)
-        space_view_set_stale(view);
-    return code == 0 || code == -EBUSY;
-}
-
-/* EPT12 allows what the slots do not: the entry became present since the view was built, or KVM has
- * no slot for such rights. */
-static enum root_verdict rule_ept_violation(struct l2_vcpu *vcpu)
-{
-    struct space_view *view = vcpu->place.view;
-    const struct l2_exit *exit = &vcpu->exit;
-    struct ept12_translation now;
-    uint32_t needed = MEZZ_EPT_READ;
-
-    if (exit->qualification & MEZZ_EPT_VIOLATION_WRITE)
-        needed = MEZZ_EPT_WRITE;
-    else if (exit->qualification & MEZZ_EPT_VIOLATION_FETCH)
-        needed = MEZZ_EPT_EXECUTE;
-    if (space_view_lookup(view, l2_at(exit->gpa), &now) != 0)
+    if (vcpu->held_event == 0)
         return ROOT_LEFT;
-    if (needed == MEZZ_EPT_WRITE && now.rights != 0 && !(now.rights & needed) &&
-        paging_open_for_write(vcpu, &now) && space_view_lookup(view, l2_at(exit->gpa), &now) != 0)
-        return ROOT_LEFT;
-    if (!(now.rights & needed))
-        return ROOT_LEFT;
-    /* A data access may run into the next page, which EPT12 may refuse. */
-    if (exit->size != 0) {
-        uint64_t data = exit->value;
-
-        if (space_view_access(view, l2_at(exit->gpa), needed == MEZZ_EPT_WRITE, &data,
-                              exit->size) != 0)
-            return ROOT_LEFT;
-        vcpu->exit.done = true;
-        l2_exit_answer(exit, data, false);
-    }
-    return space_view_has(view, l2_at(exit->gpa), now.rights) || read_again(view) ? ROOT_HANDLED
-                                                                                  : ROOT_LEFT;
+    l2_release_event(vcpu);
+    return ROOT_HANDLED;
 }
 
 static enum root_verdict rule_hlt(struct l2_vcpu *vcpu)
@@ -97,8 +61,11 @@ static enum root_verdict rule_hlt(struct l2_vcpu *vcpu)
 }
 
 static enum root_verdict (*const rules[REASON_INDEX_COUNT])(struct l2_vcpu *vcpu) = {
-    [MEZZ_EXIT_IO] = rule_io,      [MEZZ_EXIT_EPT_VIOLATION] = rule_ept_violation,
-    [MEZZ_EXIT_HLT] = rule_hlt,    [MEZZ_EXIT_RDMSR] = msrs_rule,
+    [MEZZ_EXIT_IO] = rule_io,
+    [MEZZ_EXIT_EPT_VIOLATION] = ept_violation_rule,
+    [MEZZ_EXIT_INTERRUPT_WINDOW] = rule_window,
+    [MEZZ_EXIT_HLT] = rule_hlt,
+    [MEZZ_EXIT_RDMSR] = msrs_rule,
     [MEZZ_EXIT_WRMSR] = msrs_rule,
 };
 

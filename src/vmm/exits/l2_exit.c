@@ -67,7 +67,7 @@ static uint64_t rights_qualification(const struct l2_vcpu *vcpu, uint64_t gpa)
 {
     struct ept12_translation translation;
 
-    if (space_view_lookup(vcpu->place.view, l2_at(gpa), &translation) != 0)
+    if (space_view_lookup_ept(vcpu->place.view, l2_at(gpa), &translation) != 0)
         return 0;
     return (uint64_t)translation.rights << 3;
 }
@@ -145,6 +145,7 @@ static void decode_internal_error(struct l2_vcpu *vcpu)
             vcpu->exit.reason = MEZZ_EXIT_EPT_VIOLATION;
             vcpu->exit.qualification = MEZZ_EPT_VIOLATION_FETCH | rights_qualification(vcpu, gpa);
             vcpu->exit.gpa = gpa;
+            vcpu->exit.linear = linear;
             return;
         }
         if (linear / PAGE_SIZE == last / PAGE_SIZE)

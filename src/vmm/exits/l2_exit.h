@@ -18,6 +18,7 @@ struct l2_exit {
     uint32_t flags;  /* MEZZ_EXIT_RETIRED, MEZZ_EXIT_PENDING */
     uint64_t qualification;
     uint64_t gpa;
+    uint64_t linear; /* of a fetch; 0: not known */
     uint64_t value;
     uint32_t size;              /* bytes */
     uint32_t msr;               /* RDMSR, WRMSR */

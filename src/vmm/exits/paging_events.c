@@ -23,6 +23,7 @@ static bool alter(struct space_view *view, const struct ept12_translation *trans
         space_view_set_stale(view);
     else if (code != 0)
         ept12_edits_remove(edits, translation->page);
+    space_edited(view);
     return code == 0 || code == -EBUSY;
 }
 

@@ -51,14 +51,14 @@ static void open_table(struct scan *scan, uint64_t address, unsigned int level, 
     struct ept12_translation at;
     uint8_t table[PAGE_SIZE];
 
-    if (scan->tables++ >= TABLE_LIMIT || space_view_lookup(view, l2_at(address), &at) != 0 ||
+    if (scan->tables++ >= TABLE_LIMIT || space_view_lookup_ept(view, l2_at(address), &at) != 0 ||
         at.rights == 0)
         return;
     if (!(at.rights & MEZZ_EPT_WRITE) && paging_open_for_write(scan->vcpu, &at)) {
         scan->opened++;
         scan->told_is_a_table |= scan->told == (address & ~OFFSET_MASK);
     }
-    if (level == 1 || space_view_lookup(view, l2_at(address), &at) != 0 ||
+    if (level == 1 || space_view_lookup_ept(view, l2_at(address), &at) != 0 ||
         l1_read(l1, at.l1, table, size) != 0)
         return;
     scan->parent[level - 1] = address;

@@ -4,7 +4,7 @@
 
 #include "mezz/errors.h"
 #include "vmm/exits/msrs.h"
-#include "vmm/l2_view.h"
+#include "vmm/l2_policy.h"
 #include "vmm/machine_state.h"
 #include "vmm/vmcs/entry_checks.h"
 #include "vmm/vmcs/vmcs12.h"
@@ -107,9 +107,7 @@ static void load_events(struct l2_vcpu *vcpu, const struct mezz_vmcs12_events *e
     kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_EVENTS);
     vcpu->halted = events->activity_state == 1;
     if (events->entry_interruption_info & MEZZ_EVENT_VALID) {
-        vmcs12_inject(vcpu->kvm, events->entry_interruption_info,
-                      events->entry_exception_error_code);
-        vcpu->halted = false;
+        l2_inject_event(vcpu, events->entry_interruption_info, events->entry_exception_error_code);
         vcpu->vmcs12->events.entry_interruption_info =
             events->entry_interruption_info & ~MEZZ_EVENT_VALID;
     }
@@ -126,8 +124,7 @@ static int load_controls(struct l2_vcpu *vcpu, const struct mezz_vmcs12_controls
     }
     if (controls->cpu_based & MEZZ_CPU_USE_MSR_BITMAPS)
         l1_read(l1, l1_at(controls->msr_bitmap), vcpu->msr_bitmap, PAGE_SIZE);
-    vcpu->kvm->run->request_interrupt_window =
-        !!(controls->cpu_based & MEZZ_CPU_INTERRUPT_WINDOW_EXITING);
+    l2_set_window(vcpu);
     return msrs_update_filter(vcpu->l2);
 }
 
@@ -148,6 +145,9 @@ static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ep
 static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
 {
     uint64_t check = load_view(vcpu, &c->ept);
+
+    if (check == MEZZ_CHECK_NONE && !vcpu->started && l2_policies_start(vcpu) != 0)
+        check = MEZZ_CHECK_HOST;
 
     if (check == MEZZ_CHECK_NONE && is_dirty(c, MEZZ_GROUP_MSRS))
         check = msrs_load(vcpu, &c->msrs) == 0 ? MEZZ_CHECK_NONE : MEZZ_CHECK_MSR;

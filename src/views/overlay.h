@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VIEWS_OVERLAY_H
+#define VIEWS_OVERLAY_H
+
+#include "views/ept12.h"
+#include "views/space.h"
+
+/*
+ * An overlay: what the root lays over any view of a space. It takes rights away, page by page or
+ * from all that it does not name, and puts pages of the root's own into the place of L1's. What
+ * EPT12 does not have it does not give.
+ *
+ * Rights that KVM has no slot for (RW-, R--) cost an exit for each data access: an overlay that
+ * takes X from the rest of memory names page tables, descriptor tables and ring-0 stacks, which
+ * have to stay RWX (docs/views.md), and what shall be fast.
+ */
+struct view_patch {
+    uint64_t page;    /* L2-physical, page-aligned */
+    uint32_t rights;  /* RWX, R-X, RW-, R-- or 0. Of L1's page: at most what EPT12 gives */
+    uint64_t backing; /* offset in the machine's memory, beyond L1's; or VIEW_PATCH_SAME */
+};
+
+#define VIEW_PATCH_SAME UINT64_MAX
+
+/* others: the rights that pages without a patch keep, as far as they have them: MEZZ_EPT_RWX, or
+ * any that a patch may have. The patches are copied and need no order. -EINVAL: two for one page, a
+ * page, rights or a backing that are none; -ENOMEM. */
+int space_overlay_create(struct space_overlay **overlay, struct space *space,
+                         const struct view_patch *patches, size_t count, uint32_t others);
+
+/* In the place of what it was; the same errors, and nothing is altered then. vCPUs that are in it
+ * see the new one when they next enter: whoever cannot wait has them kicked. */
+int space_overlay_replace(struct space_overlay *overlay, const struct view_patch *patches,
+                          size_t count, uint32_t others);
+
+/* -EBUSY while a vCPU is in it. */
+int space_overlay_destroy(struct space_overlay *overlay);
+
+size_t space_overlay_patches(const struct space_overlay *overlay);
+uint32_t space_overlay_others(const struct space_overlay *overlay);
+
+/* The patch of the page that holds the address, or NULL. */
+const struct view_patch *space_overlay_find(const struct space_overlay *overlay,
+                                            l2_address address);
+
+/* Lays it over the extents: `to` is empty or from an earlier call. -ENOMEM, or -E2BIG: more than
+ * EPT12_EXTENT_LIMIT extents. */
+int space_overlay_compose(const struct space_overlay *overlay, const struct extent_table *from,
+                          struct extent_table *to);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/exits/ept_violation.h"
+
+#include <errno.h>
+
+#include "vmm/exits/gate.h"
+#include "vmm/exits/paging_events.h"
+#include "vmm/l2_policy.h"
+
+static uint32_t right_of(const struct l2_exit *exit)
+{
+    if (exit->qualification & MEZZ_EPT_VIOLATION_WRITE)
+        return MEZZ_EPT_WRITE;
+    return exit->qualification & MEZZ_EPT_VIOLATION_FETCH ? MEZZ_EPT_EXECUTE : MEZZ_EPT_READ;
+}
+
+/* What the overlay leaves of EPT12's rights. *own: the page is the root's, EPT12 has no say. */
+static uint32_t overlaid_rights(const struct l2_vcpu *vcpu, bool *own)
+{
+    const struct space_overlay *overlay = vcpu->place.overlay;
+    const struct view_patch *patch;
+
+    *own = false;
+    if (overlay == NULL)
+        return MEZZ_EPT_RWX;
+    patch = space_overlay_find(overlay, l2_at(vcpu->exit.gpa));
+    if (patch == NULL)
+        return space_overlay_others(overlay);
+    *own = patch->backing != VIEW_PATCH_SAME;
+    return patch->rights;
+}
+
+/* EPT12 allows it, or does now: an entry that was not present may become so at any time, and a page
+ * may wait for its first write. */
+static bool ept12_allows(struct l2_vcpu *vcpu, uint32_t right)
+{
+    struct space_view *view = vcpu->place.view;
+    const l2_address address = l2_at(vcpu->exit.gpa);
+    struct ept12_translation now;
+
+    if (space_view_lookup_ept(view, address, &now) != 0)
+        return false;
+    if (right == MEZZ_EPT_WRITE && now.rights != 0 && !(now.rights & right) &&
+        paging_open_for_write(vcpu, &now) && space_view_lookup_ept(view, address, &now) != 0)
+        return false;
+    return now.rights & right;
+}
+
+static bool ept12_has(const struct l2_vcpu *vcpu)
+{
+    struct ept12_translation now;
+
+    return space_view_lookup_ept(vcpu->place.view, l2_at(vcpu->exit.gpa), &now) == 0 &&
+           now.rights != 0;
+}
+
+static enum root_verdict ask_policies(struct l2_vcpu *vcpu, uint32_t right)
+{
+    enum l2_verdict verdict = l2_policies_violation(vcpu, right);
+
+    if (verdict != L2_HANDLED)
+        return ROOT_LEFT;
+    /* What a policy left to be read is nothing. */
+    if (vcpu->exit.flags & MEZZ_EXIT_PENDING && !vcpu->exit.done)
+        l2_exit_answer(&vcpu->exit, 0, false);
+    vcpu->exit.done = true;
+    return ROOT_HANDLED;
+}
+
+/* While another vCPU runs in the view it waits until the next entry. */
+static bool read_again(struct space_view *view)
+{
+    int code = space_view_rebuild(view, NULL);
+
+    if (code == -EBUSY)
+        space_view_set_stale(view);
+    return code == 0 || code == -EBUSY;
+}
+
+/* Does a data access on memory, and sees that the view has what it is to have there. */
+static enum root_verdict serve(struct l2_vcpu *vcpu, uint32_t right)
+{
+    struct space_view *view = vcpu->place.view;
+    const struct l2_exit *exit = &vcpu->exit;
+    const l2_address address = l2_at(exit->gpa);
+    struct ept12_translation now;
+
+    if (space_view_lookup(view, address, &now) != 0)
+        return ROOT_LEFT;
+    /* It may run into the next page, which EPT12 may refuse. */
+    if (exit->size != 0) {
+        uint64_t data = exit->value;
+
+        if (space_view_access(view, address, right == MEZZ_EPT_WRITE, &data, exit->size) != 0)
+            return ROOT_LEFT;
+        vcpu->exit.done = true;
+        l2_exit_answer(exit, data, false);
+    }
+    return space_view_has(view, address, now.rights) || read_again(view) ? ROOT_HANDLED : ROOT_LEFT;
+}
+
+enum root_verdict ept_violation_rule(struct l2_vcpu *vcpu)
+{
+    const uint32_t right = right_of(&vcpu->exit);
+    bool own;
+
+    if (gate_is_meant(vcpu))
+        return gate_rule(vcpu);
+    if (!(overlaid_rights(vcpu, &own) & right))
+        return own || ept12_has(vcpu) ? ask_policies(vcpu, right) : ROOT_LEFT;
+    return own || ept12_allows(vcpu, right) ? serve(vcpu, right) : ROOT_LEFT;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/l2_policy.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "mezz/errors.h"
+#include "vmm/machine_state.h"
+#include "vmm/vmcs/vmcs12.h"
+#include "vmm/vmcs/x86.h"
+
+int l2_policy_add(struct l2 *l2, struct l2_policy *policy)
+{
+    struct l2_policy **link = &l2->policy;
+    int code = l2_view_need_engine(l2);
+
+    if (code != 0)
+        return code;
+    while (*link != NULL)
+        link = &(*link)->next;
+    policy->next = NULL;
+    *link = policy;
+    return 0;
+}
+
+int l2_policies_start(struct l2_vcpu *vcpu)
+{
+    int code = 0;
+
+    vcpu->started = true;
+    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && code == 0;
+         policy = policy->next)
+        if (policy->ops->start != NULL)
+            code = policy->ops->start(policy, vcpu);
+    return code;
+}
+
+static void describe(struct l2_access *access, struct l2_vcpu *vcpu, uint32_t right)
+{
+    const struct l2_exit *exit = &vcpu->exit;
+    const struct kvm_regs *regs = l2_regs(vcpu);
+    const struct kvm_sregs *sregs = l2_sregs(vcpu);
+
+    *access = (struct l2_access){
+        .right = right,
+        .address = l2_at(exit->gpa),
+        .rip = regs->rip,
+        .cr3 = sregs->cr3,
+        .cpl = sregs->ss.dpl,
+        .size = exit->size,
+        .value = exit->value,
+    };
+    if (right == MEZZ_EPT_EXECUTE)
+        access->linear = exit->linear;
+}
+
+enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right)
+{
+    enum l2_verdict verdict = L2_PASS;
+    struct l2_access access;
+
+    if (vcpu->l2->policy == NULL)
+        return L2_PASS;
+    describe(&access, vcpu, right);
+    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && verdict == L2_PASS;
+         policy = policy->next)
+        if (policy->ops->violation != NULL)
+            verdict = policy->ops->violation(policy, vcpu, &access);
+    return verdict;
+}
+
+enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint64_t rip)
+{
+    enum l2_verdict verdict = L2_PASS;
+
+    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && verdict == L2_PASS;
+         policy = policy->next)
+        if (policy->ops->gate != NULL)
+            verdict = policy->ops->gate(policy, vcpu, index, rip);
+    return verdict;
+}
+
+void l2_policies_tick(struct l2_vcpu *vcpu)
+{
+    vcpu->policy_at = UINT64_MAX;
+    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL; policy = policy->next)
+        if (policy->ops->tick != NULL)
+            policy->ops->tick(policy, vcpu);
+}
+
+void l2_policies_vcpu_gone(struct l2_vcpu *vcpu)
+{
+    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL; policy = policy->next)
+        if (policy->ops->vcpu_gone != NULL)
+            policy->ops->vcpu_gone(policy, vcpu);
+}
+
+void l2_policies_destroy(struct l2 *l2)
+{
+    while (l2->policy != NULL) {
+        struct l2_policy *policy = l2->policy;
+
+        l2->policy = policy->next;
+        if (policy->ops->destroy != NULL)
+            policy->ops->destroy(policy);
+    }
+}
+
+static bool is_held_back(struct l2_vcpu *vcpu, uint32_t info, uint32_t error_code)
+{
+    if (vcpu->halted)
+        return false;
+    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL; policy = policy->next)
+        if (policy->ops->event != NULL &&
+            policy->ops->event(policy, vcpu, info, error_code) == L2_HANDLED)
+            return true;
+    return false;
+}
+
+void l2_inject_event(struct l2_vcpu *vcpu, uint32_t info, uint32_t error_code)
+{
+    if (is_held_back(vcpu, info, error_code)) {
+        vcpu->held_event = info;
+        vcpu->held_code = error_code;
+    } else {
+        vmcs12_inject(vcpu->kvm, info, error_code);
+    }
+    vcpu->halted = false;
+}
+
+int l2_abort_instruction(struct l2_vcpu *vcpu)
+{
+    const struct kvm_regs before = *l2_regs(vcpu);
+    const bool read = vcpu->exit.flags & MEZZ_EXIT_PENDING;
+    int code;
+
+    if (!vcpu->kvm_pending)
+        return 0;
+    if (read && !vcpu->exit.done)
+        l2_exit_answer(&vcpu->exit, 0, false);
+    vcpu->exit.done = true;
+    code = l2_drain(vcpu);
+    vcpu->queued = 0;
+    vcpu->string.left = 0;
+    if (code != 0 || !read)
+        return code;
+    *l2_regs(vcpu) = before;
+    l2_regs_changed(vcpu);
+    return 0;
+}
+
+struct kvm_regs *l2_regs(struct l2_vcpu *vcpu)
+{
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS);
+    return &vcpu->kvm->run->s.regs.regs;
+}
+
+void l2_regs_changed(struct l2_vcpu *vcpu)
+{
+    kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_REGS);
+}
+
+const struct kvm_sregs *l2_sregs(struct l2_vcpu *vcpu)
+{
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
+    return &vcpu->kvm->run->s.regs.sregs;
+}
+
+int l2_raise(struct l2_vcpu *vcpu, uint8_t vector, int64_t code)
+{
+    int result = l2_drain(vcpu);
+
+    if (result == 0)
+        vmcs12_inject(vcpu->kvm,
+                      MEZZ_EVENT_VALID | MEZZ_EVENT_EXCEPTION | vector |
+                          (code >= 0 ? MEZZ_EVENT_DELIVER_CODE : 0),
+                      code >= 0 ? (uint32_t)code : 0);
+    return result;
+}
+
+int l2_switch_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry)
+{
+    int code = carry == CARRY_ALL ? l2_drain(vcpu) : 0;
+
+    return code == 0 ? l2_view_overlay(vcpu, overlay, carry) : code;
+}
+
+void l2_kick_others(const struct l2_vcpu *vcpu)
+{
+    l2_view_kick_others(vcpu);
+}
+
+static bool takes_events(struct l2_vcpu *vcpu)
+{
+    const struct kvm_vcpu_events *events = &vcpu->kvm->run->s.regs.events;
+
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    return l2_regs(vcpu)->rflags & RFLAGS_IF && events->interrupt.shadow == 0 &&
+           !events->interrupt.injected && !events->exception.injected &&
+           !events->exception.pending && !events->nmi.injected;
+}
+
+void l2_set_window(struct l2_vcpu *vcpu)
+{
+    const bool wanted =
+        (vcpu->controls.cpu_based & MEZZ_CPU_INTERRUPT_WINDOW_EXITING) || vcpu->held_event != 0;
+
+    vcpu->kvm->run->request_interrupt_window = wanted && !vcpu->hold_window;
+}
+
+void l2_release_event(struct l2_vcpu *vcpu)
+{
+    const uint32_t info = vcpu->held_event;
+
+    if (info != 0 && (vcpu->kvm_pending || takes_events(vcpu))) {
+        if (l2_drain(vcpu) == 0 && takes_events(vcpu)) {
+            vcpu->held_event = 0;
+            vmcs12_inject(vcpu->kvm, info, vcpu->held_code);
+        }
+    }
+    l2_set_window(vcpu);
+}
+
+void l2_hold_window(struct l2_vcpu *vcpu, bool hold)
+{
+    vcpu->hold_window = hold;
+    l2_set_window(vcpu);
+}
+
+void l2_policy_timer(struct l2_vcpu *vcpu, uint64_t at)
+{
+    const struct machine *machine = vcpu->l2->machine;
+
+    vcpu->policy_at = at;
+    for (unsigned int i = 0; i < machine->l1_count; i++)
+        if (machine->l1[i]->entered == vcpu)
+            l1_timer_not_after(machine->l1[i], at);
+}
