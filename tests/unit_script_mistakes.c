@@ -129,6 +129,8 @@ static const struct {
      "l1:l2: name: this L1 has an L2 \"first\" already"},
     {"name = 'a', image = 'os.elf', memory = '32M'",
      "l1:l2: memory: the L2s need 48M of L1's memory, which is 48M and has to hold L1, too"},
+    {"name = 'a', image = 'os.elf', memory = '16M', engine = 'fast'",
+     "l1:l2: engine: expected \"flip\", \"remap\" or \"slots\", got \"fast\""},
     {"name = 'a', image = 'os.elf', memory = '16M', programs = 'hello.elf'",
      "l1:l2: programs: expected a list in braces, got \"hello.elf\""},
     {"name = 'a', image = 'os.elf', memory = '16M', programs = { x = 'hello.elf' }",

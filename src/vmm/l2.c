@@ -46,7 +46,7 @@ static int create_space(struct l2 *l2)
     };
     struct error error;
 
-    l2->engine = ENGINE_KINDS;
+    l2->engine = l2->record->engine;
     return space_create(&l2->space, &config, &error);
 }
 

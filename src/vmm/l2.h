@@ -58,10 +58,8 @@ struct l2_vcpu {
     bool kvm_pending;    /* KVM ends an instruction at the next KVM_RUN and writes registers then */
     uint64_t preempt_at; /* machine time in ns; UINT64_MAX: the timer is off */
     uint64_t policy_at;  /* machine time in ns of l2_policy_timer(); UINT64_MAX: none */
-    uint32_t
-        held_event; /* that a policy holds back: as in VM-entry interruption information; or 0 */
-    uint32_t held_code;
-    bool hold_window; /* no interrupt windows meanwhile */
+    uint64_t held[4];    /* vectors of interrupts that a policy holds back, a bit each */
+    bool hold_windows;   /* no interrupt windows meanwhile */
     uint64_t exit_count;
     struct sync_fields sync;
     struct sync_known known;

@@ -106,22 +106,26 @@ void l2_policies_destroy(struct l2 *l2)
     }
 }
 
-static bool is_held_back(struct l2_vcpu *vcpu, uint32_t info, uint32_t error_code)
+static bool is_held_back(struct l2_vcpu *vcpu, uint32_t info)
 {
-    if (vcpu->halted)
+    const uint8_t vector = info & MEZZ_EVENT_VECTOR_MASK;
+
+    if (vcpu->halted || (info & MEZZ_EVENT_TYPE_MASK) != MEZZ_EVENT_EXTERNAL)
         return false;
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL; policy = policy->next)
-        if (policy->ops->event != NULL &&
-            policy->ops->event(policy, vcpu, info, error_code) == L2_HANDLED)
+        if (policy->ops->interrupt != NULL &&
+            policy->ops->interrupt(policy, vcpu, vector) == L2_HANDLED)
             return true;
     return false;
 }
 
 void l2_inject_event(struct l2_vcpu *vcpu, uint32_t info, uint32_t error_code)
 {
-    if (is_held_back(vcpu, info, error_code)) {
-        vcpu->held_event = info;
-        vcpu->held_code = error_code;
+    const uint8_t vector = info & MEZZ_EVENT_VECTOR_MASK;
+
+    if (is_held_back(vcpu, info)) {
+        vcpu->held[vector / 64] |= 1ULL << vector % 64;
+        l2_set_window(vcpu);
     } else {
         vmcs12_inject(vcpu->kvm, info, error_code);
     }
@@ -200,30 +204,42 @@ static bool takes_events(struct l2_vcpu *vcpu)
            !events->exception.pending && !events->nmi.injected;
 }
 
+bool l2_holds_interrupts(const struct l2_vcpu *vcpu)
+{
+    return (vcpu->held[0] | vcpu->held[1] | vcpu->held[2] | vcpu->held[3]) != 0;
+}
+
 void l2_set_window(struct l2_vcpu *vcpu)
 {
     const bool wanted =
-        (vcpu->controls.cpu_based & MEZZ_CPU_INTERRUPT_WINDOW_EXITING) || vcpu->held_event != 0;
+        vcpu->controls.cpu_based & MEZZ_CPU_INTERRUPT_WINDOW_EXITING || l2_holds_interrupts(vcpu);
 
-    vcpu->kvm->run->request_interrupt_window = wanted && !vcpu->hold_window;
+    vcpu->kvm->run->request_interrupt_window = wanted && !vcpu->hold_windows;
 }
 
-void l2_release_event(struct l2_vcpu *vcpu)
+/* The highest vector first. */
+static uint8_t take_held(struct l2_vcpu *vcpu)
 {
-    const uint32_t info = vcpu->held_event;
+    unsigned int word = 3;
+    unsigned int bit;
 
-    if (info != 0 && (vcpu->kvm_pending || takes_events(vcpu))) {
-        if (l2_drain(vcpu) == 0 && takes_events(vcpu)) {
-            vcpu->held_event = 0;
-            vmcs12_inject(vcpu->kvm, info, vcpu->held_code);
-        }
-    }
+    while (vcpu->held[word] == 0)
+        word--;
+    bit = 63 - (unsigned int)__builtin_clzll(vcpu->held[word]);
+    vcpu->held[word] &= ~(1ULL << bit);
+    return (uint8_t)(word * 64 + bit);
+}
+
+void l2_release_interrupts(struct l2_vcpu *vcpu)
+{
+    if (l2_holds_interrupts(vcpu) && l2_drain(vcpu) == 0 && takes_events(vcpu))
+        vmcs12_inject(vcpu->kvm, MEZZ_EVENT_VALID | MEZZ_EVENT_EXTERNAL | take_held(vcpu), 0);
     l2_set_window(vcpu);
 }
 
-void l2_hold_window(struct l2_vcpu *vcpu, bool hold)
+void l2_hold_windows(struct l2_vcpu *vcpu, bool hold)
 {
-    vcpu->hold_window = hold;
+    vcpu->hold_windows = hold;
     l2_set_window(vcpu);
 }
 

@@ -41,11 +41,10 @@ struct l2_policy_ops {
     /* A write of `index` to the gate. rip: behind the instruction. */
     enum l2_verdict (*gate)(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t index,
                             uint64_t rip);
-    /* An event, as in VM-entry interruption information, is about to be injected into a vCPU that
-     * is not halted. L2_HANDLED: it is held back, until l2_release_event() or until L1 gets an
-     * exit, which then has it as IDT-vectoring information: L1 injects it again. */
-    enum l2_verdict (*event)(struct l2_policy *policy, struct l2_vcpu *vcpu, uint32_t info,
-                             uint32_t error_code);
+    /* An interrupt is about to be injected into a vCPU that is not halted. L2_HANDLED: it is held
+     * back until l2_release_interrupts(), as a local APIC would, once for each vector: to L1 it
+     * counts as taken. */
+    enum l2_verdict (*interrupt)(struct l2_policy *policy, struct l2_vcpu *vcpu, uint8_t vector);
     /* The time of l2_policy_timer() is over. */
     void (*tick)(struct l2_policy *policy, struct l2_vcpu *vcpu);
     /* The vCPU, which does not run, is about to go; the L2 is, after all its vCPUs. */
@@ -73,10 +72,10 @@ void l2_policies_tick(struct l2_vcpu *vcpu);
 void l2_policies_vcpu_gone(struct l2_vcpu *vcpu);
 void l2_policies_destroy(struct l2 *l2);
 
-/* Injects, or holds back. KVM has no instruction pending. */
+/* Injects, or holds an interrupt back. KVM has no instruction pending. */
 void l2_inject_event(struct l2_vcpu *vcpu, uint32_t info, uint32_t error_code);
 
-/* Interrupt windows as L1's controls and events that are held back want them. */
+/* Interrupt windows as L1's controls and interrupts that are held back want them. */
 void l2_set_window(struct l2_vcpu *vcpu);
 
 /* --- for policies --- */
@@ -104,10 +103,11 @@ int l2_switch_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum 
  */
 void l2_kick_others(const struct l2_vcpu *vcpu);
 
-/* Delivers an event that was held back, as soon as the vCPU can take it. */
-void l2_release_event(struct l2_vcpu *vcpu);
-/* While events are held L1's wish for an interrupt window has to wait, too. */
-void l2_hold_window(struct l2_vcpu *vcpu, bool hold);
+/* Delivers the interrupts that were held back, one after another as the vCPU can take them. */
+void l2_release_interrupts(struct l2_vcpu *vcpu);
+bool l2_holds_interrupts(const struct l2_vcpu *vcpu);
+/* Meanwhile nobody is told of interrupt windows: for as long as a policy holds all of them. */
+void l2_hold_windows(struct l2_vcpu *vcpu, bool hold);
 
 /* tick() at this machine time (ns); UINT64_MAX: never. The grain is a KVM_RUN's end. */
 void l2_policy_timer(struct l2_vcpu *vcpu, uint64_t at);

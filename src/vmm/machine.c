@@ -90,6 +90,7 @@ struct l2_record *machine_record(struct machine *machine, const char *name)
     record->machine = machine;
     record->source = machine->record_count + 1;
     record->report.name = record->name;
+    record->engine = ENGINE_KINDS;
     console_init(&record->console, 0, show_l2, record);
     machine->record[machine->record_count++] = record;
     return record;
@@ -171,9 +172,14 @@ static int create_records(struct machine *machine, const struct machine_config *
     machine->l2_reports = calloc(MACHINE_MAX_REPORTS, sizeof(*machine->l2_reports));
     if (machine->l2_reports == NULL)
         return error_set(error, ENOMEM, "out of memory");
-    for (unsigned int i = 0; i < config->l2_count; i++)
-        if (machine_record(machine, config->l2[i].name) == NULL)
+    for (unsigned int i = 0; i < config->l2_count; i++) {
+        struct l2_record *record = machine_record(machine, config->l2[i].name);
+
+        if (record == NULL)
             return error_set(error, ENOMEM, "out of memory");
+        if (config->l2[i].engine != NULL)
+            record->engine = engine_by_name(config->l2[i].engine);
+    }
     return 0;
 }
 

@@ -33,6 +33,7 @@ struct l2_config {
     struct module_config image;
     const struct module_config *modules;
     unsigned int module_count;
+    const char *engine; /* of its views: "flip", "remap", "slots"; NULL: what suits the host */
     const struct portion_table *portions; /* of its programs; NULL: none. Outlives the machine */
 };
 

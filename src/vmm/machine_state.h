@@ -33,6 +33,7 @@ struct l2_record {
     char name[MEZZ_NAME_SIZE];
     struct console console;
     struct machine *machine;
+    enum engine_kind engine;           /* that the stack wants; ENGINE_KINDS: none in particular */
     unsigned int source;               /* of machine_config.console */
     bool in_use;                       /* an L2 of this name exists */
     uint64_t run_tsc;                  /* of vCPUs that are gone */

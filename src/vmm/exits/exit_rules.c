@@ -45,9 +45,9 @@ static enum root_verdict rule_io(struct l2_vcpu *vcpu)
 /* The root's own wish for a window comes before L1's. */
 static enum root_verdict rule_window(struct l2_vcpu *vcpu)
 {
-    if (vcpu->held_event == 0)
+    if (!l2_holds_interrupts(vcpu))
         return ROOT_LEFT;
-    l2_release_event(vcpu);
+    l2_release_interrupts(vcpu);
     return ROOT_HANDLED;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "views/host_traits.h"
 #include "vmm/stack/script_lua.h"
 #include "vmm/stack/script_units.h"
 
@@ -30,6 +31,7 @@ struct l2_arguments {
     const char *image;
     const char *command_line;
     int programs;
+    const char *engine; /* NULL: left out */
 };
 
 struct program_arguments {
@@ -62,6 +64,7 @@ static const struct script_key l2_keys[] = {
     {"cmdline", KEY_TEXT, false, .max = COMMAND_LINE_MAX,
      .offset = offsetof(struct l2_arguments, command_line)},
     {"programs", KEY_LIST, false, .offset = offsetof(struct l2_arguments, programs)},
+    {"engine", KEY_WORD, false, .max = 16, .offset = offsetof(struct l2_arguments, engine)},
     {.name = NULL},
 };
 
@@ -252,11 +255,15 @@ static int l1_l2(lua_State *lua)
     lua_getiuservalue(lua, 1, OBJECT_ANCHOR); /* 4 */
     script_read_keys(lua, "l1:l2", l2_keys, 2, 4, &arguments);
     check_l2_fits(lua, l1, &arguments);
+    if (arguments.engine != NULL && engine_by_name(arguments.engine) == ENGINE_KINDS)
+        script_error(lua, "l1:l2: engine: expected \"flip\", \"remap\" or \"slots\", got \"%s\"",
+                     arguments.engine);
     l2 = &l1->l2[l1->config.l2_count];
     *l2 = (struct l2_config){
         .name = arguments.name,
         .memory = arguments.memory,
         .image = {arguments.image, arguments.command_line},
+        .engine = arguments.engine,
     };
     if (arguments.programs != 0)
         read_programs(lua, arguments.programs, 4, l2);

@@ -184,10 +184,6 @@ void vmcs12_exit_fill_vectoring(struct mezz_vmcs12_exit *to, struct l2_vcpu *vcp
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_EVENTS);
     to->idt_vectoring_info = pending_event(events);
     to->idt_vectoring_error_code = events->exception.error_code;
-    if (to->idt_vectoring_info == 0) {
-        to->idt_vectoring_info = vcpu->held_event;
-        to->idt_vectoring_error_code = vcpu->held_code;
-    }
 }
 
 void vmcs12_inject(struct kvm_vcpu *vcpu, uint32_t info, uint32_t error_code)
@@ -242,9 +238,6 @@ void vmcs12_store(struct l2_vcpu *vcpu)
     vmcs12_events_from_run(&events, vcpu);
     vmcs12_exit_fill(&exit, vcpu);
     vmcs12_exit_fill_vectoring(&exit, vcpu);
-    /* What a policy holds back is L1's to inject again. */
-    if (exit.idt_vectoring_info == vcpu->held_event)
-        vcpu->held_event = 0;
     changed |= store_group(&to->regs, &regs, sizeof(regs), MEZZ_GROUP_REGS);
     changed |= store_group(&to->system, &system, sizeof(system), MEZZ_GROUP_SYSTEM);
     changed |= store_group(&to->events, &events, sizeof(events), MEZZ_GROUP_EVENTS);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "runner.h"
+#include "test_machine.h"
+#include "vmm/l2_policy.h"
+#include "vmm/machine_state.h"
+
+/*
+ * The seam for policies, on a whole operating system: a policy lets tiny-OS execute one page of its
+ * kernel at a time, and moves it to another overlay at every step from page to page, that is, at
+ * any instruction. What the programs print has to be what they print without.
+ */
+#define L1_MEMORY  (48ULL << 20)
+#define TIMEOUT_NS (60ULL * 1000000000)
+
+#define TEXT       0x110000ULL /* L2-physical: guests/tiny-os's linker script */
+#define PAGES      3U
+#define MOVES      400U   /* then it is left alone: remap and slots take their time */
+#define ASIDE_NS   200000 /* out of all overlays, for an instruction on two pages */
+
+struct walker {
+    struct l2_policy policy;
+    struct space_overlay *page[PAGES];
+    unsigned int starts;
+    unsigned int moves;
+    unsigned int straddles;
+    unsigned int ticks;
+    unsigned int gone;
+    unsigned int interrupts;
+    unsigned int wrong;
+};
+
+static struct walker walker;
+
+static unsigned int page_of(uint64_t address)
+{
+    return (unsigned int)((address - TEXT) / PAGE_SIZE);
+}
+
+static int start(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct walker *mine = (struct walker *)policy;
+
+    mine->starts++;
+    for (unsigned int page = 0; page < PAGES; page++) {
+        struct view_patch patch[PAGES];
+        size_t count = 0;
+
+        for (unsigned int other = 0; other < PAGES; other++)
+            if (other != page)
+                patch[count++] =
+                    (struct view_patch){TEXT + other * PAGE_SIZE, MEZZ_EPT_READ, VIEW_PATCH_SAME};
+        ck_assert_int_eq(
+            space_overlay_create(&mine->page[page], vcpu->l2->space, patch, count, MEZZ_EPT_RWX),
+            0);
+    }
+    ck_assert_int_eq(l2_switch_overlay(vcpu, mine->page[0], CARRY_ALL), 0);
+    return 0;
+}
+
+static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
+                                 const struct l2_access *access)
+{
+    struct walker *mine = (struct walker *)policy;
+    const unsigned int page = page_of(access->address.value);
+    struct space_overlay *to = NULL;
+
+    mine->wrong += access->right != MEZZ_EPT_EXECUTE || page >= PAGES || access->size != 0;
+    if (mine->wrong > 0)
+        return L2_PASS;
+    mine->moves++;
+    if (access->linear != access->rip) {
+        mine->straddles++;
+        l2_policy_timer(vcpu, machine_time(vcpu->l2->machine) + ASIDE_NS);
+    } else if (mine->moves < MOVES) {
+        to = mine->page[page];
+    }
+    ck_assert_int_eq(l2_switch_overlay(vcpu, to, CARRY_ALL), 0);
+    return L2_HANDLED;
+}
+
+static void tick(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct walker *mine = (struct walker *)policy;
+
+    mine->ticks++;
+    if (mine->moves < MOVES)
+        ck_assert_int_eq(l2_switch_overlay(vcpu, mine->page[0], CARRY_ALL), 0);
+}
+
+/* Every other interrupt waits for the next tick or the next one. */
+static enum l2_verdict interrupt(struct l2_policy *policy, struct l2_vcpu *vcpu, uint8_t vector)
+{
+    struct walker *mine = (struct walker *)policy;
+
+    (void)vcpu;
+    mine->wrong += vector < 32;
+    return mine->moves < MOVES && ++mine->interrupts % 2 == 0 ? L2_HANDLED : L2_PASS;
+}
+
+static void vcpu_gone(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct walker *mine = (struct walker *)policy;
+
+    mine->gone++;
+    ck_assert_int_eq(l2_switch_overlay(vcpu, NULL, CARRY_ALL), 0);
+}
+
+static void destroy(struct l2_policy *policy)
+{
+    struct walker *mine = (struct walker *)policy;
+
+    for (unsigned int page = 0; page < PAGES; page++)
+        ck_assert_int_eq(space_overlay_destroy(mine->page[page]), 0);
+    mine->gone += 100;
+}
+
+static const struct l2_policy_ops ops = {
+    .start = start,
+    .violation = violation,
+    .interrupt = interrupt,
+    .tick = tick,
+    .vcpu_gone = vcpu_gone,
+    .destroy = destroy,
+};
+
+static struct l2_config tiny(void)
+{
+    static struct module_config module[2];
+
+    module[0] = (struct module_config){test_image("hello.elf"), "hello.elf"};
+    module[1] = (struct module_config){test_image("fault.elf"), "fault.elf"};
+    return (struct l2_config){
+        .name = "tiny",
+        .memory = 8ULL << 20,
+        .image = {test_image("tiny-os.elf"), ""},
+        .modules = module,
+        .module_count = 2,
+    };
+}
+
+/* What the guest printed goes to text. */
+static void run(const char *command_line, enum engine_kind engine, char *text, size_t size)
+{
+    const struct l2_config l2 = tiny();
+    struct machine_config config = {.l1_memory = L1_MEMORY,
+                                    .l1_command_line = command_line,
+                                    .l2 = &l2,
+                                    .l2_count = 1,
+                                    .timeout_ns = TIMEOUT_NS};
+    struct machine *machine = test_machine_create(&config, "nested_l1.elf");
+    bool done = false;
+    struct console_text console;
+    struct error error;
+
+    walker = (struct walker){.policy = {.ops = &ops}};
+    pthread_mutex_lock(&machine->lock);
+    ck_assert_int_eq(l1_vcpu_begin(machine->l1[0], &error), 0);
+    while (!machine->ended) {
+        l1_vcpu_step(machine->l1[0]);
+        if (!done && machine->l2[0] != NULL) {
+            machine->l2[0]->engine = engine;
+            ck_assert_int_eq(l2_policy_add(machine->l2[0], &walker.policy), 0);
+            ck_assert_int_eq(space_engine(machine->l2[0]->space), engine);
+            done = true;
+        }
+    }
+    l1_vcpu_end(machine->l1[0]);
+    pthread_mutex_unlock(&machine->lock);
+    console_flush(&machine->l1_console);
+    machine->report.l1.console = console_text(&machine->l1_console);
+    test_machine_ended_well(&machine->report, command_line);
+    console = console_text(&machine->record[0]->console);
+    ck_assert_uint_lt(console.length, size);
+    memcpy(text, console.text, console.length);
+    text[console.length] = '\0';
+    machine_destroy(machine);
+}
+
+static const char *const lines[] = {"exits=observe", "exits=reflect"};
+
+START_TEST(page_by_page)
+{
+    const enum engine_kind engine = (enum engine_kind)((unsigned int)_i % ENGINE_KINDS);
+    const char *line = lines[(unsigned int)_i / ENGINE_KINDS];
+    static char with[16384];
+
+    run(line, engine, with, sizeof(with));
+    ck_assert_ptr_nonnull(strstr(with, "hello from ring 3: hello.elf, pid 1"));
+    ck_assert_ptr_nonnull(strstr(with, "fault.elf: page fault (write) at 0x0"));
+    ck_assert_ptr_nonnull(strstr(with, "(1 exited, 1 faulted, 3 calls"));
+    ck_assert_uint_eq(walker.starts, 1);
+    ck_assert_uint_eq(walker.wrong, 0);
+    ck_assert_uint_gt(walker.moves, 100);
+    ck_assert_uint_ge(walker.ticks, walker.straddles > 0);
+    ck_assert_uint_eq(walker.gone, 101);
+}
+END_TEST
+
+RUN_CASES_IF(test_machine_obstacle, "policy", 120,
+             EACH(page_by_page, ELEMENTS(lines) * ENGINE_KINDS))
