@@ -226,6 +226,42 @@ void event_log_head(const struct event_log *log, char head[LOG_HASH_DIGITS + 1])
     memcpy(head, log->head, sizeof(log->head));
 }
 
+int event_log_file(const struct event_log *log)
+{
+    return log->fd;
+}
+
+void event_log_tell(const struct event_log *log, struct event_log_state *state)
+{
+    *state = (struct event_log_state){.size = log->size,
+                                      .next = log->next,
+                                      .events = log->events,
+                                      .lost = log->lost,
+                                      .failed = log->failed};
+    memcpy(state->head, log->head, sizeof(state->head));
+}
+
+int event_log_go_on(struct event_log *log, const struct event_log_state *state)
+{
+    if (strnlen(state->head, sizeof(state->head)) != LOG_HASH_DIGITS ||
+        strspn(state->head, "0123456789abcdef") != LOG_HASH_DIGITS || state->next < log->next ||
+        state->failed > 0)
+        return -EBADMSG;
+    log->size = state->size;
+    log->next = state->next;
+    log->events = state->events;
+    log->lost = state->lost;
+    log->failed = state->failed;
+    memcpy(log->head, state->head, sizeof(log->head));
+    return 0;
+}
+
+void event_log_abandon(struct event_log *log)
+{
+    close(log->fd);
+    destroy(log);
+}
+
 static int finish(struct event_log *log, uint64_t time_ns)
 {
     int code = log->failed;

@@ -86,6 +86,29 @@ uint64_t event_log_lost(const struct event_log *log);
 /* The hash of the last record. */
 void event_log_head(const struct event_log *log, char head[LOG_HASH_DIGITS + 1]);
 
+/* The file that is written to. */
+int event_log_file(const struct event_log *log);
+
+/*
+ * Where a log stands. A process that was started with the log open appends to it, flushes, and
+ * tells with this the one that started it, whose log goes on from there. -EBADMSG: it cannot be,
+ * and the log is as it was.
+ */
+struct event_log_state {
+    uint64_t size;
+    uint64_t next;
+    uint64_t events;
+    uint64_t lost;
+    int failed;
+    char head[LOG_HASH_DIGITS + 1];
+};
+
+void event_log_tell(const struct event_log *log, struct event_log_state *state);
+int event_log_go_on(struct event_log *log, const struct event_log_state *state);
+
+/* Closes a log that another process was to append to and that died: as if this one had. */
+void event_log_abandon(struct event_log *log);
+
 /* Writes the trailer and what is buffered, makes the disk have it, and frees the log. The message
  * names the file and what was lost. head may be NULL. */
 int event_log_close(struct event_log *log, uint64_t time_ns, char head[LOG_HASH_DIGITS + 1],

@@ -7,7 +7,7 @@
 
 /*
  * Kicks: what ends a KVM_RUN that would not end by itself. A kick is KICK_SIGNAL for the thread
- * that runs the vCPUs, by pthread_kill or by a timer. It ends the KVM_RUN that the thread is in;
+ * that runs the vCPUs, by tgkill or by a timer. It ends the KVM_RUN that the thread is in;
  * one that comes at any other moment ends the next KVM_RUN at once, and every one after that until
  * kicks_take(). None is lost.
  *

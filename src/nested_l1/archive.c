@@ -122,8 +122,8 @@ const struct mezz_pvh_start_info *archive_unpack(struct arena *arena,
     struct text rest;
 
     if (info->nr_modules != 1 || module->size < HEADER_SIZE ||
-        !text_skip((struct text){.start = pointer_at(module->paddr), .length = module->size},
-                   MAGIC, &rest))
+        !text_skip((struct text){.start = pointer_at(module->paddr), .length = module->size}, MAGIC,
+                   &rest))
         return info;
     archive = (struct archive){.bytes = pointer_at(module->paddr), .size = module->size};
     *unpacked = *info;

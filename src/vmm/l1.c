@@ -59,11 +59,12 @@ int l1_vcpu_begin(struct l1_vcpu *l1, struct error *error)
         .sigev_signo = KICK_SIGNAL,
     };
 
-    event._sigev_un._tid = gettid();
+    l1->process = getpid();
+    l1->thread = gettid();
+    event._sigev_un._tid = l1->thread;
     if (timer_create(CLOCK_MONOTONIC, &event, &l1->timer) < 0)
         return error_set(error, errno, "timer_create: %s", strerror(errno));
     kicks_begin(&l1->signals_before);
-    l1->thread = pthread_self();
     l1->timer_at = UINT64_MAX;
     atomic_store(&l1->running, true);
     l1_timer_not_after(l1, machine_time(l1->machine) + TICK_NS);
@@ -80,7 +81,7 @@ void l1_vcpu_end(struct l1_vcpu *l1)
 void l1_vcpu_kick(struct l1_vcpu *l1)
 {
     if (atomic_load(&l1->running))
-        pthread_kill(l1->thread, KICK_SIGNAL);
+        tgkill(l1->process, l1->thread, KICK_SIGNAL);
 }
 
 void l1_timer_not_after(struct l1_vcpu *l1, uint64_t at)

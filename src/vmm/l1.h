@@ -2,11 +2,11 @@
 #ifndef VMM_L1_H
 #define VMM_L1_H
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "host/kvm.h"
@@ -38,7 +38,8 @@ struct l1_vcpu {
     struct kvm_regs entry_regs; /* L1's registers at its call of ENTER */
 
     /* Time: one timer ends KVM_RUN at a tick, or earlier for a preemption timer. */
-    pthread_t thread;
+    pid_t process;
+    pid_t thread;
     timer_t timer;
     sigset_t signals_before;
     atomic_bool running; /* thread and timer are valid: it can be kicked */

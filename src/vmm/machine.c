@@ -238,6 +238,7 @@ int machine_create(struct machine **created, const struct machine_config *config
     machine->console = config->console;
     machine->console_context = config->console_context;
     machine->trace = config->trace;
+    machine->cage = config->cage;
     pthread_mutex_init(&machine->lock, NULL);
     pthread_cond_init(&machine->changed, NULL);
     console_init(&machine->l1_console, 0, show_l1, machine);
@@ -279,6 +280,39 @@ free_machine:
     return code;
 }
 
+/* Puts the calling thread into the cage, if there is one; the first guest instruction waits for
+ * the last of them. Under the lock. */
+static int enter_cage(struct machine *machine, enum cage_thread kind, struct error *error)
+{
+    int code;
+
+    if (machine->cage == NULL)
+        return 0;
+    code = cage_enter(machine->cage, kind, error);
+    if (code != 0)
+        return code;
+    machine->caged++;
+    pthread_cond_broadcast(&machine->changed);
+    return 0;
+}
+
+static void await_cage(struct machine *machine)
+{
+    while (machine->cage != NULL && machine->caged <= machine->l1_count && !machine->ended)
+        pthread_cond_wait(&machine->changed, &machine->lock);
+}
+
+/* The thread that made the others. */
+static int enter_last(struct machine *machine, struct error *error)
+{
+    int code;
+
+    pthread_mutex_lock(&machine->lock);
+    code = enter_cage(machine, CAGE_MAIN, error);
+    pthread_mutex_unlock(&machine->lock);
+    return code;
+}
+
 static void *vcpu_thread(void *argument)
 {
     struct l1_vcpu *l1 = argument;
@@ -288,7 +322,11 @@ static void *vcpu_thread(void *argument)
     pthread_mutex_lock(&machine->lock);
     if (l1_vcpu_begin(l1, &error) != 0) {
         machine_end(machine, MACHINE_HOST, "%s", error.text);
+    } else if (enter_cage(machine, CAGE_VCPU, &error) != 0) {
+        machine_end(machine, MACHINE_HOST, "%s", error.text);
+        l1_vcpu_end(l1);
     } else {
+        await_cage(machine);
         while (!machine->ended) {
             if (l1->started)
                 l1_vcpu_step(l1);
@@ -331,6 +369,7 @@ static void fill_report(struct machine *machine, struct machine_report *report)
         machine->report.l1.run_ns += (uint64_t)((double)machine->l1[i]->run_tsc * ns_per_tsc);
     }
     machine->report.last_words = machine->last_words;
+    machine->report.cage = cage_facts(machine->cage);
     *report = machine->report;
 }
 
@@ -340,20 +379,26 @@ void machine_run(struct machine *machine, struct machine_report *report)
     sigset_t all, before;
     pthread_t thread[MACHINE_MAX_L1_VCPUS];
     unsigned int count = 0;
+    struct error error;
     int code = 0;
 
     machine->deadline += start;
     /* The threads that run guests take no signals of the process; the caller does. */
     sigfillset(&all);
+    sigdelset(&all, SIGSYS); /* is the cage's, and of the thread that it came from */
     pthread_sigmask(SIG_BLOCK, &all, &before);
     while (count < machine->l1_count && code == 0) {
         code = pthread_create(&thread[count], NULL, vcpu_thread, machine->l1[count]);
         count += code == 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code != 0)
+        error_set(&error, code, "pthread_create: %s", strerror(code));
+    else if (machine->cage != NULL)
+        code = enter_last(machine, &error);
     if (code != 0) {
         pthread_mutex_lock(&machine->lock);
-        machine_end(machine, MACHINE_HOST, "pthread_create: %s", strerror(code));
+        machine_end(machine, MACHINE_HOST, "%s", error.text);
         pthread_mutex_unlock(&machine->lock);
     }
     for (unsigned int i = 0; i < count; i++)

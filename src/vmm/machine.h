@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cage/cage.h"
 #include "host/error.h"
 #include "mezz/abi.h"
 #include "vmm/report.h"
@@ -51,6 +52,9 @@ struct machine_config {
     uint64_t process_started_ns;  /* CLOCK_MONOTONIC, for first_l2_output_ns; 0: machine_create */
     uint64_t timeout_ns;          /* of the whole run; not 0 */
     uint64_t callback_timeout_ns; /* of one callback handler; 0: 1 s */
+    /* A cage that the caller closes before machine_run, whose threads enter it before the first
+     * guest instruction; NULL: none. The process is of no use afterwards but to report. */
+    struct cage *cage;
     struct event_log *log; /* of portions' switches and refusals, or NULL; the caller closes it */
     FILE *trace;           /* decisions for L2 exits (trace.h), or NULL; the caller closes it */
     /* Where a level's console goes while the machine runs; NULL: only into the report. source is 0

@@ -52,7 +52,8 @@ struct machine {
 
     /* Held by a vCPU thread in root mode; what follows belongs to it. */
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* an L1 vCPU started, an L2's turn is over, or the machine ended */
+    /* An L1 vCPU started, a thread is in the cage, an L2's turn is over, or the machine ended. */
+    pthread_cond_t changed;
     struct l1_vcpu *l1[MACHINE_MAX_L1_VCPUS];
     unsigned int l1_count;
     struct l2 *l2[MEZZ_MAX_L2];
@@ -64,7 +65,9 @@ struct machine {
     struct console l1_console;
     struct l2_record *record[MACHINE_MAX_REPORTS];
     unsigned int record_count;
-    bool ended; /* what `report` says is final; threads leave at the next step */
+    struct cage *cage;
+    unsigned int caged; /* threads that are in it */
+    bool ended;         /* what `report` says is final; threads leave at the next step */
     struct machine_report report;
     struct l2_report *l2_reports; /* what report.l2 points to: room for each record */
     char last_words[LAST_WORDS_SIZE];

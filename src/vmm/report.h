@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cage/cage.h"
 #include "hookguard/decision.h"
 #include "host/error.h"
 #include "mezz/callback.h"
@@ -113,6 +114,7 @@ struct machine_report {
     uint64_t first_l2_output_ns; /* from the start of the process; 0: none */
     struct error error;          /* one line; empty when all is well */
     const char *last_words;      /* the fatal tail of L1, several lines; otherwise "" */
+    struct cage_facts cage;
     struct l1_report l1;
     const struct l2_report *l2; /* in the order of the stack file, then those L1 made of its own */
     unsigned int l2_count;

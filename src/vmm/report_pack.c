@@ -154,14 +154,25 @@ static bool l2_is_sound(const struct l2_report *l2)
     return l2->end >= L2_RUNNING && l2->end <= L2_DIED && l2->callback_count <= COUNT_MAX;
 }
 
+/* One byte of two values, whatever came. */
+static void mend_bool(bool *value)
+{
+    unsigned char byte;
+
+    memcpy(&byte, value, sizeof(byte));
+    *value = byte != 0;
+}
+
 static void unpack_l2s(struct machine_report *report, struct unpacking *from)
 {
     struct l2_report *l2 = l2_of(report);
 
     if (l2 == NULL)
         report->l2_count = 0;
-    for (unsigned int i = 0; i < report->l2_count; i++)
+    for (unsigned int i = 0; i < report->l2_count; i++) {
         visit_l2(&l2[i], forget_piece, NULL);
+        mend_bool(&l2[i].portions.declared);
+    }
     for (unsigned int i = 0; i < report->l2_count && from->code == 0; i++) {
         if (l2_is_sound(&l2[i]))
             visit_l2(&l2[i], unpack_piece, from);

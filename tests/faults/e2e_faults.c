@@ -15,11 +15,11 @@
 #define main inject_test_main
 #include "runner.h"
 
-#define LOG          "inject.log"
-#define CALLS_MAX    65536U
+#define LOG        "inject.log"
+#define CALLS_MAX  65536U
 #define PATH_TAKES 2U /* of one call path: the first ones, and the last */
-#define STATUS(n)    (1U << (n))
-#define MOST_FILES   8
+#define STATUS(n)  (1U << (n))
+#define MOST_FILES 8
 #define SOME_RUNS  24U
 
 static const char stack[] =
@@ -37,9 +37,9 @@ static const char *const info_words[] = {"info", "--json", "info.json", NULL};
 
 static const char whole_run[] = "1 of 1 expectations held";
 
-/* What may come of the faults of a kind. A fault of the host is 3; one that L1 learns of as an error
- * code is 4, as L1 ends the machine then; a file that cannot be read is 2. 0 is always possible: one
- * can do without some things. */
+/* What may come of the faults of a kind. A fault of the host is 3; one that L1 learns of as an
+ * error code is 4, as L1 ends the machine then; a file that cannot be read is 2. 0 is always
+ * possible: one can do without some things. */
 static const struct scenario {
     const char *const *words;
     const char *json;  /* the file that is written */
@@ -190,8 +190,8 @@ static bool find_fault(const struct scenario *scenario, const struct mezz_proces
 {
     json_t *json = read_json(mezz, scenario->json);
     const char *rest = mezz->err;
-    bool status_known = mezz->status == 0 || (mezz->status < 32 &&
-                                              scenario->statuses & STATUS(mezz->status));
+    bool status_known =
+        mezz->status == 0 || (mezz->status < 32 && scenario->statuses & STATUS(mezz->status));
 
     if (!status_known)
         snprintf(wrong, size, "status %d", mezz->status);

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATH_DEPTH 24
+#define PATH_DEPTH  24
 #define THING_SLOTS 65536U /* a power of two */
-#define FD_LIMIT   1024
+#define FD_LIMIT    1024
 
 /* Linker: the program's own code. */
 extern const char __executable_start[];

@@ -10,8 +10,9 @@
  * own objects call them.
  *
  * A test program that links it is both: as it is, the test; with INJECT_VARIABLE in its
- * environment, mezz. The variable is "KIND:NUMBER:COUNT:ERRNO": so many calls of this kind fail, the
- * number-th first; number 0 fails none. What the run left is written to the file that INJECT_LOG_VARIABLE names:
+ * environment, mezz. The variable is "KIND:NUMBER:COUNT:ERRNO": so many calls of this kind fail,
+ * the number-th first; number 0 fails none. What the run left is written to the file that
+ * INJECT_LOG_VARIABLE names:
  *
  *     call PATH        one line for each call of the kind, when none was to fail; PATH tells call
  *                      paths within the program apart
@@ -25,9 +26,9 @@
 enum inject_kind {
     INJECT_MEMORY, /* the allocations */
     INJECT_MMAP,
-    INJECT_IOCTL, /* but KVM_RUN */
-    INJECT_RUN,   /* KVM_RUN */
-    INJECT_FILE,  /* open, read, write and their like */
+    INJECT_IOCTL,  /* but KVM_RUN */
+    INJECT_RUN,    /* KVM_RUN */
+    INJECT_FILE,   /* open, read, write and their like */
     INJECT_THREAD, /* threads and timers */
     INJECT_KINDS
 };

@@ -22,25 +22,25 @@
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
 /* WRAP(KIND, failure, type, name, (parameters), (arguments)) */
-#define WRAP(kind, failure, type, name, parameters, arguments)                      \
-    type __real_##name parameters;                                                  \
-    type __wrap_##name parameters                                                   \
-    {                                                                               \
-        return inject_fails(kind, #name) ? (failure) : __real_##name arguments;     \
+#define WRAP(kind, failure, type, name, parameters, arguments)                  \
+    type __real_##name parameters;                                              \
+    type __wrap_##name parameters                                               \
+    {                                                                           \
+        return inject_fails(kind, #name) ? (failure) : __real_##name arguments; \
     }
 
 /* WRAP_MADE: the same for what is to be freed. */
-#define WRAP_MADE(name, parameters, arguments)                \
-    void *__real_##name parameters;                           \
-    void *__wrap_##name parameters                            \
-    {                                                         \
-        void *made;                                           \
-                                                              \
-        if (inject_fails(INJECT_MEMORY, #name))               \
-            return NULL;                                      \
-        made = __real_##name arguments;                       \
-        inject_made(made, #name);                             \
-        return made;                                          \
+#define WRAP_MADE(name, parameters, arguments)  \
+    void *__real_##name parameters;             \
+    void *__wrap_##name parameters              \
+    {                                           \
+        void *made;                             \
+                                                \
+        if (inject_fails(INJECT_MEMORY, #name)) \
+            return NULL;                        \
+        made = __real_##name arguments;         \
+        inject_made(made, #name);               \
+        return made;                            \
     }
 
 WRAP_MADE(malloc, (size_t size), (size))
@@ -158,8 +158,7 @@ WRAP(INJECT_FILE, -1, int, fstat64, (int fd, struct stat *status), (fd, status))
 WRAP(INJECT_FILE, -1, ssize_t, read, (int fd, void *to, size_t length), (fd, to, length))
 WRAP(INJECT_FILE, -1, ssize_t, pread64, (int fd, void *to, size_t length, off_t at),
      (fd, to, length, at))
-WRAP(INJECT_FILE, -1, ssize_t, write, (int fd, const void *from, size_t length),
-     (fd, from, length))
+WRAP(INJECT_FILE, -1, ssize_t, write, (int fd, const void *from, size_t length), (fd, from, length))
 WRAP(INJECT_FILE, -1, int, rename, (const char *from, const char *to), (from, to))
 WRAP(INJECT_FILE, -1, int, mkostemp64, (char *name, int flags), (name, flags))
 WRAP(INJECT_FILE, -1, int, fchmod, (int fd, mode_t mode), (fd, mode))
@@ -192,5 +191,5 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
     return __real_pthread_create(thread, attributes, start, argument);
 }
 
-WRAP(INJECT_THREAD, -1, int, timer_create, (clockid_t clock, struct sigevent *event, timer_t *timer),
-     (clock, event, timer))
+WRAP(INJECT_THREAD, -1, int, timer_create,
+     (clockid_t clock, struct sigevent *event, timer_t *timer), (clock, event, timer))

@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* #VMEXITs: those that are dealt with here, and the others in the SDM's terms. */
-#include "lib/machine.h"
 #include "mezz/exit.h"
+#include "lib/machine.h"
 #include "mezz/vmcs12.h"
 #include "svm/svm.h"
 
-#define MSR_PAT              0x277U
-#define MSR_EFER             0xc0000080U
+#define MSR_PAT       0x277U
+#define MSR_EFER      0xc0000080U
 
-#define EFER_SCE             (1ULL << 0)
-#define EFER_LME             (1ULL << 8)
-#define EFER_LMA             (1ULL << 10)
-#define EFER_NXE             (1ULL << 11)
-#define EFER_WRITABLE        (EFER_SCE | EFER_LME | EFER_NXE)
-#define CR0_PG               (1ULL << 31)
+#define EFER_SCE      (1ULL << 0)
+#define EFER_LME      (1ULL << 8)
+#define EFER_LMA      (1ULL << 10)
+#define EFER_NXE      (1ULL << 11)
+#define EFER_WRITABLE (EFER_SCE | EFER_LME | EFER_NXE)
+#define CR0_PG        (1ULL << 31)
 
-#define EXCEPTION_UD         6U
-#define EXCEPTION_GP         13U
+#define EXCEPTION_UD  6U
+#define EXCEPTION_GP  13U
 
-#define LOW_HALF             0xffffffffULL
-#define LENGTH_OF_HLT        1U
-#define LENGTH_OF_TWO        2U /* CPUID, RDMSR, WRMSR, INVD, WBINVD */
+#define LOW_HALF      0xffffffffULL
+#define LENGTH_OF_HLT 1U
+#define LENGTH_OF_TWO 2U /* CPUID, RDMSR, WRMSR, INVD, WBINVD */
 
 /* What a guest must not believe to have: SVM, and XSAVE with what it saves, as L1 keeps no more of
  * a guest's state than FXSAVE does. */
-#define CPUID_FEATURES       0x1U
-#define CPUID_STRUCTURED     0x7U
-#define CPUID_XSAVE          0xdU
-#define CPUID_AMD_FEATURES   0x80000001U
-#define CPUID_SVM            0x8000000aU
-#define ECX_XSAVE_AVX_F16C   (1U << 26 | 1U << 27 | 1U << 28 | 1U << 29)
-#define ECX_FMA_MONITOR      (1U << 12 | 1U << 3)
-#define ECX_AMD_SVM_XOP      (1U << 2 | 1U << 11 | 1U << 15 | 1U << 16)
+#define CPUID_FEATURES     0x1U
+#define CPUID_STRUCTURED   0x7U
+#define CPUID_XSAVE        0xdU
+#define CPUID_AMD_FEATURES 0x80000001U
+#define CPUID_SVM          0x8000000aU
+#define ECX_XSAVE_AVX_F16C (1U << 26 | 1U << 27 | 1U << 28 | 1U << 29)
+#define ECX_FMA_MONITOR    (1U << 12 | 1U << 3)
+#define ECX_AMD_SVM_XOP    (1U << 2 | 1U << 11 | 1U << 15 | 1U << 16)
 
 static void retire(struct svm_guest *guest, uint32_t length)
 {
@@ -178,8 +178,8 @@ static void page_fault_exit(const struct vmcb *vmcb, struct mezz_vmcs12_exit *ex
         exit->reason = MEZZ_EXIT_EPT_VIOLATION;
         exit->qualification = MEZZ_EPT_VIOLATION_FETCH;
     } else {
-        exit->qualification = vmcb->exit_info_1 & SVM_NPF_WRITE ? MEZZ_EPT_VIOLATION_WRITE
-                                                                : MEZZ_EPT_VIOLATION_READ;
+        exit->qualification =
+            vmcb->exit_info_1 & SVM_NPF_WRITE ? MEZZ_EPT_VIOLATION_WRITE : MEZZ_EPT_VIOLATION_READ;
     }
 }
 

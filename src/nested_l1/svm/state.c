@@ -119,8 +119,8 @@ static void load_events(struct vmcb *vmcb, const struct mezz_vmcs12_events *even
 {
     vmcb->event_injection = 0;
     if (events->entry_interruption_info & MEZZ_EVENT_VALID)
-        vmcb->event_injection = events->entry_interruption_info |
-                                (uint64_t)events->entry_exception_error_code << 32;
+        vmcb->event_injection =
+            events->entry_interruption_info | (uint64_t)events->entry_exception_error_code << 32;
     vmcb->interrupt_shadow = events->interruptibility_state ? SVM_SHADOW : 0;
 }
 

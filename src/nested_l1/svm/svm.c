@@ -3,11 +3,11 @@
  * Hosting without a root: an ordinary hypervisor on a processor with SVM and nested paging (AMD64
  * Architecture Programmer's Manual, volume 2, chapter 15).
  */
+#include "svm/svm.h"
 #include "host.h"
 #include "l1.h"
 #include "lib/machine.h"
 #include "mezz/exit.h"
-#include "svm/svm.h"
 
 #define CPUID_MAX_EXTENDED 0x80000000U
 #define CPUID_AMD_FEATURES 0x80000001U
@@ -23,7 +23,7 @@
 #define CR4_OSFXSR         (1ULL << 9)
 
 #define MICROSECOND        1000ULL
-#define GUESTS_ASID        1 /* of all of them in turn; 0 is L1's */
+#define GUESTS_ASID        1     /* of all of them in turn; 0 is L1's */
 #define FPU_CONTROL        0x37f /* FCW after FNINIT */
 #define FPU_MXCSR          0x1f80
 

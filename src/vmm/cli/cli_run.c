@@ -8,6 +8,7 @@
 
 #include "hookguard/event_log.h"
 #include "vmm/cli/cli.h"
+#include "vmm/cli/cli_caged.h"
 #include "vmm/cli/cli_images.h"
 #include "vmm/cli/cli_output.h"
 #include "vmm/cli/cli_show.h"
@@ -30,6 +31,7 @@ struct run_options {
     const char *kvm;
     bool verbose;
     bool no_colour;
+    bool no_cage;
 };
 
 struct run {
@@ -38,6 +40,8 @@ struct run {
     FILE *trace;           /* NULL: none */
     struct event_log *log; /* NULL: none */
     uint64_t begun_ns;
+    int trace_error;     /* errno of a write in the machine's process that failed; 0 */
+    int death;           /* signal that ended the machine's process; 0: none did */
     uint64_t started_ns; /* of the process; 0 once a machine has run */
 };
 
@@ -59,14 +63,43 @@ static size_t longest_name(const struct machine_config *config)
     return longest;
 }
 
+/* The machine in this process: --no-cage. */
+static int run_uncaged(struct run *run, const struct machine_config *config,
+                       struct machine_report *kept, struct error *error)
+{
+    struct machine_report report;
+    struct machine *machine;
+    int code = machine_create(&machine, config, error);
+
+    if (code != 0)
+        return code;
+    cli_signals_watch(machine);
+    machine_run(machine, &report);
+    cli_signals_watch(NULL);
+    terminal_end_line(&run->terminal);
+    code = report_copy(kept, &report);
+    machine_destroy(machine);
+    return code == 0 ? 0 : error_set(error, -code, "no memory for the run's report");
+}
+
+static int run_caged(struct run *run, const struct machine_config *config,
+                     struct machine_report *kept, struct error *error)
+{
+    struct caged_run caged = {.config = config, .terminal = &run->terminal};
+    int code = caged_run(&caged, kept, error);
+
+    run->death = caged.signal_number;
+    if (run->trace_error == 0)
+        run->trace_error = caged.trace_error;
+    return code;
+}
+
 /* script_host.run */
 static int run_machine(void *context, const struct machine_config *wanted, struct script_run *kept,
                        struct error *error)
 {
     struct run *run = context;
     struct machine_config config = *wanted;
-    struct machine_report report;
-    struct machine *machine;
     int code;
 
     config.kvm_device = cli_kvm_device(run->options.kvm);
@@ -76,18 +109,13 @@ static int run_machine(void *context, const struct machine_config *wanted, struc
     config.console = terminal_write;
     config.console_context = &run->terminal;
     run->started_ns = 0;
-    code = machine_create(&machine, &config, error);
+    terminal_begin(&run->terminal, longest_name(&config));
+    if (run->options.no_cage)
+        code = run_uncaged(run, &config, &kept->report, error);
+    else
+        code = run_caged(run, &config, &kept->report, error);
     if (code != 0)
         return code;
-    terminal_begin(&run->terminal, longest_name(&config));
-    cli_signals_watch(machine);
-    machine_run(machine, &report);
-    cli_signals_watch(NULL);
-    terminal_end_line(&run->terminal);
-    code = report_copy(&kept->report, &report);
-    machine_destroy(machine);
-    if (code != 0)
-        return error_set(error, -code, "no memory for the run's report");
     show_run(&run->terminal, run->options.file, kept, run->options.verbose);
     return 0;
 }
@@ -109,13 +137,15 @@ static void print_text(void *context, const char *text, size_t length)
     terminal_print(&run->terminal, text, length);
 }
 
-static int status_of(const struct script_record *record, int code)
+static int status_of(const struct run *run, const struct script_record *record, int code)
 {
     static const int bad_input[] = {EINVAL, ENOENT, EACCES, EPERM, EISDIR,      ENOTDIR,
                                     ELOOP,  ENXIO,  EFBIG,  EIO,   ENAMETOOLONG};
 
     if (cli_signal != 0)
         return CLI_SIGNAL + cli_signal;
+    if (run->death != 0)
+        return CLI_SIGNAL + run->death;
     for (size_t i = 0; i < sizeof(bad_input) / sizeof(bad_input[0]); i++)
         if (code == -bad_input[i])
             return CLI_BAD_INPUT;
@@ -151,7 +181,7 @@ static int finish(struct run *run, const struct script_record *record, int code,
     struct report_facts facts = {
         .record = record,
         .error = code != 0 ? error->text : "",
-        .exit_status = status_of(record, code),
+        .exit_status = status_of(run, record, code),
         .kvm = info_kvm_name(),
         .lane = getenv("MEZZ_LANE"),
     };
@@ -208,6 +238,11 @@ static bool wants_colours(const struct run_options *options, FILE *out)
            strcmp(kind, "dumb") != 0 && isatty(fileno(out));
 }
 
+/* The C library asks for a file's size before it makes a buffer of its own, which the cage does not
+ * allow. */
+static char out_buffer[BUFSIZ];
+static char trace_buffer[BUFSIZ];
+
 /* What can be written is found out before anything runs. */
 static int open_outputs(struct run *run)
 {
@@ -231,8 +266,10 @@ static int open_outputs(struct run *run)
     if (options->trace == NULL)
         return CLI_DONE;
     run->trace = fopen(options->trace, "we");
-    if (run->trace != NULL)
+    if (run->trace != NULL) {
+        setvbuf(run->trace, trace_buffer, _IOFBF, sizeof(trace_buffer));
         return CLI_DONE;
+    }
     cli_complain("--trace: %s: cannot write: %s", options->trace, strerror(errno));
     return CLI_BAD_INPUT;
 }
@@ -247,6 +284,10 @@ static int close_trace(struct run *run, int status)
     errno = 0;
     whole = fflush(run->trace) == 0 && !ferror(run->trace);
     whole = fclose(run->trace) == 0 && whole;
+    if (run->trace_error != 0) {
+        errno = run->trace_error;
+        whole = false;
+    }
     if (whole)
         return status;
     cli_complain("%s: cannot write: %s", run->options.trace, strerror(errno));
@@ -262,6 +303,10 @@ static int close_log(struct run *run, int status)
 
     if (run->log == NULL)
         return status;
+    if (run->death != 0) {
+        event_log_abandon(run->log);
+        return status;
+    }
     events = event_log_events(run->log);
     if (event_log_close(run->log, now_ns() - run->begun_ns, head, &error) == 0) {
         fprintf(run->terminal.out != NULL ? run->terminal.out : stdout,
@@ -292,6 +337,8 @@ static int run_with_options(struct run *run)
         cli_complain("out of memory");
         return close_outputs(run, CLI_HOST);
     }
+    if (out == stdout)
+        setvbuf(out, out_buffer, _IOFBF, sizeof(out_buffer));
     terminal_init(&run->terminal, out, wants_colours(options, out));
     cli_signals_catch();
     status = run_file(run, images.directories);
@@ -316,6 +363,8 @@ int cli_run(int argc, char **argv, const struct cli_command *command)
          .text = &run.options.images},
         {"kvm", NULL, "DEVICE", "use this KVM (also: MEZZ_KVM; default: /dev/kvm)",
          .text = &run.options.kvm},
+        {"no-cage", NULL, NULL, "run the machine in this process, without the cage: to debug it",
+         .flag = &run.options.no_cage},
         {"no-colour", NULL, NULL, "no colours on a terminal (also: NO_COLOR)",
          .flag = &run.options.no_colour},
         {.name = NULL},

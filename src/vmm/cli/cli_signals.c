@@ -11,35 +11,79 @@ static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
 
 volatile sig_atomic_t cli_signal;
 static _Atomic(struct machine *) watched;
+static _Atomic pid_t forwarded_to;
 static atomic_int handlers;
 
 static void on_signal(int number)
 {
     struct machine *machine;
+    pid_t process;
 
     atomic_fetch_add(&handlers, 1);
     cli_signal = number;
     machine = atomic_load(&watched);
     if (machine != NULL)
         machine_stop(machine, number);
+    process = atomic_load(&forwarded_to);
+    if (process != 0)
+        kill(process, number);
     atomic_fetch_sub(&handlers, 1);
 }
 
-void cli_signals_catch(void)
+static void catch_with(int flags)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags | SA_RESTART};
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
         sigaction(caught[i], &action, NULL);
 }
 
+void cli_signals_catch(void)
+{
+    catch_with((int)SA_RESETHAND);
+}
+
+void cli_signals_catch_all(void)
+{
+    atomic_store(&handlers, 0);
+    catch_with(0);
+}
+
+void cli_signals_hold(sigset_t *before)
+{
+    sigset_t held;
+
+    sigemptyset(&held);
+    for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
+        sigaddset(&held, caught[i]);
+    pthread_sigmask(SIG_BLOCK, &held, before);
+}
+
+void cli_signals_release(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+/* A handler on another thread may hold what was there before; one on this thread is over. */
+static void await_handlers(void)
+{
+    while (atomic_load(&handlers) != 0)
+        sched_yield();
+}
+
+void cli_signals_forward(pid_t process)
+{
+    atomic_store(&forwarded_to, process);
+    await_handlers();
+    if (process != 0 && cli_signal != 0)
+        kill(process, cli_signal);
+}
+
 void cli_signals_watch(struct machine *machine)
 {
     atomic_store(&watched, machine);
-    /* A handler on another thread may hold the former machine; one on this thread is over. */
-    while (atomic_load(&handlers) != 0)
-        sched_yield();
+    await_handlers();
     if (machine != NULL && cli_signal != 0)
         machine_stop(machine, cli_signal);
 }

@@ -80,6 +80,7 @@ int info_collect(struct info *info, const char *device, struct error *error)
     info->api_version = ioctl(info->kvm.fd, KVM_GET_API_VERSION, 0);
     if (uname(&system) == 0)
         snprintf(info->kernel, sizeof(info->kernel), "%s", system.release);
+    info->cage = cage_offer();
     host_paging_probe(&info->kvm, &info->paging, &info->probe_error);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "cage/cage.h"
 #include "host/error.h"
 #include "host/kvm.h"
 #include "views/probe.h"
@@ -35,6 +36,7 @@ struct info {
     int api_version;
     char kernel[65];
     struct host_paging paging;
+    struct cage_offer cage;
     struct error probe_error; /* what PAGING_UNKNOWN is about */
 };
 

@@ -36,12 +36,23 @@ static void print_paging(FILE *out, const struct info *info)
         fprintf(out, "  %s\n", info->probe_error.text);
 }
 
+static void print_cage(FILE *out, const struct info *info)
+{
+    fprintf(out, "cage of a run: no capabilities, no_new_privs, system calls %s, ",
+            info->cage.filters ? "filtered" : "NOT filtered (this kernel cannot: --no-cage)");
+    if (info->cage.landlock_abi != 0)
+        fprintf(out, "Landlock (ABI %u)\n", info->cage.landlock_abi);
+    else
+        fprintf(out, "no Landlock (this kernel has none, or it is switched off)\n");
+}
+
 void info_print(FILE *out, const struct info *info)
 {
     fprintf(out, "mezz %s, ABI version %u\n", MEZZ_PROGRAM_VERSION, MEZZ_ABI_VERSION);
     fprintf(out, "KVM: %s at %s, API version %d, Linux %s\n", info_kvm_name(), info->device,
             info->api_version, info->kernel);
     print_paging(out, info);
+    print_cage(out, info);
     fprintf(out, "\n%-27s%10s  %s\n", "capability", "", "what it is good for");
     for (const struct info_capability *c = info_capabilities; c->name != NULL; c++) {
         int value = info_capability_value(&info->kvm, c);
@@ -70,12 +81,13 @@ char *info_json(const struct info *info)
                                 c->bits == 0 ? json_integer(value) : json_boolean(value)) != 0)
             lost = true;
     }
-    object = json_pack("{s:s, s:i, s:s, s:s, s:i, s:s, s:{s:s, s:b, s:b}, s:o}", "mezz",
-                       MEZZ_PROGRAM_VERSION, "abi", (int)MEZZ_ABI_VERSION, "kvm", info_kvm_name(),
-                       "device", info->device, "api_version", info->api_version, "kernel",
-                       info->kernel, "paging", "kind", paging_name(info->paging.kind), "slot_cures",
-                       info->paging.slot_cures, "remap_cures", info->paging.remap_cures,
-                       "capabilities", capabilities);
+    object = json_pack("{s:s, s:i, s:s, s:s, s:i, s:s, s:{s:s, s:b, s:b}, s:{s:b, s:i}, s:o}",
+                       "mezz", MEZZ_PROGRAM_VERSION, "abi", (int)MEZZ_ABI_VERSION, "kvm",
+                       info_kvm_name(), "device", info->device, "api_version", info->api_version,
+                       "kernel", info->kernel, "paging", "kind", paging_name(info->paging.kind),
+                       "slot_cures", info->paging.slot_cures, "remap_cures",
+                       info->paging.remap_cures, "cage", "filters", info->cage.filters,
+                       "landlock_abi", (int)info->cage.landlock_abi, "capabilities", capabilities);
     text = object != NULL && !lost ? json_dumps(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
     if (text != NULL && asprintf(&line, "%s\n", text) < 0)

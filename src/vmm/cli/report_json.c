@@ -233,6 +233,35 @@ static void set_l2(struct builder *builder, json_t *l2s, const struct l2_report 
     set(builder, l2s, key, l2_of(builder, l2));
 }
 
+static json_t *calls_of(struct builder *builder, enum cage_thread kind)
+{
+    json_t *array = json_array();
+    const char *name;
+
+    for (size_t i = 0; (name = cage_call_name(kind, i)) != NULL; i++)
+        append(builder, array, string_of(name));
+    return array;
+}
+
+static json_t *cage_of(struct builder *builder, const struct cage_facts *cage)
+{
+    json_t *object = json_object();
+    json_t *calls;
+
+    set(builder, object, "on", json_boolean(cage->on));
+    if (!cage->on)
+        return object;
+    calls = json_object();
+    set(builder, calls, "main", calls_of(builder, CAGE_MAIN));
+    set(builder, calls, "vcpu", calls_of(builder, CAGE_VCPU));
+    set(builder, object, "landlock_abi", count_of(cage->landlock_abi));
+    set(builder, object, "no_new_privs", json_boolean(cage->no_new_privs));
+    set(builder, object, "no_capabilities", json_boolean(cage->no_capabilities));
+    set(builder, object, "filtered_threads", count_of(cage->filtered));
+    set(builder, object, "system_calls", calls);
+    return object;
+}
+
 static void set_run(struct builder *builder, json_t *object, const struct script_run *run)
 {
     const struct machine_report *report = &run->report;
@@ -252,6 +281,7 @@ static void set_run(struct builder *builder, json_t *object, const struct script
     set(builder, object, "first_l2_output_ms",
         report->first_l2_output_ns != 0 ? ms_of(report->first_l2_output_ns) : json_null());
     set(builder, object, "kvm_runs", count_of(report_kvm_runs(report)));
+    set(builder, object, "cage", cage_of(builder, &report->cage));
     set(builder, object, "levels", levels);
 }
 

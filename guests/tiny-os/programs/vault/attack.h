@@ -6,7 +6,7 @@
 #include "lib/tiny.h"
 #include "programs/vault/portion.h"
 
-#define ATTACK_MESSAGE 7
+#define ATTACK_MESSAGE   7
 #define ATTACK_ELSEWHERE 0x20000000 /* where nothing is mapped */
 
 static inline int attack_ends(const char *name, bool succeeded)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Uses the portion as it is meant: also from another process at the same time, when started twice. */
+/* Uses the portion as it is meant: also from another process at the same time, when started twice.
+ */
 #include "lib/tiny.h"
 #include "programs/vault/portion.h"
 

@@ -10,8 +10,8 @@ int main(int argc, char **argv)
     uint64_t wrong = vault_sign(ATTACK_MESSAGE, 0) + 1;
 
     (void)argc;
-    attack_map(code, attack_frame_of(0, vault_check), TINY_MAP_READ | TINY_MAP_WRITE |
-                                                          TINY_MAP_EXECUTE);
+    attack_map(code, attack_frame_of(0, vault_check),
+               TINY_MAP_READ | TINY_MAP_WRITE | TINY_MAP_EXECUTE);
     *(volatile uint64_t *)code = RETURN_1;
     return attack_ends(argv[0], vault_check(ATTACK_MESSAGE, wrong, 0) == 1);
 }

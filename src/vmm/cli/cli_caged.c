@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/cli/cli_caged.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/cli/cli_channel.h"
+#include "vmm/cli/cli_signals.h"
+
+/* Files beyond this one are not looked for. */
+#define FILES_MAX 1024
+
+/* The process that runs the machine. */
+struct inside {
+    struct caged_run *run;
+    int outputs[5]; /* what it may write to */
+    size_t output_count;
+    int channel;
+    struct pollfd inherited[FILES_MAX];
+};
+
+/* Finds out, in one call, which files there are besides the outputs. */
+static void note_inherited(struct inside *inside)
+{
+    for (int fd = 0; fd < FILES_MAX; fd++)
+        inside->inherited[fd].fd = fd;
+    for (size_t i = 0; i < inside->output_count; i++)
+        inside->inherited[inside->outputs[i]].fd = -1;
+    if (poll(inside->inherited, FILES_MAX, 0) < 0)
+        memset(inside->inherited, 0xff, sizeof(inside->inherited));
+}
+
+/* Only now: the machine may have been built from one of them (--kvm /dev/fd/5). */
+static void close_inherited(const struct inside *inside)
+{
+    for (int fd = 0; fd < FILES_MAX; fd++)
+        if (inside->inherited[fd].fd == fd && !(inside->inherited[fd].revents & POLLNVAL))
+            close(fd);
+}
+
+static void add_output(struct inside *inside, int fd)
+{
+    if (fd >= 0 && fd < FILES_MAX)
+        inside->outputs[inside->output_count++] = fd;
+}
+
+static int build(const struct inside *inside, struct machine **machine, struct error *error)
+{
+    struct cage_config cage_config = {inside->outputs, inside->output_count, inside->channel};
+    struct machine_config config = *inside->run->config;
+    int code = cage_create(&config.cage, &cage_config, error);
+
+    if (code == 0)
+        code = machine_create(machine, &config, error);
+    if (code == 0)
+        code = cage_close(config.cage, error);
+    return code;
+}
+
+static void send_report(const struct inside *inside, const struct machine_report *report)
+{
+    FILE *trace = inside->run->config->trace;
+    struct event_log *log = inside->run->config->log;
+    struct channel_end end = {.terminal_error = inside->run->terminal->error};
+    size_t length;
+    void *bytes;
+
+    errno = 0;
+    if (trace != NULL && (fflush(trace) != 0 || ferror(trace)))
+        end.trace_error = errno != 0 ? errno : EIO;
+    if (log != NULL) {
+        event_log_flush(log);
+        event_log_tell(log, &end.log);
+    }
+    bytes = report_pack(report, &length);
+    if (bytes != NULL)
+        channel_send_report(inside->channel, bytes, length, &end);
+}
+
+_Noreturn static void run_inside(struct caged_run *run, int channel)
+{
+    static struct inside inside;
+    const struct machine_config *config = run->config;
+    struct machine_report report;
+    struct machine *machine;
+    struct error error;
+    int code;
+
+    inside.run = run;
+    inside.channel = channel;
+    add_output(&inside, fileno(stdout));
+    add_output(&inside, fileno(stderr));
+    add_output(&inside, channel);
+    if (config->trace != NULL)
+        add_output(&inside, fileno(config->trace));
+    if (config->log != NULL)
+        add_output(&inside, event_log_file(config->log));
+    note_inherited(&inside);
+    code = build(&inside, &machine, &error);
+    if (code != 0) {
+        channel_send_failure(channel, code, &error);
+        _exit(EXIT_FAILURE);
+    }
+    close_inherited(&inside);
+    cli_signals_watch(machine);
+    machine_run(machine, &report);
+    terminal_end_line(run->terminal);
+    send_report(&inside, &report);
+    _exit(EXIT_SUCCESS);
+}
+
+/* The machine's process does not outlive this one, whatever ends it. */
+static void tie_to_parent(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        _exit(EXIT_FAILURE);
+}
+
+static pid_t start(struct caged_run *run, int channel, struct error *error)
+{
+    pid_t parent = getpid();
+    sigset_t before;
+    pid_t child;
+
+    fflush(NULL);
+    cli_signals_hold(&before);
+    child = fork();
+    if (child == 0) {
+        tie_to_parent(parent);
+        cli_signals_catch_all();
+        cli_signals_release(&before);
+        run_inside(run, channel);
+    }
+    if (child < 0)
+        error_set(error, errno, "no process for the machine: %s", strerror(errno));
+    else
+        cli_signals_forward(child);
+    cli_signals_release(&before);
+    return child;
+}
+
+static int explain_death(struct caged_run *run, const struct channel_result *result, int status,
+                         struct error *error)
+{
+    char call[128];
+
+    if (result->violated) {
+        run->signal_number = SIGSYS;
+        cage_explain(&result->violation, call, sizeof(call));
+        return error_set(error, ECHILD,
+                         "the root was stopped by its cage: %s is not allowed: a mistake in mezz, "
+                         "or a guest has taken it over (docs/security.md)",
+                         call);
+    }
+    run->signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL;
+    return error_set(error, ECHILD, "the root died of SIG%s while it ran the machine",
+                     sigabbrev_np(run->signal_number));
+}
+
+static int take_result(struct caged_run *run, struct channel_result *result, int status,
+                       struct machine_report *report, struct error *error)
+{
+    int code;
+
+    if (result->failure != 0) {
+        *error = result->error;
+        return result->failure;
+    }
+    if (!result->ended)
+        return explain_death(run, result, status, error);
+    run->trace_error = result->end.trace_error;
+    if (run->terminal->error == 0)
+        run->terminal->error = result->end.terminal_error;
+    code = report_unpack(report, result->report, result->length);
+    if (code == 0 && run->config->log != NULL) {
+        code = event_log_go_on(run->config->log, &result->end.log);
+        if (code != 0)
+            report_release(report);
+    }
+    if (code == -ENOMEM)
+        return error_set(error, ENOMEM, "no memory for the run's report");
+    if (code != 0) {
+        run->signal_number = SIGSYS;
+        return error_set(error, ECHILD, "the root sent a report that is none");
+    }
+    return 0;
+}
+
+int caged_run(struct caged_run *run, struct machine_report *report, struct error *error)
+{
+    struct channel_result result;
+    int ends[2];
+    int status = 0;
+    pid_t child;
+    int code = channel_open(ends);
+
+    if (code != 0)
+        return error_set(error, -code, "no channel to the machine: %s", strerror(-code));
+    child = start(run, ends[1], error);
+    close(ends[1]);
+    if (child < 0) {
+        close(ends[0]);
+        return -EAGAIN;
+    }
+    code = channel_receive(ends[0], &result);
+    close(ends[0]);
+    cli_signals_forward(0);
+    /* It has nothing more to do; one that stays all the same is not to be waited for. */
+    kill(child, SIGKILL);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (code != 0)
+        error_set(error, -code, "the machine's report: %s", strerror(-code));
+    else
+        code = take_result(run, &result, status, report, error);
+    free(result.report);
+    return code;
+}

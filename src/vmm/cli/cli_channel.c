@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/cli/cli_channel.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Of bytes of a report in one packet: well within what a socket buffers. */
+#define PIECE_SIZE 65536U
+/* Of a report: every console of every L2 that may be, and much more. */
+#define REPORT_LIMIT (256UL << 20)
+
+struct packet {
+    uint32_t kind;
+    union {
+        struct {
+            int code;
+            struct error error;
+        } failed;
+        struct channel_end end;
+        unsigned char piece[PIECE_SIZE];
+    };
+};
+
+#define HEAD offsetof(struct packet, piece)
+
+int channel_open(int ends[2])
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
+}
+
+/* By write(2): the cage allows nothing else. */
+static bool send_packet(int channel, const struct packet *packet, size_t length)
+{
+    ssize_t sent;
+
+    do
+        sent = write(channel, packet, HEAD + length);
+    while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)(HEAD + length);
+}
+
+void channel_send_failure(int channel, int code, const struct error *error)
+{
+    struct packet packet = {.kind = CHANNEL_FAILED};
+
+    packet.failed.code = code;
+    packet.failed.error = *error;
+    send_packet(channel, &packet, sizeof(packet.failed));
+}
+
+void channel_send_report(int channel, const void *bytes, size_t length,
+                         const struct channel_end *end)
+{
+    struct packet packet = {.kind = CHANNEL_PIECE};
+
+    for (size_t at = 0; at < length; at += PIECE_SIZE) {
+        size_t size = length - at < PIECE_SIZE ? length - at : PIECE_SIZE;
+
+        memcpy(packet.piece, (const char *)bytes + at, size);
+        if (!send_packet(channel, &packet, size))
+            return;
+    }
+    packet.kind = CHANNEL_END;
+    packet.end = *end;
+    send_packet(channel, &packet, sizeof(packet.end));
+}
+
+static bool add_piece(struct channel_result *result, const void *bytes, size_t length)
+{
+    size_t whole = result->length + length;
+    unsigned char *report;
+
+    if (whole > REPORT_LIMIT)
+        return false;
+    report = realloc(result->report, whole + 1);
+    if (report == NULL)
+        return false;
+    memcpy(report + result->length, bytes, length);
+    result->report = report;
+    result->length = whole;
+    return true;
+}
+
+static void take_failure(struct channel_result *result, const struct packet *packet)
+{
+    /* Any number and any bytes may come. */
+    result->failure = packet->failed.code < 0 ? packet->failed.code : -EIO;
+    error_set(&result->error, 1, "%.*s", (int)sizeof(packet->failed.error.text),
+              packet->failed.error.text);
+}
+
+/* Whether more may come. */
+static bool take(struct channel_result *result, const struct packet *packet, size_t length)
+{
+    if (length == sizeof(result->violation) && packet->kind == CAGE_VIOLATION) {
+        memcpy(&result->violation, packet, sizeof(result->violation));
+        result->violated = 1;
+        return false;
+    }
+    if (length < HEAD)
+        return false;
+    length -= HEAD;
+    if (packet->kind == CHANNEL_PIECE)
+        return add_piece(result, packet->piece, length);
+    if (packet->kind == CHANNEL_END && length == sizeof(packet->end)) {
+        result->end = packet->end;
+        result->ended = 1;
+    } else if (packet->kind == CHANNEL_FAILED && length == sizeof(packet->failed)) {
+        take_failure(result, packet);
+    }
+    return false;
+}
+
+int channel_receive(int channel, struct channel_result *result)
+{
+    struct packet *packet = malloc(sizeof(*packet));
+    ssize_t length;
+    bool more = true;
+    int code = 0;
+
+    *result = (struct channel_result){.failure = 0};
+    if (packet == NULL)
+        return -ENOMEM;
+    while (more) {
+        length = read(channel, packet, sizeof(*packet));
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length < 0)
+            code = -errno;
+        more = length > 0 && take(result, packet, (size_t)length);
+    }
+    free(packet);
+    return code;
+}
