@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cage, tried from inside: every way out is tried, and none may be there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cage/cage.h"
+#include "cage_doors.h"
+#include "runner.h"
+#include "test_machine.h"
+#include "vmm/cli/cli_caged.h"
+
+#define CALL_NUMBERS 512
+#define LAST_CALL    (SYS_landlock_restrict_self + 5)
+
+/* What a process does in the cage; what it returns is the exit status. */
+typedef int inhabitant(void *context);
+
+enum { DOOR_OPEN = 0, DOOR_FAILED = 1, NO_CAGE = 2 };
+
+/* /proc/self/status of a process in the cage, which opened it before. */
+static int status_file;
+
+struct outcome {
+    int status;
+    bool told; /* of a violation */
+    struct cage_violation violation;
+};
+
+static void live_in_cage(bool enter, enum cage_thread kind, int channel, inhabitant *live,
+                         void *context)
+{
+    const int outputs[] = {STDOUT_FILENO, channel};
+    const struct cage_config config = {outputs, ELEMENTS(outputs), channel};
+    struct cage *cage;
+    struct error error;
+
+    status_file = open("/proc/self/status", O_RDONLY);
+    if (cage_create(&cage, &config, &error) != 0 || cage_close(cage, &error) != 0 ||
+        (enter && cage_enter(cage, kind, &error) != 0))
+        _exit(NO_CAGE);
+    syscall(SYS_exit_group, live(context));
+}
+
+static struct outcome cage_a_process(bool enter, enum cage_thread kind, inhabitant *live,
+                                     void *context)
+{
+    struct outcome outcome = {.status = 0};
+    int channel[2];
+    pid_t child;
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel), 0);
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0)
+        live_in_cage(enter, kind, channel[1], live, context);
+    close(channel[1]);
+    outcome.told = read(channel[0], &outcome.violation, sizeof(outcome.violation)) ==
+                   (ssize_t)sizeof(outcome.violation);
+    close(channel[0]);
+    ck_assert_int_eq(waitpid(child, &outcome.status, 0), child);
+    return outcome;
+}
+
+static void was_stopped(const struct outcome *outcome, long number, const char *what)
+{
+    ck_assert_msg(outcome->told && outcome->violation.kind == CAGE_VIOLATION &&
+                      outcome->violation.number == number && WIFEXITED(outcome->status) &&
+                      WEXITSTATUS(outcome->status) == CAGE_EXIT_STATUS,
+                  "%s: wait status 0x%x, violation %d", what, (unsigned)outcome->status,
+                  outcome->told ? outcome->violation.number : -1);
+}
+
+static int open_door(void *context)
+{
+    return cage_door_open(context) < 0 ? DOOR_FAILED : DOOR_OPEN;
+}
+
+/* Tried by a thread as the first argument of EACH says, in a process without a machine. */
+static void try_door(int index, enum cage_thread kind)
+{
+    const struct cage_door *door = &cage_doors[index];
+    struct outcome outcome = cage_a_process(true, kind, open_door, (void *)(uintptr_t)door);
+
+    if (cage_runtime_call(door->number))
+        return;
+    was_stopped(&outcome, door->number, door->name);
+}
+
+START_TEST(door_of_main)
+{
+    try_door(_i, CAGE_MAIN);
+}
+END_TEST
+
+START_TEST(door_of_vcpu)
+{
+    try_door(_i, CAGE_VCPU);
+}
+END_TEST
+
+/* The doors are doors: it is the filter that closes them. Those that do no harm. */
+START_TEST(doors_without_a_filter)
+{
+    static const long harmless[] = {SYS_memfd_create, SYS_dup,  SYS_fcntl,    SYS_socketpair,
+                                    SYS_stat,         SYS_mmap, SYS_mprotect, SYS_prctl};
+    int open = 0;
+
+    for (int i = 0; i < cage_door_count; i++)
+        for (size_t j = 0; j < ELEMENTS(harmless); j++) {
+            struct outcome outcome;
+
+            if (cage_doors[i].number != harmless[j])
+                continue;
+            outcome =
+                cage_a_process(false, CAGE_MAIN, open_door, (void *)(uintptr_t)&cage_doors[i]);
+            ck_assert_msg(outcome.status == 0, "%s: wait status 0x%x", cage_doors[i].name,
+                          (unsigned)outcome.status);
+            open++;
+        }
+    ck_assert_int_gt(open, (int)ELEMENTS(harmless));
+}
+END_TEST
+
+static bool is_allowed(enum cage_thread kind, long number)
+{
+    const char *name;
+
+    for (size_t i = 0; (name = cage_call_name(kind, i)) != NULL; i++)
+        if (seccomp_syscall_resolve_name(name) == number)
+            return true;
+    return cage_runtime_call(number);
+}
+
+/* Each system call that there is and that the list does not name. */
+START_TEST(every_other_call)
+{
+    int stopped = 0;
+
+    for (long number = 0; number <= LAST_CALL; number++) {
+        struct cage_door door = {"by number", number, {-1, -1, -1, -1, -1, -1}};
+        struct outcome outcome;
+        char text[32];
+
+        /* Newer kernels put these two before any filter. They are for code that the kernel itself
+         * placed, and refuse all other. */
+        if (number == 335 || number == 336 || is_allowed((enum cage_thread)_i, number))
+            continue;
+        outcome = cage_a_process(true, (enum cage_thread)_i, open_door, &door);
+        snprintf(text, sizeof(text), "system call %ld", number);
+        was_stopped(&outcome, number, text);
+        stopped++;
+    }
+    ck_assert_int_gt(stopped, 400);
+}
+END_TEST
+
+START_TEST(twenty_calls)
+{
+    bool seen[CALL_NUMBERS] = {false};
+    int count = 0;
+    const char *name;
+
+    for (int kind = 0; kind < CAGE_THREADS; kind++)
+        for (size_t i = 0; (name = cage_call_name((enum cage_thread)kind, i)) != NULL; i++) {
+            int number = seccomp_syscall_resolve_name(name);
+
+            ck_assert_int_ge(number, 0);
+            ck_assert_int_lt(number, CALL_NUMBERS);
+            count += !seen[number];
+            seen[number] = true;
+        }
+    ck_assert_int_le(count, 20);
+    ck_assert(!seen[SYS_execve] && !seen[SYS_openat] && !seen[SYS_socket] && !seen[SYS_read]);
+}
+END_TEST
+
+static int call_as_32_bits(void *context)
+{
+    long result = 20; /* getpid there */
+
+    (void)context;
+    __asm__ volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
+    return DOOR_OPEN;
+}
+
+static int call_as_x32(void *context)
+{
+    (void)context;
+    syscall(0x40000000L | SYS_exit_group, DOOR_OPEN);
+    return DOOR_FAILED;
+}
+
+/* Nothing handles these: the kernel ends the process. One that has no calls of 32 bits does so,
+ * too. */
+START_TEST(foreign_call_numbers)
+{
+    inhabitant *const ways[] = {call_as_32_bits, call_as_x32};
+    struct outcome outcome = cage_a_process(true, (enum cage_thread)(_i / 2), ways[_i % 2], NULL);
+
+    ck_assert_msg(WIFSIGNALED(outcome.status) &&
+                      (WTERMSIG(outcome.status) == SIGSYS ||
+                       (_i % 2 == 0 && WTERMSIG(outcome.status) == SIGSEGV)),
+                  "0x%x", (unsigned)outcome.status);
+}
+END_TEST
+
+/* What the first part of the cage does alone. */
+
+static int has_line(const char *text, const char *name, const char *value)
+{
+    const char *line = strstr(text, name);
+
+    return line != NULL && strncmp(line + strlen(name), value, strlen(value)) == 0;
+}
+
+static int look_at_status(void)
+{
+    static const char *const sets[] = {"\nCapInh:\t", "\nCapPrm:\t", "\nCapEff:\t", "\nCapAmb:\t"};
+    char text[8192];
+    ssize_t length = read(status_file, text, sizeof(text) - 1);
+
+    if (length <= 0)
+        return 3;
+    text[length] = '\0';
+    for (size_t i = 0; i < ELEMENTS(sets); i++)
+        if (!has_line(text, sets[i], "0000000000000000\n"))
+            return 4;
+    if (geteuid() == 0 && !has_line(text, "\nCapBnd:\t", "0000000000000000\n"))
+        return 5;
+    return has_line(text, "\nNoNewPrivs:\t", "1\n") ? 0 : 6;
+}
+
+static int without_rights(void *context)
+{
+    (void)context;
+    if (sethostname("caged", 5) == 0 || errno != EPERM)
+        return 1;
+    if (setuid(12345) == 0 || chroot("/") == 0)
+        return 2;
+    return look_at_status();
+}
+
+START_TEST(no_capabilities)
+{
+    struct outcome outcome = cage_a_process(false, CAGE_MAIN, without_rights, NULL);
+
+    ck_assert_int_eq(outcome.status, 0);
+}
+END_TEST
+
+static int files_by_path(void *context)
+{
+    static const char *const paths[] = {"/etc/passwd", "/proc/self/status", "/dev/null", "/", "."};
+    struct cage_offer *offer = context;
+
+    for (size_t i = 0; i < ELEMENTS(paths); i++)
+        if (open(paths[i], O_RDONLY) >= 0 || errno != EACCES)
+            return 3;
+    if (open("/tmp/cage-was-here", O_WRONLY | O_CREAT, 0600) >= 0)
+        return 4;
+    if (offer->landlock_abi >= 4) {
+        static const unsigned char address[16] = {AF_INET, 0, 0, 9, 127, 0, 0, 1};
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+        /* A machine without any network has no such sockets either. */
+        if (fd >= 0 && (syscall(SYS_connect, fd, address, sizeof(address)) == 0 || errno != EACCES))
+            return 5;
+    }
+    if (offer->landlock_abi >= 6 && (kill(getppid(), 0) == 0 || errno != EPERM))
+        return 6;
+    return 0;
+}
+
+START_TEST(no_files_by_landlock)
+{
+    struct cage_offer offer = cage_offer();
+    struct outcome outcome;
+
+    if (offer.landlock_abi == 0)
+        return;
+    outcome = cage_a_process(false, CAGE_MAIN, files_by_path, &offer);
+    ck_assert_int_eq(outcome.status, 0);
+}
+END_TEST
+
+/* A machine's own process. */
+
+static const struct cage_door *chosen;
+
+/* What a guest that has taken over the root would do: it runs in the thread that runs guests, while
+ * one of them writes to its console. */
+static void break_out(void *context, unsigned int source, const char *name, const char *text,
+                      size_t length)
+{
+    (void)context;
+    (void)source;
+    (void)name;
+    (void)text;
+    (void)length;
+    if (chosen != NULL)
+        cage_door_open(chosen);
+}
+
+static int run_in_cage(struct caged_run *run, struct machine_report *report, struct error *error)
+{
+    static struct terminal terminal;
+    static struct machine_config config;
+
+    terminal_init(&terminal, stdout, false);
+    config = (struct machine_config){
+        .l1_image = test_image("nested_l1.elf"),
+        .l1_memory = 8UL << 20,
+        .timeout_ns = 60000000000ULL,
+        .console = break_out,
+    };
+    *run = (struct caged_run){.config = &config, .terminal = &terminal};
+    return caged_run(run, report, error);
+}
+
+START_TEST(a_run)
+{
+    struct machine_report report;
+    struct caged_run run;
+    struct error error;
+
+    chosen = NULL;
+    ck_assert_msg(run_in_cage(&run, &report, &error) == 0, "%s", error.text);
+    ck_assert_int_eq(report.end, MACHINE_DONE);
+    ck_assert_uint_gt(report.l1.console.length, 0);
+    ck_assert(report.cage.on && report.cage.no_new_privs && report.cage.no_capabilities);
+    ck_assert_uint_eq(report.cage.filtered, 2);
+    ck_assert_uint_eq(report.cage.landlock_abi, cage_offer().landlock_abi);
+    ck_assert_int_eq(run.signal_number, 0);
+    report_release(&report);
+}
+END_TEST
+
+START_TEST(door_in_a_run)
+{
+    struct machine_report report;
+    struct caged_run run;
+    struct error error;
+    char words[128];
+
+    chosen = &cage_doors[_i];
+    if (cage_runtime_call(chosen->number))
+        return;
+    ck_assert_int_eq(run_in_cage(&run, &report, &error), -ECHILD);
+    ck_assert_int_eq(run.signal_number, SIGSYS);
+    snprintf(words, sizeof(words), "stopped by its cage: %s (0x%lx,", chosen->name,
+             chosen->argument[0]);
+    ck_assert_msg(strstr(error.text, words) != NULL, "\"%s\" has no \"%s\"", error.text, words);
+}
+END_TEST
+
+RUN_CASES_IF(test_machine_obstacle, "cage", 120, EACH(door_of_main, cage_door_count),
+             EACH(door_of_vcpu, cage_door_count), ONCE(doors_without_a_filter),
+             EACH(every_other_call, CAGE_THREADS), ONCE(twenty_calls),
+             EACH(foreign_call_numbers, 2 * CAGE_THREADS), ONCE(no_capabilities),
+             ONCE(no_files_by_landlock), ONCE(a_run), EACH(door_in_a_run, cage_door_count))
