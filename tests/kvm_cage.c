@@ -23,7 +23,11 @@
 /* What a process does in the cage; what it returns is the exit status. */
 typedef int inhabitant(void *context);
 
-enum { DOOR_OPEN = 0, DOOR_FAILED = 1, NO_CAGE = 2 };
+enum {
+    DOOR_OPEN = 0,
+    DOOR_FAILED = 1,
+    NO_CAGE = 2
+};
 
 /* /proc/self/status of a process in the cage, which opened it before. */
 static int status_file;

@@ -510,8 +510,51 @@ START_TEST(opening)
 }
 END_TEST
 
+/* A process that was started with the log open appends to it; this one goes on from there. */
+START_TEST(by_another_process)
+{
+    int fd = new_file();
+    struct event_log *log = start(dup(fd), 0);
+    struct log_event event = event_number(1);
+    struct event_log_state state;
+    struct event_log_state wrong;
+    struct error error;
+    int told[2];
+
+    ck_assert_int_eq(event_log_append(log, &event), 0);
+    ck_assert_int_eq(event_log_flush(log), 0);
+    ck_assert_int_eq(pipe(told), 0);
+    if (fork() == 0) {
+        event = event_number(2);
+        event_log_append(log, &event);
+        event_log_flush(log);
+        event_log_tell(log, &state);
+        _exit(write(told[1], &state, sizeof(state)) < 0);
+    }
+    ck_assert_int_eq(read(told[0], &state, sizeof(state)), sizeof(state));
+    wrong = state;
+    wrong.head[3] = '"';
+    ck_assert_int_eq(event_log_go_on(log, &wrong), -EBADMSG);
+    wrong = state;
+    wrong.next = 1;
+    ck_assert_int_eq(event_log_go_on(log, &wrong), -EBADMSG);
+    wrong = state;
+    memset(wrong.head, 'a', sizeof(wrong.head));
+    ck_assert_int_eq(event_log_go_on(log, &wrong), -EBADMSG);
+    ck_assert_int_eq(event_log_go_on(log, &state), 0);
+    event = event_number(3);
+    ck_assert_int_eq(event_log_append(log, &event), 0);
+    ck_assert_int_eq(event_log_close(log, 99, head, &error), 0);
+    size = contents(fd, bytes, sizeof(bytes));
+    ck_assert_int_eq(check_head(bytes, size, head).verdict, LOG_WHOLE);
+    ck_assert_uint_eq(check_bytes(bytes, size).records, 5);
+    close(fd);
+}
+END_TEST
+
 RUN_CASES("log", 60, ONCE(whole), ONCE(lines_are_json), ONCE(escapes), ONCE(largest_record),
           ONCE(flipped), ONCE(removed_byte), ONCE(truncated), EACH(deleted_line, LINES),
           EACH(doubled_line, LINES), EACH(swapped_lines, LINES - 1), ONCE(foreign_records),
           ONCE(another_head), ONCE(no_log), ONCE(longer_than_a_record), ONCE(full_disk),
-          ONCE(full_later), ONCE(size_limit), ONCE(killed), ONCE(many), ONCE(opening))
+          ONCE(full_later), ONCE(size_limit), ONCE(killed), ONCE(by_another_process), ONCE(many),
+          ONCE(opening))

@@ -31,8 +31,8 @@ static const char stack[] =
     "print(r.status)\n"
     "mezz.expect(tiny.console:find 'hello from ring 3', 'the guest ran')\n";
 
-static const char *const run_words[] = {"run",     "t.lua",      "--json", "out.json",
-                                        "--trace", "trace.json", NULL};
+static const char *const run_words[] = {"run",      "t.lua",   "--no-cage",  "--json",
+                                        "out.json", "--trace", "trace.json", NULL};
 static const char *const info_words[] = {"info", "--json", "info.json", NULL};
 
 static const char whole_run[] = "1 of 1 expectations held";
