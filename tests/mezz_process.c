@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,6 +75,22 @@ static char *read_file(const char *path)
     return text;
 }
 
+char *mezz_read(const struct mezz_process *mezz, const char *name)
+{
+    return access(path_of(mezz, name), F_OK) == 0 ? read_file(path_of(mezz, name)) : NULL;
+}
+
+/* A pipe whose reader is gone. */
+static void redirect_to_nobody(int to)
+{
+    int ends[2];
+
+    if (pipe(ends) < 0 || dup2(ends[1], to) < 0)
+        _exit(126);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void redirect(const char *path, int to)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
@@ -99,8 +116,15 @@ _Noreturn static void become_mezz(const struct mezz_process *mezz, const char *c
         redirect(OUT_FILE, STDOUT_FILENO);
     else if (mezz->out_to[0] == '\0')
         close(STDOUT_FILENO);
+    else if (strcmp(mezz->out_to, "|") == 0)
+        redirect_to_nobody(STDOUT_FILENO);
     else
         redirect(mezz->out_to, STDOUT_FILENO);
+    if (mezz->err_closed)
+        close(STDERR_FILENO);
+    if (mezz->limit.rlim_max != 0 &&
+        setrlimit((__rlimit_resource_t)mezz->resource, &mezz->limit) < 0)
+        _exit(126);
     if (mezz->as_nobody && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
         _exit(126);
     execv(mezz->as_nobody ? "./" COPY : words[0], words);
@@ -117,6 +141,17 @@ static void copy_program(const struct mezz_process *mezz)
     ck_assert_int_eq(system(command), 0);
 }
 
+/* In a moment: LeakSanitizer has a process of its own, which ends when it notices that it is alone,
+ * and is then ours to bury. */
+static bool group_is_gone(pid_t group)
+{
+    for (int i = 0; i < 100 && kill(-group, 0) == 0; i++) {
+        if (waitpid(-group, NULL, WNOHANG) <= 0)
+            usleep(10000);
+    }
+    return kill(-group, 0) < 0 && errno == ESRCH;
+}
+
 void mezz_run(struct mezz_process *mezz, const char *const *argv)
 {
     int status;
@@ -128,6 +163,7 @@ void mezz_run(struct mezz_process *mezz, const char *const *argv)
     mezz_write(mezz, ERR_FILE, "", 0);
     if (mezz->as_nobody)
         copy_program(mezz);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0)
@@ -137,9 +173,11 @@ void mezz_run(struct mezz_process *mezz, const char *const *argv)
         usleep((useconds_t)mezz->interrupt_after_ms * 1000);
         kill(child, SIGINT);
     }
+    if (mezz->during != NULL)
+        mezz->during(mezz, child);
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     mezz->status = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-    ck_assert_msg(kill(-child, 0) < 0 && errno == ESRCH, "a process was left behind");
+    ck_assert_msg(group_is_gone(child), "a process was left behind");
     mezz->out = read_file(path_of(mezz, OUT_FILE));
     mezz->err = read_file(path_of(mezz, ERR_FILE));
     unlink(path_of(mezz, OUT_FILE));
@@ -195,7 +233,7 @@ void mezz_end(struct mezz_process *mezz, int files)
     }
     closedir(directory);
     ck_assert_int_eq(rmdir(mezz->directory), 0);
-    ck_assert_msg(count == files, "%d files in the place of %d", count, files);
+    ck_assert_msg(files < 0 || count == files, "%d files in the place of %d", count, files);
     free(mezz->out);
     free(mezz->err);
 }

@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
+#include <sys/types.h>
 
 /*
  * Runs the program under test (MEZZ_BIN) in a process group of its own and in a new directory, and
@@ -14,11 +16,17 @@ struct mezz_process {
     char directory[64];
     char *out;
     char *err;
-    int status;                 /* exit status, or 1000 + the signal that ended it */
-    int interrupt_after_ms;     /* SIGINT then; 0: none */
-    const char *out_to;         /* stdout goes to this file; "": it is closed; NULL: to out */
-    const char *environment[8]; /* NAME=VALUE; NULL ends */
-    bool as_nobody;             /* as a user without rights, when the test runs as root */
+    int status;             /* exit status, or 1000 + the signal that ended it */
+    int interrupt_after_ms; /* SIGINT then; 0: none */
+    const char *out_to;     /* stdout goes to this file; "": it is closed; "|": it is a pipe
+                               that nobody reads; NULL: to out */
+    bool err_closed;        /* stderr is closed */
+    struct rlimit limit;    /* of the resource; rlim_max 0: none */
+    int resource;
+    void (*during)(const struct mezz_process *mezz, pid_t child); /* while it runs; or NULL */
+    void *context;                                                /* of `during` */
+    const char *environment[8];                                   /* NAME=VALUE; NULL ends */
+    bool as_nobody; /* as a user without rights, when the test runs as root */
 };
 
 /* Why the end-to-end tests cannot run here, or NULL. For RUN_CASES_IF. */
@@ -27,6 +35,9 @@ const char *mezz_obstacle(void);
 void mezz_begin(struct mezz_process *mezz);
 void mezz_write(const struct mezz_process *mezz, const char *name, const void *bytes,
                 size_t length);
+
+/* A file of the directory as a text, to be freed; NULL: it is not there. */
+char *mezz_read(const struct mezz_process *mezz, const char *name);
 
 /* argv behind the program's name; NULL ends. */
 void mezz_run(struct mezz_process *mezz, const char *const *argv);
@@ -40,8 +51,8 @@ json_t *mezz_json(const struct mezz_process *mezz);
 /* "levels.l2.tiny.console": the member of members; fails the test when it is not there. */
 const json_t *mezz_at(const json_t *json, const char *path);
 
-/* The directory holds exactly `files` files, and nobody of the process group is left. Removes it.
- */
+/* The directory holds exactly `files` files (-1: as many as there are), and nobody of the process
+ * group is left. Removes it. */
 void mezz_end(struct mezz_process *mezz, int files);
 
 /* Fails the test, with all of the output, unless status and the whole of stderr are these. */

@@ -16,16 +16,16 @@ int memory_create(struct memory *memory, uint64_t size, struct error *error)
     memory->size = size;
     memory->fd = memfd_create("mezz-memory", MFD_CLOEXEC);
     if (memory->fd < 0)
-        return error_set(error, errno, "memfd_create: %s", strerror(errno));
+        return error_set(error, ENOMEM, "memfd_create: %s", strerror(errno));
     if (ftruncate(memory->fd, (off_t)size) < 0) {
-        code = error_set(error, errno, "memory of %llu MiB: %s", (unsigned long long)(size >> 20),
+        code = error_set(error, ENOMEM, "memory of %llu MiB: %s", (unsigned long long)(size >> 20),
                          strerror(errno));
         goto close_fd;
     }
     memory->base =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
     if (memory->base == MAP_FAILED) {
-        code = error_set(error, errno, "memory of %llu MiB: mmap: %s",
+        code = error_set(error, ENOMEM, "memory of %llu MiB: mmap: %s",
                          (unsigned long long)(size >> 20), strerror(errno));
         goto close_fd;
     }

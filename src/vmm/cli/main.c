@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mezz/abi.h"
 #include "vmm/cli/cli.h"
@@ -47,8 +51,26 @@ static int unknown_command(const char *word)
     return CLI_BAD_INPUT;
 }
 
+/* Without it the next file that is opened would get the number of a standard stream that is closed,
+ * and with it what is written there. Writing to these fails as it does to one that is closed. */
+static bool occupy_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (!occupy_standard_streams()) {
+        cli_complain("/dev/null: %s", strerror(errno));
+        return CLI_HOST;
+    }
     /* A reader that went away is an error of the write, not a death in the middle of a run. */
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
