@@ -33,7 +33,6 @@ static int load_registers(struct kvm_vcpu *vcpu)
 
     vcpu->run->immediate_exit = 1;
     code = kvm_vcpu_run(vcpu);
-    vcpu->run->immediate_exit = 0;
     return code == -EINTR ? 0 : code;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <x86intrin.h>
 
+#include "host/hot.h"
 #include "vmm/machine_state.h"
 
 #define L1_MEMORY (2ULL << 20)
@@ -80,7 +81,7 @@ static int explain_end(struct subject *subject, struct error *error)
                      (int)said.length, said.text);
 }
 
-int subject_cycle(struct subject *subject, uint64_t *ticks, struct error *error)
+HOT int subject_cycle(struct subject *subject, uint64_t *ticks, struct error *error)
 {
     struct l1_vcpu *l1 = subject->l1;
     uint64_t before = __rdtsc();

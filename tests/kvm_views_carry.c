@@ -212,7 +212,6 @@ static void exchange(struct kvm_vcpu *vcpu)
 {
     vcpu->run->immediate_exit = 1;
     ck_assert_int_eq(kvm_vcpu_run(vcpu), -EINTR);
-    vcpu->run->immediate_exit = 0;
 }
 
 START_TEST(every_register)

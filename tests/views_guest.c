@@ -252,10 +252,9 @@ void guest_step(struct view_vcpu *vcpu)
 /* Ends the instruction that KVM is in, so that registers may be set. */
 static void drain(struct view_vcpu *vcpu)
 {
-    vcpu->kvm->run->immediate_exit = 1;
-    while (kvm_vcpu_run(vcpu->kvm) == 0)
-        ;
-    vcpu->kvm->run->immediate_exit = 0;
+    do
+        vcpu->kvm->run->immediate_exit = 1;
+    while (kvm_vcpu_run(vcpu->kvm) == 0);
 }
 
 static void serve(struct view_vcpu *vcpu, struct guest_result *result)

@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/kick.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <sys/ioctl.h>
 
-/* Of the calling thread; the handler runs on it, too. */
-static _Thread_local volatile sig_atomic_t kicked;
-static _Thread_local struct kvm_run *volatile running;
+_Thread_local struct kick_state kick_state;
 
 static void on_kick(int number)
 {
-    struct kvm_run *run = running;
+    struct kvm_run *run = kick_state.running;
 
     (void)number;
-    kicked = 1;
-    /* It may come between kicks_run's look at `kicked` and the entry into the kernel. */
+    kick_state.kicked = 1;
+    /* It may come between kicks_run's look at that and the entry into the kernel. */
     if (run != NULL)
         run->immediate_exit = 1;
 }
@@ -44,12 +38,12 @@ void kicks_begin(sigset_t *before)
 void kicks_end(const sigset_t *before)
 {
     pthread_sigmask(SIG_SETMASK, before, NULL);
-    kicked = 0;
+    kick_state.kicked = 0;
 }
 
 void kicks_take(void)
 {
-    kicked = 0;
+    kick_state.kicked = 0;
 }
 
 void kicks_wait(void)
@@ -58,26 +52,7 @@ void kicks_wait(void)
 
     change_mask(SIG_BLOCK, &open);
     sigdelset(&open, KICK_SIGNAL);
-    while (!kicked)
+    while (!kick_state.kicked)
         sigsuspend(&open);
     change_mask(SIG_UNBLOCK, NULL);
-}
-
-int kicks_run(int vcpu, struct kvm_run *run)
-{
-    unsigned char wanted = run->immediate_exit;
-    int code;
-
-    running = run;
-    atomic_signal_fence(memory_order_seq_cst);
-    if (kicked)
-        run->immediate_exit = 1;
-    code = ioctl(vcpu, KVM_RUN, 0) < 0 ? -errno : 0;
-    running = NULL;
-    atomic_signal_fence(memory_order_seq_cst);
-    run->immediate_exit = wanted;
-    /* As with a signal: not every KVM says so for immediate_exit. */
-    if (code == -EINTR)
-        run->exit_reason = KVM_EXIT_INTR;
-    return code;
 }

@@ -2,8 +2,12 @@
 #ifndef HOST_KICK_H
 #define HOST_KICK_H
 
+#include <errno.h>
 #include <linux/kvm.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
 
 /*
  * Kicks: what ends a KVM_RUN that would not end by itself. A kick is KICK_SIGNAL for the thread
@@ -26,8 +30,33 @@ void kicks_take(void);
 /* Sleeps until there is a kick to take. */
 void kicks_wait(void);
 
+/* Of the calling thread; the handler of the signal, which runs on it, writes it too. */
+struct kick_state {
+    volatile sig_atomic_t kicked;
+    struct kvm_run *volatile running;
+};
+extern _Thread_local struct kick_state kick_state __attribute__((tls_model("local-exec")));
+
 /* KVM_RUN on a vCPU's file and its run page. 0, or a negative errno: -EINTR when it was kicked, or
- * when the caller had set immediate_exit. */
-int kicks_run(int vcpu, struct kvm_run *run);
+ * when the caller had set immediate_exit, which is 0 afterwards. Inline: every exit of every level
+ * goes through here. */
+static inline int kicks_run(int vcpu, struct kvm_run *run)
+{
+    int code = 0;
+
+    kick_state.running = run;
+    atomic_signal_fence(memory_order_seq_cst);
+    if (kick_state.kicked)
+        run->immediate_exit = 1;
+    if (ioctl(vcpu, KVM_RUN, 0) < 0)
+        code = -errno;
+    kick_state.running = NULL;
+    atomic_signal_fence(memory_order_seq_cst);
+    run->immediate_exit = 0;
+    /* As with a signal: not every KVM says so for immediate_exit. */
+    if (code == -EINTR)
+        run->exit_reason = KVM_EXIT_INTR;
+    return code;
+}
 
 #endif

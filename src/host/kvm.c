@@ -9,15 +9,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "host/kick.h"
-
 /* Where KVM on Intel without unrestricted guest keeps a TSS and an identity map: below the
  * firmware. */
 #define TSS_ADDRESS          0xfffbd000UL
 #define IDENTITY_MAP_ADDRESS 0xfffbc000UL
 #define CPUID_ENTRIES        256
-/* Runs after which a lazy vCPU stops to bring along what was not needed in any of them. */
-#define LAZY_WINDOW 64U
 
 static const struct {
     unsigned long capability;
@@ -215,27 +211,10 @@ int kvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned long request, void *argument)
     return result < 0 ? -errno : result;
 }
 
-int kvm_vcpu_run(struct kvm_vcpu *vcpu)
-{
-    int code;
-
-    if (vcpu->failure != 0)
-        return vcpu->failure;
-    if (vcpu->window > 0 && --vcpu->window == 0) {
-        vcpu->run->kvm_valid_regs = vcpu->asked;
-        vcpu->asked = 0;
-        vcpu->window = LAZY_WINDOW;
-    }
-    vcpu->runs++;
-    code = kicks_run(vcpu->fd, vcpu->run);
-    vcpu->fresh = (uint32_t)vcpu->run->kvm_valid_regs;
-    return code;
-}
-
 void kvm_vcpu_be_lazy(struct kvm_vcpu *vcpu)
 {
     vcpu->run->kvm_valid_regs = 0;
-    vcpu->window = LAZY_WINDOW;
+    vcpu->lazy = true;
 }
 
 void kvm_vcpu_fetch(struct kvm_vcpu *vcpu, uint32_t groups)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "host/error.h"
+#include "host/kick.h"
 
 /*
  * /dev/kvm by raw ioctls (Documentation/virt/kvm/api.rst). Nothing here knows of levels: an L1 and
@@ -32,10 +33,10 @@ struct kvm_vcpu {
     uint64_t other_ioctls; /* any other on this vCPU since it was created */
 
     /* Groups of registers, KVM_SYNC_X86_*: see kvm_vcpu_need. */
-    uint32_t fresh;  /* the run page has what the vCPU has, or is going to have */
-    uint32_t asked;  /* was needed in this window */
-    uint32_t window; /* runs until it ends; 0: the vCPU is not lazy */
-    int failure;     /* of a fetch: a negative errno, which the next KVM_RUN returns */
+    uint32_t fresh; /* the run page has what the vCPU has, or is going to have */
+    uint32_t asked; /* was needed in this window */
+    bool lazy;
+    int failure; /* of a fetch: a negative errno, which the next KVM_RUN returns */
 };
 
 /* What every machine needs, checked by kvm_open. */
@@ -71,15 +72,15 @@ void kvm_vcpu_destroy(struct kvm_vcpu *vcpu);
 /* Any vCPU ioctl but KVM_RUN, counted. Returns what ioctl(2) returns, or a negative errno. */
 int kvm_vcpu_ioctl(struct kvm_vcpu *vcpu, unsigned long request, void *argument);
 
-/* KVM_RUN: 0, or a negative errno: -EINTR for a kick (host/kick.h) or immediate_exit. */
-int kvm_vcpu_run(struct kvm_vcpu *vcpu);
-
 /*
  * Registers that nobody looks at cost time, too: SREGS half a bare exit on kvm_intel. A lazy vCPU
  * brings along what was needed lately; what is needed beyond that is fetched by an ioctl, and comes
  * along from then on. So whoever reads run->s.regs, or alters a part of a group there, says so
  * first: kvm_vcpu_need(). Whoever replaces a group says that: kvm_vcpu_replaced().
  */
+/* Runs, from the first on, after which a lazy vCPU stops to bring along what was not needed in any
+ * of them. */
+#define KVM_LAZY_WINDOW 64U
 void kvm_vcpu_be_lazy(struct kvm_vcpu *vcpu);
 void kvm_vcpu_fetch(struct kvm_vcpu *vcpu, uint32_t groups);
 
@@ -95,6 +96,22 @@ static inline void kvm_vcpu_replaced(struct kvm_vcpu *vcpu, uint32_t groups)
 {
     vcpu->run->kvm_dirty_regs |= groups;
     vcpu->fresh |= groups;
+}
+
+/* KVM_RUN: 0, or a negative errno: -EINTR for a kick (host/kick.h) or immediate_exit. */
+static inline int kvm_vcpu_run(struct kvm_vcpu *vcpu)
+{
+    int code;
+
+    if (vcpu->failure != 0)
+        return vcpu->failure;
+    if (vcpu->runs++ % KVM_LAZY_WINDOW == 0 && vcpu->lazy) {
+        vcpu->run->kvm_valid_regs = vcpu->asked;
+        vcpu->asked = 0;
+    }
+    code = kicks_run(vcpu->fd, vcpu->run);
+    vcpu->fresh = (uint32_t)vcpu->run->kvm_valid_regs;
+    return code;
 }
 
 #endif

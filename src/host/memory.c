@@ -42,18 +42,6 @@ void memory_destroy(struct memory *memory)
     close(memory->fd);
 }
 
-int l1_contains(const struct l1_memory *l1, l1_address address, uint64_t length)
-{
-    return address.value <= l1->size && length <= l1->size - address.value;
-}
-
-void *l1_pointer(const struct l1_memory *l1, l1_address address, uint64_t length)
-{
-    if (!l1_contains(l1, address, length))
-        return NULL;
-    return l1->memory->base + l1->offset + address.value;
-}
-
 int l1_read(const struct l1_memory *l1, l1_address address, void *to, uint64_t length)
 {
     const void *from = l1_pointer(l1, address, length);

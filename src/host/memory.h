@@ -2,6 +2,7 @@
 #ifndef HOST_MEMORY_H
 #define HOST_MEMORY_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "host/error.h"
@@ -50,11 +51,19 @@ int memory_create(struct memory *memory, uint64_t size, struct error *error);
 void memory_destroy(struct memory *memory);
 
 /* Whether all of [address, address + length) is L1's memory; no length is too large for the sum. */
-int l1_contains(const struct l1_memory *l1, l1_address address, uint64_t length);
+static inline int l1_contains(const struct l1_memory *l1, l1_address address, uint64_t length)
+{
+    return address.value <= l1->size && length <= l1->size - address.value;
+}
 
 /* The only way from an L1-physical address to a pointer. NULL unless l1_contains(). What is read
  * through it may change at any moment: copy once (l1_read), validate the copy, use the copy. */
-void *l1_pointer(const struct l1_memory *l1, l1_address address, uint64_t length);
+static inline void *l1_pointer(const struct l1_memory *l1, l1_address address, uint64_t length)
+{
+    if (!l1_contains(l1, address, length))
+        return NULL;
+    return l1->memory->base + l1->offset + address.value;
+}
 
 /* Copies; 0, or -EFAULT unless l1_contains(). */
 int l1_read(const struct l1_memory *l1, l1_address address, void *to, uint64_t length);

@@ -168,6 +168,5 @@ int carry_flush(struct kvm_vcpu *to, struct kvm_vcpu *from)
     run->kvm_dirty_regs = KVM_SYNC_X86_SREGS;
     run->immediate_exit = 1;
     code = kvm_vcpu_run(to);
-    run->immediate_exit = 0;
     return code == -EINTR ? 0 : code;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "views/ept12.h"
+#include "host/hot.h"
 #include "views/ept12_edits.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #define FIRST_CAPACITY     64U
 #define LEVEL_PTE          1U
 #define LEVEL_PML4E        4U
+#define PAGE_SHIFT         12U
 #define ENTRY_INDEX_BITS   9U
 #define LARGEST_LEAF_LEVEL 3U
 
@@ -27,6 +29,11 @@ struct walk {
 static uint64_t span(unsigned int level)
 {
     return PAGE_SIZE << (ENTRY_INDEX_BITS * (level - 1));
+}
+
+static unsigned int table_index(uint64_t l2, unsigned int level)
+{
+    return (unsigned int)(l2 >> (PAGE_SHIFT + ENTRY_INDEX_BITS * (level - 1))) % MEZZ_EPT_ENTRIES;
 }
 
 static uint64_t leaf_address(unsigned int level)
@@ -241,8 +248,7 @@ int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_m
     for (unsigned int next = LEVEL_PML4E; code == 0 && kind == ENTRY_TABLE; next--) {
         level = next;
         page = address.value & ~(span(level) - 1);
-        entry = read_entry(l1, entry & MEZZ_EPT_ADDRESS,
-                           (unsigned int)(address.value / span(level)) % MEZZ_EPT_ENTRIES);
+        entry = read_entry(l1, entry & MEZZ_EPT_ADDRESS, table_index(address.value, level));
         code = check_entry(l1, entry, level, &kind);
         if (kind == ENTRY_TABLE)
             rights &= (uint32_t)(entry & MEZZ_EPT_RWX);
@@ -269,7 +275,7 @@ int ept12_lookup(struct ept12_translation *translation, const struct l1_memory *
     return ept12_lookup_edited(translation, l1, eptp, address, NULL, fault);
 }
 
-const struct extent *extent_table_find(const struct extent_table *table, l2_address address)
+HOT const struct extent *extent_table_find(const struct extent_table *table, l2_address address)
 {
     size_t low = 0;
     size_t high = table->count;

@@ -130,6 +130,15 @@ bool space_view_has(const struct space_view *view, l2_address address, uint32_t 
  * to memory). 0, or -EFAULT where a byte of it is not allowed; nothing is then altered. */
 int space_view_access(struct space_view *view, l2_address address, bool write, void *data,
                       uint32_t length);
+/* The extent that holds all of [address, address + length), or NULL: there is none, or EPT12 is to
+ * be read again. What a view has may be used until INVEPT, as a processor uses its TLB; the pointer
+ * is good until the view is built again. */
+const struct extent *space_view_extent(const struct space_view *view, l2_address address,
+                                       uint32_t length);
+
+/* The access inside of such an extent, whose rights the caller has looked at. */
+int space_view_access_in(struct space_view *view, const struct extent *extent, l2_address address,
+                         bool write, void *data, uint32_t length);
 
 /* --- vCPUs --- */
 
@@ -138,6 +147,8 @@ struct view_core;
 struct view_vcpu {
     struct kvm_vcpu *kvm; /* the one to run, and whose run page has the state: a switch alters it */
     struct space_view *view;       /* NULL before the first view_vcpu_use() */
+    uint64_t eptp;                 /* of the view */
+    struct ept12_edits *edits;     /* of the view, or NULL */
     uint32_t index;                /* in the EPTP list, of the last switch by index */
     struct space_overlay *overlay; /* over whatever view it is in, or NULL */
 

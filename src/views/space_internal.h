@@ -90,13 +90,13 @@ struct space {
     uint32_t idle; /* views without references */
     struct view_vm *vms;
     struct view_vcpu *vcpus;
-    struct space_view *list[MEZZ_MAX_VIEWS];
-    uint32_t list_count;
     uint32_t vcpu_count;
+    uint32_t list_count;
     struct table_log log;
     struct carried_msrs msrs;
     struct remap_window window;
     struct space_figures figures;
+    struct space_view *list[MEZZ_MAX_VIEWS]; /* list_count of them */
 };
 
 /* space_vm.c */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "host/hot.h"
 #include "views/overlay.h"
 #include "views/space_internal.h"
 
@@ -162,6 +163,28 @@ bool space_view_has(const struct space_view *view, l2_address address, uint32_t 
     const struct extent *extent = extent_table_find(&view->extents, address);
 
     return extent != NULL && (extent->rights & rights) == rights;
+}
+
+HOT const struct extent *space_view_extent(const struct space_view *view, l2_address address,
+                                           uint32_t length)
+{
+    const struct extent *extent = view->stale ? NULL : extent_table_find(&view->extents, address);
+
+    if (extent == NULL || length > extent->length - (address.value - extent->l2.value))
+        return NULL;
+    return extent;
+}
+
+HOT int space_view_access_in(struct space_view *view, const struct extent *extent,
+                             l2_address address, bool write, void *data, uint32_t length)
+{
+    const struct l1_memory *memory = &view->space->memory;
+    const l1_address at = l1_at(extent->l1.value + (address.value - extent->l2.value));
+
+    if (!write)
+        return l1_read(memory, at, data, length);
+    space_wrote(view->space, address, length);
+    return l1_write(memory, at, data, length);
 }
 
 int space_view_access(struct space_view *view, l2_address address, bool write, void *data,

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "views/carry.h"
 #include "views/space_internal.h"
 
@@ -174,6 +175,8 @@ static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carr
         space_view_hold(view);
         space_view_put(vcpu->view);
         vcpu->view = view;
+        vcpu->eptp = view->ept->eptp;
+        vcpu->edits = &view->ept->edits;
     }
     return 0;
 }
@@ -244,18 +247,37 @@ static int synchronise(struct view_vm *vm)
     return code;
 }
 
-int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault)
+static void begin_run(struct view_vcpu *vcpu)
 {
-    int code;
+    vcpu->core->vm->running++;
+    vcpu->running = true;
+}
 
-    if (vcpu->view == NULL)
-        return -EINVAL;
-    if (vcpu->view->stale) {
+/* Nothing is to be done before the vCPU runs. */
+static bool is_ready(const struct view_vcpu *vcpu)
+{
+    const struct space *space = vcpu->space;
+    const struct view_vm *vm = vcpu->core->vm;
+
+    return vcpu->view != NULL && vm->view == vcpu->view && space->vcpu_count == 1 &&
+           vm->sync.seen == space->log.head && !vm->sync.zap && !vcpu->view->stale;
+}
+
+COLD static int make_ready(struct view_vcpu *vcpu, struct ept12_fault *fault)
+{
+    int code = 0;
+
+    if (vcpu->view != NULL && vcpu->view->stale)
         code = enter(vcpu, vcpu->view, CARRY_ALL, fault);
-        if (code != 0)
-            return code;
-    }
-    return view_vcpu_hold(vcpu);
+    return code != 0 ? code : view_vcpu_hold(vcpu);
+}
+
+HOT int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault)
+{
+    if (!is_ready(vcpu))
+        return make_ready(vcpu, fault);
+    begin_run(vcpu);
+    return 0;
 }
 
 int view_vcpu_hold(struct view_vcpu *vcpu)
@@ -278,14 +300,20 @@ int view_vcpu_hold(struct view_vcpu *vcpu)
                 view_vm_harvest(other->core->vm);
     if (vm->sync.seen != space->log.head || vm->sync.zap)
         code = synchronise(vm);
-    if (code != 0)
-        return code;
-    vm->running++;
-    vcpu->running = true;
-    return 0;
+    if (code == 0)
+        begin_run(vcpu);
+    return code;
 }
 
-bool view_vcpu_after(struct view_vcpu *vcpu)
+COLD static void harvest_full_ring(struct view_vcpu *vcpu)
+{
+    struct view_vm *vm = vcpu->core->vm;
+
+    vcpu->kvm->run->exit_reason = KVM_EXIT_UNKNOWN;
+    dirty_ring_harvest(&vcpu->core->ring, &vm->slots, &vm->space->log, vm, true);
+}
+
+HOT bool view_vcpu_after(struct view_vcpu *vcpu)
 {
     struct view_vm *vm = vcpu->core->vm;
 
@@ -294,8 +322,7 @@ bool view_vcpu_after(struct view_vcpu *vcpu)
     vcpu->running = false;
     if (vcpu->kvm->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
         return false;
-    vcpu->kvm->run->exit_reason = KVM_EXIT_UNKNOWN;
-    dirty_ring_harvest(&vcpu->core->ring, &vm->slots, &vm->space->log, vm, true);
+    harvest_full_ring(vcpu);
     return true;
 }
 

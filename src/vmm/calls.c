@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "host/hot.h"
 #include "mezz/calls.h"
 #include "mezz/errors.h"
 #include "vmm/exits/fatal.h"
@@ -198,14 +199,12 @@ static int64_t call_callback_unregister(struct l1_vcpu *l1, struct arguments *ar
     return callback_unregister(l1->machine, arguments->rdi);
 }
 
+/* In a handler calls_dispatch takes it. */
 static int64_t call_callback_return(struct l1_vcpu *l1, struct arguments *arguments)
 {
-    int64_t error;
-
-    if (l1->mode != L1_IN_HANDLER)
-        return -MEZZ_E_STATE;
-    error = callback_return(l1, arguments->rdi, arguments->rsi, arguments->rdx);
-    return error != 0 ? error : CALL_TAKES_OVER;
+    (void)l1;
+    (void)arguments;
+    return -MEZZ_E_STATE;
 }
 
 static int64_t call_callback_counters(struct l1_vcpu *l1, struct arguments *arguments)
@@ -346,19 +345,15 @@ const char *call_name(unsigned int call)
     return call < MEZZ_CALL_COUNT ? rules[call].name : "unknown";
 }
 
-/* The end of a handler is not asked for its ring: the root itself put the handler into L1's, and
- * segment registers would cost every callback half an exit on kvm_intel. */
-static bool in_ring_0(struct l1_vcpu *l1, uint64_t number)
+static bool in_ring_0(struct l1_vcpu *l1)
 {
-    if (l1->mode == L1_IN_HANDLER && number == MEZZ_CALL_CALLBACK_RETURN)
-        return true;
     kvm_vcpu_need(&l1->kvm, KVM_SYNC_X86_SREGS);
     return l1->kvm.run->s.regs.sregs.ss.dpl == 0;
 }
 
 static int64_t carry_out(struct l1_vcpu *l1, uint64_t number, struct arguments *arguments)
 {
-    if (!in_ring_0(l1, number))
+    if (!in_ring_0(l1))
         return -MEZZ_E_STATE;
     if (number >= MEZZ_CALL_COUNT)
         return -MEZZ_E_CALL;
@@ -368,21 +363,46 @@ static int64_t carry_out(struct l1_vcpu *l1, uint64_t number, struct arguments *
     return rules[number].function(l1, arguments);
 }
 
-void calls_dispatch(struct l1_vcpu *l1)
+COLD /* Most calls are this one. It is not asked for its ring: the root itself put the handler into
+      * L1's, and segment registers would cost every callback half an exit on kvm_intel. */
+    static bool
+    ends_handler(const struct l1_vcpu *l1)
 {
-    struct kvm_run *run = l1->kvm.run;
-    struct kvm_regs *regs = &run->s.regs.regs;
-    struct arguments arguments;
-    int64_t result;
+    return l1->mode == L1_IN_HANDLER && l1->kvm.run->s.regs.regs.rax == MEZZ_CALL_CALLBACK_RETURN;
+}
 
-    kvm_vcpu_need(&l1->kvm, KVM_SYNC_X86_REGS);
-    arguments = (struct arguments){regs->rdi, regs->rsi, regs->rdx, regs->rdx};
-    result = carry_out(l1, regs->rax, &arguments);
+static int64_t make_call(struct l1_vcpu *l1, struct kvm_regs *regs)
+{
+    struct arguments arguments = {regs->rdi, regs->rsi, regs->rdx, regs->rdx};
+    int64_t result = carry_out(l1, regs->rax, &arguments);
+
+    if (result != CALL_TAKES_OVER)
+        regs->rdx = arguments.value;
+    return result;
+}
+
+static void answer(struct l1_vcpu *l1, int64_t result)
+{
     if (result == CALL_TAKES_OVER)
         return;
     if (result < 0)
         l1->machine->report.l1.refused_calls++;
-    regs->rax = (uint64_t)result;
-    regs->rdx = arguments.value;
+    l1->kvm.run->s.regs.regs.rax = (uint64_t)result;
     kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);
+}
+
+HOT void calls_dispatch(struct l1_vcpu *l1)
+{
+    struct kvm_regs *regs = &l1->kvm.run->s.regs.regs;
+    int64_t error;
+
+    kvm_vcpu_need(&l1->kvm, KVM_SYNC_X86_REGS);
+    if (!ends_handler(l1)) {
+        answer(l1, make_call(l1, regs));
+        return;
+    }
+    l1->machine->report.l1.calls[MEZZ_CALL_CALLBACK_RETURN]++;
+    error = callback_return(l1, regs->rdi, regs->rsi, regs->rdx);
+    if (error != 0)
+        answer(l1, error);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "host/hot.h"
 #include "host/kick.h"
 #include "mezz/calls.h"
 #include "mezz/errors.h"
@@ -145,6 +146,20 @@ void l1_check_time(struct l1_vcpu *l1)
     l1_timer_not_after(l1, next);
 }
 
+HOT int l1_run(struct l1_vcpu *l1, struct kvm_vcpu *kvm, uint64_t *ticks)
+{
+    struct machine *machine = l1->machine;
+    uint64_t before;
+    int result;
+
+    machine_leave_root(machine);
+    before = __rdtsc();
+    result = kvm_vcpu_run(kvm);
+    *ticks += __rdtsc() - before;
+    machine_enter_root(machine);
+    return result;
+}
+
 void l1_wait(struct l1_vcpu *l1)
 {
     struct machine *machine = l1->machine;
@@ -197,14 +212,11 @@ static bool at_boundary(const struct kvm_run *run)
 }
 
 /* Delivers the interrupt that waits, or asks KVM to tell when it can be. */
-static void deliver_interrupt(struct l1_vcpu *l1)
+COLD static void deliver_interrupt(struct l1_vcpu *l1)
 {
     struct kvm_run *run = l1->kvm.run;
     bool open;
 
-    run->request_interrupt_window = 0;
-    if (l1->interrupt == 0 || l1->mode != L1_RUNNING)
-        return;
     kvm_vcpu_need(&l1->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_EVENTS);
     open = run->s.regs.regs.rflags & RFLAGS_IF && run->s.regs.events.interrupt.shadow == 0 &&
            !run->s.regs.events.interrupt.injected;
@@ -236,24 +248,29 @@ static void halt(struct l1_vcpu *l1)
         fatal_l1(l1, "L1 halted, and nothing can wake it");
 }
 
+static bool is_call(const struct kvm_run *run)
+{
+    return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT &&
+           run->io.port == MEZZ_CALL_PORT && run->io.size == 1 && run->io.count == 1;
+}
+
 static void port_exit(struct l1_vcpu *l1)
 {
     struct kvm_run *run = l1->kvm.run;
     bool in = run->io.direction == KVM_EXIT_IO_IN;
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
-    if (!in && run->io.port == MEZZ_CALL_PORT && run->io.size == 1 && run->io.count == 1) {
-        calls_dispatch(l1);
-        return;
-    }
     l1->machine->report.l1.port_exits++;
     for (uint32_t i = 0; i < run->io.count && !l1->machine->ended; i++) {
         uint64_t value = 0;
 
-        memcpy(&value, data, run->io.size);
-        ports_access(l1->machine, run->io.port, run->io.size, in, &value);
-        if (in)
+        if (in) {
+            value = ports_read(l1->machine, run->io.port, run->io.size);
             memcpy(data, &value, run->io.size);
+        } else {
+            memcpy(&value, data, run->io.size);
+            ports_write(l1->machine, run->io.port, run->io.size, value);
+        }
         data += run->io.size;
     }
 }
@@ -266,7 +283,7 @@ static void memory_exit(struct l1_vcpu *l1)
         memset(l1->kvm.run->mmio.data, 0xff, sizeof(l1->kvm.run->mmio.data));
 }
 
-static void dispatch(struct l1_vcpu *l1)
+COLD static void other_exit(struct l1_vcpu *l1)
 {
     struct kvm_run *run = l1->kvm.run;
 
@@ -305,35 +322,34 @@ static void dispatch(struct l1_vcpu *l1)
     }
 }
 
-static void l1_step(struct l1_vcpu *l1)
+HOT __attribute__((noinline)) static void l1_step(struct l1_vcpu *l1)
 {
     struct machine *machine = l1->machine;
-    uint64_t before;
     int result;
 
-    deliver_interrupt(l1);
+    l1->kvm.run->request_interrupt_window = 0;
+    if (l1->interrupt != 0 && l1->mode == L1_RUNNING)
+        deliver_interrupt(l1);
     if (l1->halted) {
         l1_wait(l1);
         if (!machine->ended)
             l1_check_time(l1);
         return;
     }
-    machine_leave_root(machine);
-    before = __rdtsc();
-    result = kvm_vcpu_run(&l1->kvm);
-    l1->run_tsc += __rdtsc() - before;
-    machine_enter_root(machine);
+    result = l1_run(l1, &l1->kvm, &l1->run_tsc);
     if (machine->ended)
         return;
-    if (result == 0)
-        dispatch(l1);
+    if (result == 0 && is_call(l1->kvm.run))
+        calls_dispatch(l1);
+    else if (result == 0)
+        other_exit(l1);
     else if (result == -EINTR)
         l1_check_time(l1);
     else
         machine_end(machine, MACHINE_HOST, "KVM_RUN of L1: %s", strerror(-result));
 }
 
-void l1_vcpu_step(struct l1_vcpu *l1)
+HOT void l1_vcpu_step(struct l1_vcpu *l1)
 {
     if (l1->mode == L1_ENTERED)
         l2_step(l1);

@@ -67,6 +67,9 @@ void l1_vcpu_step(struct l1_vcpu *l1);
 /* Ends the KVM_RUN that the thread is in, or its next one. Async-signal-safe. */
 void l1_vcpu_kick(struct l1_vcpu *l1);
 
+/* KVM_RUN of L1's or an L2's vCPU, without the lock. ticks: grows by what the TSC did meanwhile. */
+int l1_run(struct l1_vcpu *l1, struct kvm_vcpu *kvm, uint64_t *ticks);
+
 /* Waits, without the lock, until the timer fires or somebody kicks. */
 void l1_wait(struct l1_vcpu *l1);
 

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <x86intrin.h>
 
+#include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/exits/exit_rules.h"
 #include "vmm/exits/paging_tables.h"
@@ -13,11 +13,17 @@
 #include "vmm/machine_state.h"
 #include "vmm/vmcs/vmcs12.h"
 
-static struct exit_counts *counts_of(struct l2_vcpu *vcpu)
+/* Of vcpu->exit, which always is a reason that there is. */
+static unsigned int reason_of(const struct l2_vcpu *vcpu)
 {
-    int index = reason_index(vcpu->exit.reason & ~MEZZ_EXIT_ENTRY_FAILED);
+    int index = reason_index(vcpu->exit.reason);
 
-    return &vcpu->l2->record->report.exits[index < 0 ? MEZZ_EXIT_EXCEPTION : index];
+    return index < 0 ? MEZZ_EXIT_EXCEPTION : (unsigned int)index;
+}
+
+static struct exit_counts *counts_of(const struct l2_vcpu *vcpu, unsigned int reason)
+{
+    return &vcpu->l2->record->report.exits[reason];
 }
 
 void l2_drain_or_end(struct l2_vcpu *vcpu)
@@ -33,7 +39,16 @@ void l2_settle(struct l2_vcpu *vcpu)
         l2_drain_or_end(vcpu);
 }
 
-void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
+/* EPT12 may have got what was missing. */
+static bool access_now(struct l2_vcpu *vcpu, uint64_t *data)
+{
+    const struct l2_exit *exit = &vcpu->exit;
+    bool write = exit->qualification & MEZZ_EPT_VIOLATION_WRITE;
+
+    return space_view_access(vcpu->place.view, l2_at(exit->gpa), write, data, exit->size) == 0;
+}
+
+HOT void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
 {
     struct l2_exit *exit = &vcpu->exit;
 
@@ -41,10 +56,9 @@ void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
         return;
     exit->done = true;
     if (exit->reason == MEZZ_EXIT_EPT_VIOLATION && exit->size != 0) {
-        bool write = exit->qualification & MEZZ_EPT_VIOLATION_WRITE;
         uint64_t data = exit->value;
 
-        if (space_view_access(vcpu->place.view, l2_at(exit->gpa), write, &data, exit->size) == 0)
+        if (access_now(vcpu, &data))
             value = data;
     }
     if (exit->flags & MEZZ_EXIT_PENDING)
@@ -67,7 +81,7 @@ static void leave(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int64_t status)
 
 void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
-    counts_of(vcpu)->reflect++;
+    counts_of(vcpu, reason_of(vcpu))->reflect++;
     trace_write(vcpu, TRACE_REFLECT, 0, 0);
     if (vcpu->exit.reason & MEZZ_EXIT_ENTRY_FAILED) {
         vmcs12_store_failure(vcpu);
@@ -78,7 +92,7 @@ void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     leave(l1, vcpu, 0);
 }
 
-static void fail_entry(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t check)
+COLD static void fail_entry(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t check)
 {
     vcpu->exit = (struct l2_exit){
         .reason = MEZZ_EXIT_INVALID_GUEST_STATE | MEZZ_EXIT_ENTRY_FAILED,
@@ -93,12 +107,6 @@ static void fail_entry(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t check)
 static bool interrupt_exits(const struct l1_vcpu *l1, const struct l2_vcpu *vcpu)
 {
     return l1->interrupt != 0 && vcpu->controls.pin_based & MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING;
-}
-
-/* A quick look for next_exit, which nearly always finds nothing. */
-static bool something_waits(const struct l1_vcpu *l1, const struct l2_vcpu *vcpu)
-{
-    return (vcpu->string.left | vcpu->queued | l1->interrupt) != 0 || l1->preempt_due;
 }
 
 /* What exits before L2 runs on: the rest of an instruction, then the time, then an interrupt. */
@@ -124,42 +132,40 @@ static bool next_exit(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     return false;
 }
 
-static bool has_callbacks(const struct l2_vcpu *vcpu)
-{
-    int index = reason_index(vcpu->exit.reason);
-
-    return index >= 0 && vcpu->l2->callbacks[index] != NULL;
-}
-
 /* Dispatches vcpu->exit: the root handles it, a handler is asked, or it is reflected. False: L2
  * does not run on now. */
-static bool dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+HOT static bool dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
-    enum root_verdict verdict = exit_rule_apply(vcpu);
-    uint32_t mode = verdict == ROOT_HANDLED ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE;
-    struct callback *callback = has_callbacks(vcpu) ? callback_choose(vcpu, NULL, mode) : NULL;
+    unsigned int reason = reason_of(vcpu);
+    const bool handled = exit_rule_apply(vcpu, reason) == ROOT_HANDLED;
+    struct callback *callback;
 
+    /* What is left to L1 may have become another exit. */
+    if (!handled)
+        reason = reason_of(vcpu);
+    callback = vcpu->l2->callbacks[reason];
+    if (callback != NULL)
+        callback = callback_choose(vcpu, callback, handled ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE);
     vcpu->exit_count++;
-    if (verdict == ROOT_HANDLED) {
-        counts_of(vcpu)->root++;
+    if (handled) {
+        counts_of(vcpu, reason)->root++;
         trace_write(vcpu, TRACE_ROOT, 0, 0);
     }
+    if (handled && callback == NULL)
+        return true;
     if (l1->machine->ended)
         return false;
     if (callback != NULL)
         callback_deliver(l1, vcpu, callback);
-    else if (verdict != ROOT_HANDLED)
+    else
         l2_reflect(l1, vcpu);
-    return callback == NULL && verdict == ROOT_HANDLED;
+    return false;
 }
 
-void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+void l2_dispatch_rest(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
-    l1->mode = L1_ENTERED;
-    vcpu->asked = NULL;
-    while (something_waits(l1, vcpu) && next_exit(l1, vcpu))
-        if (!dispatch(l1, vcpu))
-            return;
+    while (!l1->machine->ended && next_exit(l1, vcpu) && dispatch(l1, vcpu))
+        ;
 }
 
 int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
@@ -199,29 +205,8 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     return 0;
 }
 
-void l2_count_callback(struct l2_vcpu *vcpu)
-{
-    counts_of(vcpu)->callback++;
-}
-
-/* One KVM_RUN. *own: what it gave is for the views' engine. */
-static int run(struct l1_vcpu *l1, struct l2_vcpu *vcpu, bool *own)
-{
-    struct machine *machine = l1->machine;
-    uint64_t before;
-    int result;
-
-    machine_leave_root(machine);
-    before = __rdtsc();
-    result = kvm_vcpu_run(vcpu->kvm);
-    vcpu->run_tsc += __rdtsc() - before;
-    machine_enter_root(machine);
-    *own = l2_view_after(vcpu);
-    return result;
-}
-
 /* EPT12 was right when L2 was entered, and INVEPT or an edit had it read again. */
-static void lost_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int error)
+COLD static void lost_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int error)
 {
     l2_drain_or_end(vcpu);
     vcpu->exit = (struct l2_exit){
@@ -240,11 +225,11 @@ static void exited(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     l2_exit_decode(vcpu);
     exits = !paging_open_tables(vcpu, true) || vcpu->exit.reason != MEZZ_EXIT_EMULATION_FAILURE;
     /* Otherwise the processor can run it now. */
-    if (exits && dispatch(l1, vcpu))
-        l2_resume(l1, vcpu);
+    if (exits && dispatch(l1, vcpu) && l2_something_waits(l1, vcpu))
+        l2_dispatch_rest(l1, vcpu);
 }
 
-static void interrupted(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+COLD static void interrupted(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
     vcpu->kvm_pending = vcpu->halted ? vcpu->kvm_pending : false;
     paging_open_tables(vcpu, false);
@@ -255,7 +240,7 @@ static void interrupted(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
         l2_resume(l1, vcpu);
 }
 
-void l2_step(struct l1_vcpu *l1)
+HOT void l2_step(struct l1_vcpu *l1)
 {
     struct l2_vcpu *vcpu = l1->entered;
     int result = -EINTR;
@@ -270,7 +255,8 @@ void l2_step(struct l1_vcpu *l1)
             lost_view(l1, vcpu, error);
         if (error != 0)
             return;
-        result = run(l1, vcpu, &own);
+        result = l1_run(l1, vcpu->kvm, &vcpu->run_tsc);
+        own = l2_view_after(vcpu);
     }
     if (l1->machine->ended || own)
         return;

@@ -12,9 +12,22 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
 /* One KVM_RUN of the entered L2 and the dispatch of its exit. */
 void l2_step(struct l1_vcpu *l1);
 
+/* Nearly always nothing. */
+static inline bool l2_something_waits(const struct l1_vcpu *l1, const struct l2_vcpu *vcpu)
+{
+    return (vcpu->string.left | vcpu->queued | l1->interrupt) != 0 || l1->preempt_due;
+}
+void l2_dispatch_rest(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
+
 /* Goes on behind the exit that was dealt with: dispatches what else exits at once, until L2 can run
  * at the next step, or L1 does. */
-void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
+static inline void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    l1->mode = L1_ENTERED;
+    vcpu->asked = NULL;
+    if (l2_something_waits(l1, vcpu))
+        l2_dispatch_rest(l1, vcpu);
+}
 
 /* Ends MEZZ_CALL_ENTER with vcpu->exit in the VMCS12. */
 void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
@@ -25,9 +38,6 @@ void l2_settle(struct l2_vcpu *vcpu);
 
 /* l2_drain; a KVM that cannot ends the machine. */
 void l2_drain_or_end(struct l2_vcpu *vcpu);
-
-/* The exit was L1's handler's. */
-void l2_count_callback(struct l2_vcpu *vcpu);
 
 /* For each access that EPT12 may have got since: does it on memory. Otherwise answers with value.
  */

@@ -110,7 +110,7 @@ static int try_overlay(struct l2_vcpu *vcpu, const struct wish *wish)
     return view_vcpu_overlay(&vcpu->place, wish->overlay, wish->carry, NULL);
 }
 
-int l2_view_prepare(struct l2_vcpu *vcpu)
+int l2_view_wait(struct l2_vcpu *vcpu)
 {
     return in_turn(vcpu, try_prepare, NULL);
 }
@@ -126,13 +126,9 @@ int l2_view_hold(struct l2_vcpu *vcpu)
     return code;
 }
 
-bool l2_view_after(struct l2_vcpu *vcpu)
+void l2_view_turn_is_over(struct l2_vcpu *vcpu)
 {
-    bool own = view_vcpu_after(&vcpu->place);
-
-    if (vcpu->l2->claim != NULL)
-        pthread_cond_broadcast(&vcpu->l2->machine->changed);
-    return own;
+    pthread_cond_broadcast(&vcpu->l2->machine->changed);
 }
 
 int l2_view_use(struct l2_vcpu *vcpu, uint64_t eptp)

@@ -16,11 +16,28 @@
 /* -EAGAIN (all of these): the machine ended while the vCPU waited. */
 
 /* Before each KVM_RUN of L2 code. A positive mezz_error: EPT12 is wrong now; a negative errno. */
-int l2_view_prepare(struct l2_vcpu *vcpu);
+int l2_view_wait(struct l2_vcpu *vcpu);
+static inline int l2_view_prepare(struct l2_vcpu *vcpu)
+{
+    /* Nearly always. */
+    if (vcpu->l2->claim == NULL && view_vcpu_prepare(&vcpu->place, NULL) == 0) {
+        vcpu->kvm = vcpu->place.kvm;
+        return 0;
+    }
+    return l2_view_wait(vcpu);
+}
 /* Before a KVM_RUN that only ends an instruction. */
 int l2_view_hold(struct l2_vcpu *vcpu);
 /* After each of them. True: the exit was the engine's own. */
-bool l2_view_after(struct l2_vcpu *vcpu);
+void l2_view_turn_is_over(struct l2_vcpu *vcpu);
+static inline bool l2_view_after(struct l2_vcpu *vcpu)
+{
+    bool own = view_vcpu_after(&vcpu->place);
+
+    if (vcpu->l2->claim != NULL)
+        l2_view_turn_is_over(vcpu);
+    return own;
+}
 
 /* Puts the vCPU, which has no instruction pending, into the view of this EPTP; of this index in the
  * EPTP list; under this overlay or none. 0, a positive mezz_error, a negative errno. */

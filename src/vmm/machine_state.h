@@ -42,6 +42,11 @@ struct l2_record {
 };
 
 struct machine {
+    /* What every exit looks at. */
+    unsigned int l1_count;
+    bool ended; /* what `report` says is final; threads leave at the next step */
+    FILE *trace;
+
     struct kvm kvm;
     struct memory memory;
     struct l1_memory l1_memory;
@@ -55,7 +60,6 @@ struct machine {
     /* An L1 vCPU started, a thread is in the cage, an L2's turn is over, or the machine ended. */
     pthread_cond_t changed;
     struct l1_vcpu *l1[MACHINE_MAX_L1_VCPUS];
-    unsigned int l1_count;
     struct l2 *l2[MEZZ_MAX_L2];
     struct l2_vcpu *vcpu[MEZZ_MAX_L2_VCPUS];
     struct callback *callback[MEZZ_MAX_CALLBACKS];
@@ -67,7 +71,6 @@ struct machine {
     unsigned int record_count;
     struct cage *cage;
     unsigned int caged; /* threads that are in it */
-    bool ended;         /* what `report` says is final; threads leave at the next step */
     struct machine_report report;
     struct l2_report *l2_reports; /* what report.l2 points to: room for each record */
     char last_words[LAST_WORDS_SIZE];
@@ -81,7 +84,6 @@ struct machine {
     void (*console)(void *context, unsigned int source, const char *name, const char *text,
                     size_t length);
     void *console_context;
-    FILE *trace;
 };
 
 /* Around a KVM_RUN or a wait: lets the threads of other L1 vCPUs into root mode. One vCPU alone
@@ -103,7 +105,7 @@ uint64_t machine_time(const struct machine *machine);
 
 /* Ends the machine; the first call counts. format: the report's error line, or NULL. */
 void machine_end(struct machine *machine, enum machine_end end, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((cold, format(printf, 3, 4)));
 
 /* An L2 has written to its console: the first time counts. */
 void machine_note_l2_output(struct machine *machine);

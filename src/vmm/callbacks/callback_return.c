@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/callbacks/callbacks.h"
 #include "vmm/l2_policy.h"
@@ -22,9 +23,11 @@ typedef int64_t action_function(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct
 
 static void leave_handler(struct l2_vcpu *vcpu)
 {
-    vcpu->asked->running--;
-    if (vcpu->asked->registration.mode == MEZZ_MODE_DECIDE)
-        l2_count_callback(vcpu);
+    struct callback *callback = vcpu->asked;
+
+    callback->running--;
+    if (callback->registration.mode == MEZZ_MODE_DECIDE)
+        callback->counts->callback++;
 }
 
 /* Ends the exit and puts the handler's state in place; KVM ends its instruction first. */
@@ -131,8 +134,8 @@ static action_function *const actions[MEZZ_ACTION_COUNT] = {
     [MEZZ_ACTION_STOP_L2] = action_stop,  [MEZZ_ACTION_NEXT] = action_next,
 };
 
-static int64_t carry_out(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t action, uint64_t value,
-                         uint64_t flags)
+COLD static int64_t carry_out(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t action,
+                              uint64_t value, uint64_t flags)
 {
     const struct mezz_callback_frame *frame = vcpu->asked->frame;
     struct answer answer = {
@@ -162,12 +165,20 @@ static int64_t carry_out(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t acti
     return actions[action](l1, vcpu, &answer);
 }
 
-int64_t callback_return(struct l1_vcpu *l1, uint64_t action, uint64_t value, uint64_t flags)
+HOT int64_t callback_return(struct l1_vcpu *l1, uint64_t action, uint64_t value, uint64_t flags)
 {
     struct l2_vcpu *vcpu = l1->entered;
     struct callback *callback = vcpu->asked;
-    int64_t error = carry_out(l1, vcpu, action, value, flags);
+    int64_t error;
 
+    /* What most handlers end with: nothing of it can be refused. */
+    if (action == MEZZ_ACTION_RESUME && flags == 0) {
+        l2_complete(vcpu, value, false);
+        leave_handler(vcpu);
+        l2_resume(l1, vcpu);
+        return 0;
+    }
+    error = carry_out(l1, vcpu, action, value, flags);
     if (error != 0)
         callback->counters.refused_returns++;
     return error;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/exits/trace.h"
 #include "vmm/l2_run.h"
@@ -110,6 +111,14 @@ static void link_callback(struct callback *callback)
     *at = callback;
 }
 
+/* SDM 28.2.4: an exit that an instruction makes by itself does not come in the middle of an event.
+ */
+static bool may_be_in_delivery(uint32_t reason)
+{
+    return reason != MEZZ_EXIT_IO && reason != MEZZ_EXIT_HLT && reason != MEZZ_EXIT_RDMSR &&
+           reason != MEZZ_EXIT_WRMSR;
+}
+
 static void fill_callback(struct callback *callback, struct machine *machine, struct l2 *l2,
                           const struct mezz_callback_registration *r)
 {
@@ -118,7 +127,10 @@ static void fill_callback(struct callback *callback, struct machine *machine, st
         .id = callback->id,
         .registration = *r,
         .frame = l1_pointer(&machine->l1_memory, l1_at(r->frame), sizeof(*callback->frame)),
-        .inputs = conditions_needs(r),
+        .counts = &l2->record->report.exits[reason_index(r->reason)],
+        .timed = conditions_needs(r) & bit(MEZZ_FIELD_TIME),
+        .vectoring =
+            may_be_in_delivery(r->reason) || r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS),
         .history.fired_at = machine_time(machine),
     };
 }
@@ -234,9 +246,17 @@ static uint64_t direction_of(const struct l2_exit *exit)
     }
 }
 
-static uint64_t field_value(unsigned int field, const struct callback *callback,
-                            struct l2_vcpu *vcpu)
+/* What a condition's field is of. */
+struct subject {
+    const struct callback *callback;
+    struct l2_vcpu *vcpu;
+};
+
+HOT static uint64_t field_value(void *context, unsigned int field)
 {
+    const struct subject *subject = context;
+    const struct callback *callback = subject->callback;
+    struct l2_vcpu *vcpu = subject->vcpu;
     const struct l2_exit *exit = &vcpu->exit;
     const struct kvm_sync_regs *registers = &vcpu->kvm->run->s.regs;
 
@@ -279,54 +299,55 @@ static uint64_t field_value(unsigned int field, const struct callback *callback,
     return 0;
 }
 
-static void fill_inputs(struct condition_inputs *inputs, const struct callback *callback,
-                        struct l2_vcpu *vcpu)
+__attribute__((noinline)) HOT static bool conditions_hold(struct callback *callback,
+                                                          struct l2_vcpu *vcpu)
 {
-    for (uint64_t left = callback->inputs; left != 0; left &= left - 1) {
-        unsigned int field = (unsigned int)__builtin_ctzll(left);
+    struct subject subject = {callback, vcpu};
+    int failed = conditions_evaluate(&callback->registration, field_value, &subject);
 
-        inputs->field[field] = field_value(field, callback, vcpu);
-    }
+    if (failed < 0)
+        return true;
+    callback->counters.failed[failed]++;
+    trace_write(vcpu, TRACE_CONDITION, callback->id, failed);
+    return false;
 }
 
-struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, uint32_t mode)
+HOT struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *callback, uint32_t mode)
 {
-    int index = reason_index(vcpu->exit.reason);
-    struct callback *callback = from;
-
-    if (index < 0)
-        return NULL;
-    if (callback == NULL)
-        callback = vcpu->l2->callbacks[index];
     for (; callback != NULL; callback = callback->next) {
-        struct condition_inputs inputs;
-        int failed;
-
         if (callback->registration.mode != mode)
             continue;
         callback->history.since_firing++;
         callback->counters.evaluated++;
-        fill_inputs(&inputs, callback, vcpu);
-        failed = conditions_evaluate(&callback->registration, &inputs);
-        if (failed < 0)
+        if (callback->registration.condition_count == 0 || conditions_hold(callback, vcpu))
             return callback;
-        callback->counters.failed[failed]++;
-        trace_write(vcpu, TRACE_CONDITION, callback->id, failed);
     }
     return NULL;
 }
 
-/* SDM 28.2.4: an exit that an instruction makes by itself does not come in the middle of an event.
- */
-static bool may_be_in_delivery(uint32_t reason)
+COLD static void fill_records(struct mezz_callback_frame *frame, struct callback *callback,
+                              struct l2_vcpu *vcpu)
 {
-    return reason != MEZZ_EXIT_IO && reason != MEZZ_EXIT_HLT && reason != MEZZ_EXIT_RDMSR &&
-           reason != MEZZ_EXIT_WRMSR;
+    uint32_t more;
+
+    frame->sync_count = sync_deliver(vcpu, frame->sync, &more);
+    frame->sync_more = more;
+    callback->counters.sync_records += frame->sync_count;
 }
 
-static void fill_frame(struct mezz_callback_frame *frame, struct callback *callback,
-                       struct l2_vcpu *vcpu, uint64_t now)
+static void fill_state(struct mezz_callback_frame *frame, uint64_t mask, struct l2_vcpu *vcpu)
 {
+    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
+        vmcs12_regs_from_run(&frame->regs, vcpu->kvm);
+    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM))
+        vmcs12_system_from_run(&frame->system, vcpu->kvm);
+    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
+        vmcs12_events_from_run(&frame->events, vcpu);
+}
+
+static void fill_frame(struct callback *callback, struct l2_vcpu *vcpu, uint64_t now)
+{
+    struct mezz_callback_frame *frame = callback->frame;
     uint64_t mask = callback->registration.state_mask;
 
     frame->callback = callback->id;
@@ -336,24 +357,40 @@ static void fill_frame(struct mezz_callback_frame *frame, struct callback *callb
     frame->time = now;
     frame->cookie = callback->registration.cookie;
     vmcs12_exit_fill(&frame->exit, vcpu);
-    if (may_be_in_delivery(vcpu->exit.reason) || mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
+    if (callback->vectoring)
         vmcs12_exit_fill_vectoring(&frame->exit, vcpu);
     frame->state_mask = mask;
     frame->sync_count = 0;
     frame->sync_more = 0;
-    if (sync_waits(vcpu)) {
-        uint32_t more;
+    if (sync_waits(vcpu))
+        fill_records(frame, callback, vcpu);
+    if (mask != 0)
+        fill_state(frame, mask, vcpu);
+}
 
-        frame->sync_count = sync_deliver(vcpu, frame->sync, &more);
-        frame->sync_more = more;
-        callback->counters.sync_records += frame->sync_count;
-    }
-    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
-        vmcs12_regs_from_run(&frame->regs, vcpu->kvm);
-    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM))
-        vmcs12_system_from_run(&frame->system, vcpu->kvm);
-    if (mask & MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS))
-        vmcs12_events_from_run(&frame->events, vcpu);
+/* L1's registers at the start of a handler. Each field by itself: the compiler would clear the
+ * whole with a string instruction, and those are slow for so little. */
+static void put_at_handler(struct kvm_regs *regs, const struct mezz_callback_registration *r,
+                           const struct l2_exit *exit)
+{
+    regs->rax = 0;
+    regs->rbx = 0;
+    regs->rcx = exit->value;
+    regs->rdx = exit->qualification;
+    regs->rsi = exit->reason;
+    regs->rdi = r->frame;
+    regs->rsp = r->stack;
+    regs->rbp = 0;
+    regs->r8 = r->cookie;
+    regs->r9 = 0;
+    regs->r10 = 0;
+    regs->r11 = 0;
+    regs->r12 = 0;
+    regs->r13 = 0;
+    regs->r14 = 0;
+    regs->r15 = 0;
+    regs->rip = r->handler;
+    regs->rflags = RFLAGS_FIXED;
 }
 
 /* The root has handled the exit: lets KVM end the instruction, and notes what that did to the VMCS.
@@ -364,35 +401,26 @@ static void finish_handled(struct l2_vcpu *vcpu)
     sync_note_progress(vcpu);
 }
 
-void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback)
+HOT void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback)
 {
     const struct mezz_callback_registration *r = &callback->registration;
-    struct kvm_run *run = l1->kvm.run;
+    const bool observes = r->mode == MEZZ_MODE_OBSERVE;
     uint64_t now = 0;
 
-    if (r->mode == MEZZ_MODE_OBSERVE)
+    if (observes)
         finish_handled(vcpu);
     else if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
         l2_settle(vcpu);
-    if (r->mode == MEZZ_MODE_OBSERVE || callback->inputs & bit(MEZZ_FIELD_TIME))
+    if (observes || callback->timed)
         now = callback->history.fired_at = machine_time(l1->machine);
     callback->history.since_firing = 0;
     callback->counters.fired++;
     callback->running++;
     trace_write(vcpu, TRACE_CALLBACK, callback->id, 0);
-    fill_frame(callback->frame, callback, vcpu, r->mode == MEZZ_MODE_OBSERVE ? now : 0);
+    fill_frame(callback, vcpu, observes ? now : 0);
     vcpu->asked = callback;
     l1->mode = L1_IN_HANDLER;
     l1->handler_number++;
-    run->s.regs.regs = (struct kvm_regs){
-        .rip = r->handler,
-        .rsp = r->stack,
-        .rdi = r->frame,
-        .rsi = vcpu->exit.reason,
-        .rdx = vcpu->exit.qualification,
-        .rcx = vcpu->exit.value,
-        .r8 = r->cookie,
-        .rflags = RFLAGS_FIXED,
-    };
+    put_at_handler(&l1->kvm.run->s.regs.regs, r, &vcpu->exit);
     kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);
 }

@@ -2,12 +2,14 @@
 #ifndef VMM_CALLBACKS_H
 #define VMM_CALLBACKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "host/memory.h"
 #include "mezz/callback.h"
 #include "vmm/callbacks/conditions.h"
 
+struct exit_counts;
 struct l1_vcpu;
 struct l2;
 struct l2_vcpu;
@@ -22,7 +24,9 @@ struct callback {
     struct mezz_callback_frame *frame; /* in L1's memory: written to, never trusted */
     struct condition_history history;
     struct mezz_callback_counters counters;
-    uint64_t inputs; /* bit f: a condition looks at field f */
+    struct exit_counts *counts; /* of its L2 and reason */
+    bool timed;                 /* a condition looks at the time since the last firing */
+    bool vectoring; /* its exits may come in the middle of an event, or its mask says so */
     unsigned int running;
 };
 
@@ -34,9 +38,9 @@ void callbacks_remove_all(struct l2 *l2);
 /* Adds a registration's counters to its L2's report. */
 void callback_report(const struct callback *callback);
 
-/* Looks for the first registration of this mode, from `from` on, whose conditions hold for the
+/* Looks for the first registration of this mode, from this one on, whose conditions hold for the
  * exit, and counts. NULL: none. */
-struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *from, uint32_t mode);
+struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *callback, uint32_t mode);
 
 /* Fills the frame and puts L1 at the handler. */
 void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback);

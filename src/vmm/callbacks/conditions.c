@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/callbacks/conditions.h"
 
+#include "host/hot.h"
 #include "mezz/errors.h"
 
 #define REASON_ANY 0U
@@ -107,7 +108,7 @@ uint64_t conditions_needs(const struct mezz_callback_registration *registration)
     return needs;
 }
 
-static bool holds(const struct mezz_condition *condition, uint64_t value)
+HOT bool condition_holds(const struct mezz_condition *condition, uint64_t value)
 {
     switch ((enum mezz_condition_operator)condition->op) {
     case MEZZ_OP_EQ:
@@ -130,16 +131,4 @@ static bool holds(const struct mezz_condition *condition, uint64_t value)
         break;
     }
     return false;
-}
-
-int conditions_evaluate(const struct mezz_callback_registration *registration,
-                        const struct condition_inputs *inputs)
-{
-    for (uint32_t i = 0; i < registration->condition_count; i++) {
-        const struct mezz_condition *condition = &registration->condition[i];
-
-        if (!holds(condition, inputs->field[condition->field]))
-            return (int)i;
-    }
-    return -1;
 }

@@ -10,11 +10,9 @@
 
 /* Trigger conditions: pure functions of an exit and of the registration's own history. */
 
-/* What the conditions of a registration look at, by enum mezz_condition_field. Only what
- * condition_needs() names has to be filled. */
-struct condition_inputs {
-    uint64_t field[MEZZ_FIELD_END];
-};
+/* Where the value of a field comes from. It is asked for when its condition has its turn: one that
+ * does not hold saves the cost of those behind it. */
+typedef uint64_t condition_source(void *context, unsigned int field);
 
 struct condition_history {
     uint64_t since_firing; /* exits of the reason since the last firing */
@@ -28,9 +26,20 @@ int conditions_check(const struct mezz_callback_registration *registration);
 /* The fields that the conditions use: bit f for field f. */
 uint64_t conditions_needs(const struct mezz_callback_registration *registration);
 
+bool condition_holds(const struct mezz_condition *condition, uint64_t value);
+
 /* The index of the first condition that does not hold, or -1: all hold. At most MEZZ_MAX_CONDITIONS
  * steps. */
-int conditions_evaluate(const struct mezz_callback_registration *registration,
-                        const struct condition_inputs *inputs);
+static inline int conditions_evaluate(const struct mezz_callback_registration *registration,
+                                      condition_source *value, void *context)
+{
+    for (uint32_t i = 0; i < registration->condition_count; i++) {
+        const struct mezz_condition *condition = &registration->condition[i];
+
+        if (!condition_holds(condition, value(context, condition->field)))
+            return (int)i;
+    }
+    return -1;
+}
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/devices/ports.h"
 
+#include "host/hot.h"
 #include "vmm/machine_state.h"
 
 static uint8_t uart_read(struct machine *machine, uint16_t offset)
@@ -21,7 +22,7 @@ static void debug_exit_write(struct machine *machine, uint16_t offset, uint8_t v
     machine_end(machine, MACHINE_DONE, NULL);
 }
 
-static void post_write(struct machine *machine, uint16_t offset, uint8_t value)
+HOT static void post_write(struct machine *machine, uint16_t offset, uint8_t value)
 {
     (void)offset;
     machine->report.last_post = value;
@@ -33,9 +34,9 @@ static const struct port_device {
     uint8_t (*read)(struct machine *machine, uint16_t offset); /* NULL: ones */
     void (*write)(struct machine *machine, uint16_t offset, uint8_t value);
 } devices[] = {
-    {MEZZ_PORT_UART, 8, uart_read, uart_write},
-    {MEZZ_PORT_DEBUG_EXIT, 2, NULL, debug_exit_write},
     {MEZZ_PORT_POST, 1, NULL, post_write},
+    {MEZZ_PORT_DEBUG_EXIT, 2, NULL, debug_exit_write},
+    {MEZZ_PORT_UART, 8, uart_read, uart_write},
 };
 
 static const struct port_device *find(uint32_t port)
@@ -63,15 +64,21 @@ static void write_byte(struct machine *machine, uint32_t port, uint8_t value)
         device->write(machine, (uint16_t)(port - device->first), value);
 }
 
-void ports_access(struct machine *machine, uint16_t port, uint32_t size, bool in, uint64_t *value)
+HOT void ports_write(struct machine *machine, uint16_t port, uint32_t size, uint64_t value)
 {
-    uint64_t read = 0;
-
-    for (uint32_t i = 0; !in && i < size; i++)
-        write_byte(machine, port + i, (uint8_t)(*value >> (8 * i)));
-    if (!in)
+    if (size == 1) {
+        write_byte(machine, port, (uint8_t)value);
         return;
+    }
     for (uint32_t i = 0; i < size; i++)
-        read |= (uint64_t)read_byte(machine, port + i) << (8 * i);
-    *value = read;
+        write_byte(machine, port + i, (uint8_t)(value >> (8 * i)));
+}
+
+HOT uint64_t ports_read(struct machine *machine, uint16_t port, uint32_t size)
+{
+    uint64_t value = 0;
+
+    for (uint32_t i = 0; i < size; i++)
+        value |= (uint64_t)read_byte(machine, port + i) << (8 * i);
+    return value;
 }

@@ -2,7 +2,6 @@
 #ifndef VMM_PORTS_H
 #define VMM_PORTS_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct machine;
@@ -10,6 +9,7 @@ struct machine;
 /* One access to the machine's ports, by L1 or by an L2 whose L1 does not intercept the port. size:
  * 1, 2 or 4 bytes, which go to as many ports, as on an ISA bus. A port without a device reads as
  * ones. */
-void ports_access(struct machine *machine, uint16_t port, uint32_t size, bool in, uint64_t *value);
+void ports_write(struct machine *machine, uint16_t port, uint32_t size, uint64_t value);
+uint64_t ports_read(struct machine *machine, uint16_t port, uint32_t size);
 
 #endif

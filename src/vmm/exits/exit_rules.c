@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/exits/exit_rules.h"
 
+#include "host/hot.h"
 #include "vmm/devices/ports.h"
 #include "vmm/exits/ept_violation.h"
 #include "vmm/exits/msrs.h"
@@ -21,6 +22,8 @@ static bool l1_intercepts_port(const struct l2_vcpu *vcpu, uint32_t port, uint32
 
     if (!(controls & MEZZ_CPU_USE_IO_BITMAPS))
         return controls & MEZZ_CPU_UNCONDITIONAL_IO_EXITING;
+    if (size == 1)
+        return bitmap_has(vcpu->io_bitmap, port);
     if (port + size > 0x10000)
         return true;
     for (uint32_t i = 0; i < size; i++)
@@ -29,16 +32,19 @@ static bool l1_intercepts_port(const struct l2_vcpu *vcpu, uint32_t port, uint32
     return false;
 }
 
-static enum root_verdict rule_io(struct l2_vcpu *vcpu)
+HOT static enum root_verdict rule_io(struct l2_vcpu *vcpu)
 {
-    const struct l2_exit *exit = &vcpu->exit;
+    struct l2_exit *exit = &vcpu->exit;
+    struct machine *machine = vcpu->l2->machine;
     uint16_t port = (uint16_t)(exit->qualification >> MEZZ_IO_PORT_SHIFT);
-    uint64_t value = exit->value;
 
     if (l1_intercepts_port(vcpu, port, exit->size))
         return ROOT_LEFT;
-    ports_access(vcpu->l2->machine, port, exit->size, exit->qualification & MEZZ_IO_IN, &value);
-    l2_complete(vcpu, value, false);
+    exit->done = true;
+    if (exit->qualification & MEZZ_IO_IN)
+        l2_exit_answer(exit, ports_read(machine, port, exit->size), false);
+    else
+        ports_write(machine, port, exit->size, exit->value);
     return ROOT_HANDLED;
 }
 
@@ -60,7 +66,7 @@ static enum root_verdict rule_hlt(struct l2_vcpu *vcpu)
     return ROOT_HANDLED;
 }
 
-static enum root_verdict (*const rules[REASON_INDEX_COUNT])(struct l2_vcpu *vcpu) = {
+exit_rule *const exit_rules[REASON_INDEX_COUNT] = {
     [MEZZ_EXIT_IO] = rule_io,
     [MEZZ_EXIT_EPT_VIOLATION] = ept_violation_rule,
     [MEZZ_EXIT_INTERRUPT_WINDOW] = rule_window,
@@ -68,12 +74,3 @@ static enum root_verdict (*const rules[REASON_INDEX_COUNT])(struct l2_vcpu *vcpu
     [MEZZ_EXIT_RDMSR] = msrs_rule,
     [MEZZ_EXIT_WRMSR] = msrs_rule,
 };
-
-enum root_verdict exit_rule_apply(struct l2_vcpu *vcpu)
-{
-    int index = reason_index(vcpu->exit.reason);
-
-    if (index < 0 || rules[index] == NULL)
-        return ROOT_LEFT;
-    return rules[index](vcpu);
-}

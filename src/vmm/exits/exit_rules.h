@@ -10,7 +10,14 @@ enum root_verdict {
     ROOT_LEFT     /* it is for L1: a handler decides, or it is reflected */
 };
 
-/* Applies the rule of vcpu->exit. A reason without a rule is left to L1. */
-enum root_verdict exit_rule_apply(struct l2_vcpu *vcpu);
+/* By reason_index(); NULL: a reason that is left to L1. */
+typedef enum root_verdict exit_rule(struct l2_vcpu *vcpu);
+extern exit_rule *const exit_rules[REASON_INDEX_COUNT];
+
+/* Applies the rule of vcpu->exit, whose reason_index() is `index`. */
+static inline enum root_verdict exit_rule_apply(struct l2_vcpu *vcpu, unsigned int index)
+{
+    return exit_rules[index] == NULL ? ROOT_LEFT : exit_rules[index](vcpu);
+}
 
 #endif

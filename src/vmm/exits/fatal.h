@@ -13,7 +13,8 @@
  */
 
 /* L1 dies, and the machine with it. format: the report's error line. */
-void fatal_l1(struct l1_vcpu *l1, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void fatal_l1(struct l1_vcpu *l1, const char *format, ...)
+    __attribute__((cold, format(printf, 2, 3)));
 
 /* The run's time is over: the same, with what every level was doing. */
 void fatal_timeout(struct l1_vcpu *l1);

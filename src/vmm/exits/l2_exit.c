@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "vmm/exits/guest_walk.h"
 #include "vmm/l2_view.h"
 #include "vmm/vmcs/x86.h"
@@ -12,40 +13,47 @@
  * makes four. An instruction that makes more is ended by a fault of the host, not by waiting. */
 #define DRAIN_LIMIT 64
 
+/* What an OUT of 1, 2 or 4 bytes writes. */
+static uint64_t written(const uint8_t *element, uint32_t size)
+{
+    uint64_t value = element[0];
+
+    for (uint32_t i = 1; i < size; i++)
+        value |= (uint64_t)element[i] << (8 * i);
+    return value;
+}
+
 static void take_element(struct l2_vcpu *vcpu)
 {
     struct l2_exit *exit = &vcpu->exit;
+    const bool in = exit->qualification & MEZZ_IO_IN;
     uint8_t *element = vcpu->string.next;
 
     exit->done = false;
-    exit->value = 0;
-    exit->answer = NULL;
-    if (exit->qualification & MEZZ_IO_IN)
-        exit->answer = element;
-    else if (exit->size == 1)
-        exit->value = *element;
-    else
-        memcpy(&exit->value, element, exit->size);
+    exit->value = in ? 0 : written(element, exit->size);
+    exit->answer = in ? element : NULL;
     vcpu->string.next += exit->size;
     vcpu->string.left--;
 }
 
-static void decode_io(struct l2_vcpu *vcpu)
+HOT static void decode_io(struct l2_vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->kvm->run;
-    bool in = run->io.direction == KVM_EXIT_IO_IN;
+    const bool in = run->io.direction == KVM_EXIT_IO_IN;
+    const uint32_t size = run->io.size;
+    const uint32_t count = run->io.count;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
     vcpu->exit = (struct l2_exit){
         .reason = MEZZ_EXIT_IO,
         .flags = in ? MEZZ_EXIT_PENDING : MEZZ_EXIT_RETIRED,
-        .qualification = (run->io.size - 1U) | (in ? MEZZ_IO_IN : 0) |
-                         (run->io.count > 1 ? MEZZ_IO_STRING : 0) |
+        .qualification = (size - 1) | (in ? MEZZ_IO_IN : 0) | (count > 1 ? MEZZ_IO_STRING : 0) |
                          (uint64_t)run->io.port << MEZZ_IO_PORT_SHIFT,
-        .size = run->io.size,
+        .size = size,
+        .value = in ? 0 : written(data, size),
+        .answer = in ? data : NULL,
     };
-    vcpu->string = (struct l2_string){(uint8_t *)run + run->io.data_offset, run->io.count};
-    vcpu->kvm_pending = true;
-    take_element(vcpu);
+    vcpu->string = (struct l2_string){data + size, count - 1};
 }
 
 bool l2_exit_next(struct l2_vcpu *vcpu)
@@ -56,6 +64,7 @@ bool l2_exit_next(struct l2_vcpu *vcpu)
     }
     if (vcpu->queued == 0)
         return false;
+    vcpu->extent = NULL;
     vcpu->exit = vcpu->queue[0];
     vcpu->queued--;
     memmove(&vcpu->queue[0], &vcpu->queue[1], vcpu->queued * sizeof(vcpu->queue[0]));
@@ -63,7 +72,7 @@ bool l2_exit_next(struct l2_vcpu *vcpu)
 }
 
 /* What EPT12 allows there, as the SDM's exit qualification says it. */
-static uint64_t rights_qualification(const struct l2_vcpu *vcpu, uint64_t gpa)
+static uint64_t rights_by_walk(const struct l2_vcpu *vcpu, uint64_t gpa)
 {
     struct ept12_translation translation;
 
@@ -72,7 +81,17 @@ static uint64_t rights_qualification(const struct l2_vcpu *vcpu, uint64_t gpa)
     return (uint64_t)translation.rights << 3;
 }
 
-static void decode_mmio(struct l2_vcpu *vcpu, struct l2_exit *to)
+/* The same of a data access: where the view has it all, as the view has it. The extent is kept for
+ * whoever serves the access. */
+static uint64_t rights_of_access(struct l2_vcpu *vcpu, uint64_t gpa, uint32_t size)
+{
+    vcpu->extent = space_view_extent(vcpu->place.view, l2_at(gpa), size);
+    if (vcpu->extent == NULL || vcpu->place.overlay != NULL)
+        return rights_by_walk(vcpu, gpa);
+    return (uint64_t)vcpu->extent->rights << 3;
+}
+
+HOT static void decode_mmio(struct l2_vcpu *vcpu, struct l2_exit *to)
 {
     struct kvm_run *run = vcpu->kvm->run;
 
@@ -80,7 +99,7 @@ static void decode_mmio(struct l2_vcpu *vcpu, struct l2_exit *to)
         .reason = MEZZ_EXIT_EPT_VIOLATION,
         .flags = run->mmio.is_write ? MEZZ_EXIT_RETIRED : MEZZ_EXIT_PENDING,
         .qualification = (run->mmio.is_write ? MEZZ_EPT_VIOLATION_WRITE : MEZZ_EPT_VIOLATION_READ) |
-                         rights_qualification(vcpu, run->mmio.phys_addr),
+                         rights_of_access(vcpu, run->mmio.phys_addr, run->mmio.len),
         .gpa = run->mmio.phys_addr,
         .size = run->mmio.len,
     };
@@ -143,7 +162,7 @@ static void decode_internal_error(struct l2_vcpu *vcpu)
             return;
         if (!space_view_has(vcpu->place.view, l2_at(gpa), MEZZ_EPT_READ | MEZZ_EPT_EXECUTE)) {
             vcpu->exit.reason = MEZZ_EXIT_EPT_VIOLATION;
-            vcpu->exit.qualification = MEZZ_EPT_VIOLATION_FETCH | rights_qualification(vcpu, gpa);
+            vcpu->exit.qualification = MEZZ_EPT_VIOLATION_FETCH | rights_by_walk(vcpu, gpa);
             vcpu->exit.gpa = gpa;
             vcpu->exit.linear = linear;
             return;
@@ -154,20 +173,12 @@ static void decode_internal_error(struct l2_vcpu *vcpu)
     }
 }
 
-void l2_exit_decode(struct l2_vcpu *vcpu)
+/* Apart: exits that are frequent need none of its registers and of its stack. */
+COLD static void decode_rare(struct l2_vcpu *vcpu)
 {
-    struct kvm_run *run = vcpu->kvm->run;
+    const struct kvm_run *run = vcpu->kvm->run;
 
-    vcpu->queued = 0;
-    vcpu->string.left = 0;
-    vcpu->kvm_pending = false;
     switch (run->exit_reason) {
-    case KVM_EXIT_IO:
-        decode_io(vcpu);
-        break;
-    case KVM_EXIT_MMIO:
-        decode_mmio(vcpu, &vcpu->exit);
-        break;
     case KVM_EXIT_HLT:
         vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_HLT, .flags = MEZZ_EXIT_RETIRED};
         break;
@@ -197,7 +208,23 @@ void l2_exit_decode(struct l2_vcpu *vcpu)
     }
 }
 
-void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault)
+HOT void l2_exit_decode(struct l2_vcpu *vcpu)
+{
+    vcpu->queued = 0;
+    if (vcpu->kvm->run->exit_reason == KVM_EXIT_IO) {
+        vcpu->kvm_pending = true;
+        decode_io(vcpu);
+        return;
+    }
+    vcpu->string.left = 0;
+    vcpu->kvm_pending = false;
+    if (vcpu->kvm->run->exit_reason == KVM_EXIT_MMIO)
+        decode_mmio(vcpu, &vcpu->exit);
+    else
+        decode_rare(vcpu);
+}
+
+HOT void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault)
 {
     if (exit->answer != NULL)
         memcpy(exit->answer, &value, exit->size);
@@ -240,7 +267,6 @@ static int run_on(struct l2_vcpu *vcpu, bool *own)
         return result;
     vcpu->kvm->run->immediate_exit = 1;
     result = kvm_vcpu_run(vcpu->kvm);
-    vcpu->kvm->run->immediate_exit = 0;
     *own = l2_view_after(vcpu);
     return result;
 }

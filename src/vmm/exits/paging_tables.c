@@ -109,14 +109,12 @@ static bool is_store(const struct l2_exit *exit)
            exit->qualification & MEZZ_EPT_VIOLATION_WRITE;
 }
 
-bool paging_open_tables(struct l2_vcpu *vcpu, bool exited)
+bool paging_open_new_tables(struct l2_vcpu *vcpu, bool exited)
 {
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
     const struct l2 *l2 = vcpu->l2;
     struct scan scan = {.vcpu = vcpu, .told = UINT64_MAX};
 
-    if (!(space_view_eptp(vcpu->place.view) & MEZZ_EPTP_DIRTY_FLAGS) && l2->frames == NULL)
-        return false;
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
     if (!(sregs->cr0 & CR0_PG) ||
         (vcpu->tables_cr3 == sregs->cr3 && vcpu->tables_round == l2->protection_round))
@@ -125,6 +123,7 @@ bool paging_open_tables(struct l2_vcpu *vcpu, bool exited)
     vcpu->tables_round = l2->protection_round;
     if (exited && is_store(&vcpu->exit))
         scan.told = vcpu->exit.gpa & ~OFFSET_MASK;
+    vcpu->extent = NULL;
     open_from(&scan, sregs);
     if (scan.told_is_a_table)
         put_address_right(vcpu);

@@ -2,6 +2,7 @@
 #ifndef VMM_PAGING_TABLES_H
 #define VMM_PAGING_TABLES_H
 
+#include "host/hot.h"
 #include "vmm/l2.h"
 
 /*
@@ -15,6 +16,13 @@
 /* After each run of an L2 vCPU: opens the tables that its CR3 leads to, once for each CR3, and puts
  * right the address of a store that KVM told wrongly. exited: vcpu->exit is this run's. True: a
  * table was opened. */
-bool paging_open_tables(struct l2_vcpu *vcpu, bool exited);
+COLD bool paging_open_new_tables(struct l2_vcpu *vcpu, bool exited);
+
+static inline bool paging_open_tables(struct l2_vcpu *vcpu, bool exited)
+{
+    if (vcpu->l2->frames == NULL && !(vcpu->place.eptp & MEZZ_EPTP_DIRTY_FLAGS))
+        return false;
+    return paging_open_new_tables(vcpu, exited);
+}
 
 #endif

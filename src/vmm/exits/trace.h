@@ -2,6 +2,7 @@
 #ifndef VMM_TRACE_H
 #define VMM_TRACE_H
 
+#include "host/hot.h"
 #include "vmm/machine_state.h"
 
 /*
@@ -18,8 +19,8 @@ enum trace_decision {
     TRACE_CONDITION /* `callback` did not fire: `condition` */
 };
 
-void trace_line(const struct l2_vcpu *vcpu, enum trace_decision decision, uint32_t callback,
-                int condition);
+COLD void trace_line(const struct l2_vcpu *vcpu, enum trace_decision decision, uint32_t callback,
+                     int condition);
 
 static inline void trace_write(const struct l2_vcpu *vcpu, enum trace_decision decision,
                                uint32_t callback, int condition)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "host/hot.h"
 #include "vmm/vmcs/vmcs12.h"
 
 void sync_note_field(struct l2_vcpu *vcpu, uint64_t field, uint64_t from, uint64_t to)
@@ -38,14 +39,11 @@ void sync_note_progress(struct l2_vcpu *vcpu)
     *known = (struct sync_known){rip, now.interruptibility_state, now.activity_state};
 }
 
-static struct ept12_edits *edits_of(const struct l2_vcpu *vcpu)
+HOT int sync_waits(const struct l2_vcpu *vcpu)
 {
-    return space_view_edits(vcpu->place.view);
-}
+    const struct ept12_edits *edits = vcpu->place.edits;
 
-int sync_waits(const struct l2_vcpu *vcpu)
-{
-    return vcpu->sync.count > 0 || (vcpu->place.view != NULL && edits_of(vcpu)->untold > 0);
+    return vcpu->sync.count > 0 || (edits != NULL && edits->untold > 0);
 }
 
 static uint32_t deliver_edits(struct ept12_edits *edits, struct mezz_sync_record *to, uint32_t room)
@@ -68,7 +66,7 @@ static uint32_t deliver_edits(struct ept12_edits *edits, struct mezz_sync_record
 uint32_t sync_deliver(struct l2_vcpu *vcpu, struct mezz_sync_record *to, uint32_t *more)
 {
     struct sync_fields *fields = &vcpu->sync;
-    struct ept12_edits *edits = edits_of(vcpu);
+    struct ept12_edits *edits = vcpu->place.edits;
     uint32_t fields_fit =
         fields->count < MEZZ_SYNC_RECORDS ? fields->count : (uint32_t)MEZZ_SYNC_RECORDS;
     uint32_t count;

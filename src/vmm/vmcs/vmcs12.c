@@ -160,23 +160,6 @@ void vmcs12_events_from_run(struct mezz_vmcs12_events *to, struct l2_vcpu *vcpu)
     };
 }
 
-void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu)
-{
-    const struct l2_exit *exit = &vcpu->exit;
-
-    *to = (struct mezz_vmcs12_exit){
-        .reason = exit->reason,
-        .flags = exit->flags,
-        .qualification = exit->qualification,
-        .guest_physical_address = exit->gpa,
-        .value = exit->value,
-        .size = exit->size,
-        .msr = exit->msr,
-        .interruption_info = exit->interruption_info,
-        .count = vcpu->exit_count,
-    };
-}
-
 void vmcs12_exit_fill_vectoring(struct mezz_vmcs12_exit *to, struct l2_vcpu *vcpu)
 {
     const struct kvm_vcpu_events *events = &vcpu->kvm->run->s.regs.events;

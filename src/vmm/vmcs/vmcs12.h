@@ -23,7 +23,22 @@ void vmcs12_regs_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_regs *fr
 void vmcs12_system_from_run(struct mezz_vmcs12_system *to, struct kvm_vcpu *vcpu);
 void vmcs12_system_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_system *from);
 void vmcs12_events_from_run(struct mezz_vmcs12_events *to, struct l2_vcpu *vcpu);
-void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu);
+static inline void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu)
+{
+    const struct l2_exit *exit = &vcpu->exit;
+
+    *to = (struct mezz_vmcs12_exit){
+        .reason = exit->reason,
+        .flags = exit->flags,
+        .qualification = exit->qualification,
+        .guest_physical_address = exit->gpa,
+        .value = exit->value,
+        .size = exit->size,
+        .msr = exit->msr,
+        .interruption_info = exit->interruption_info,
+        .count = vcpu->exit_count,
+    };
+}
 /* The event that was in delivery, which the former leaves out. */
 void vmcs12_exit_fill_vectoring(struct mezz_vmcs12_exit *to, struct l2_vcpu *vcpu);
 
