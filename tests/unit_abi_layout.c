@@ -11,6 +11,7 @@
 #include "mezz/calls.h"
 #include "mezz/ept.h"
 #include "mezz/firmware.h"
+#include "mezz/gate.h"
 #include "mezz/pvh.h"
 #include "mezz/vmcs12.h"
 #include "runner.h"
@@ -26,6 +27,12 @@ static const struct {
     const char *structure, *field;
     size_t whole, offset, size, expected_offset, expected_size;
 } fields[] = {
+    FIELD(mezz_gate_site, rip, 0, 8),
+    FIELD(mezz_gate_site, cr3, 8, 8),
+    FIELD(mezz_gate_site, from, 16, 4),
+    FIELD(mezz_gate_site, to, 20, 4),
+    FIELD(mezz_gate_site, reserved, 24, 8),
+
     FIELD(mezz_segment, base, 0, 8),
     FIELD(mezz_segment, limit, 8, 4),
     FIELD(mezz_segment, access_rights, 12, 4),

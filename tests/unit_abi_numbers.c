@@ -12,6 +12,7 @@
 #include "mezz/errors.h"
 #include "mezz/exit.h"
 #include "mezz/firmware.h"
+#include "mezz/gate.h"
 #include "mezz/pvh.h"
 #include "mezz/vmcs12.h"
 #include "runner.h"
@@ -126,6 +127,7 @@ static const struct {
     NUMBER(MEZZ_CALL_L1_VCPU_START, 17),
     NUMBER(MEZZ_CALL_FRAME_POOL, 18),
     NUMBER(MEZZ_CALL_L1_INTERRUPT, 19),
+    NUMBER(MEZZ_CALL_GATE_SITES, 20),
 
     /* enum mezz_exit_reason */
     NUMBER(MEZZ_EXIT_EXCEPTION, 0),
@@ -216,6 +218,14 @@ static const struct {
     NUMBER(MEZZ_E_ACTION, 27),
     NUMBER(MEZZ_E_EVENT, 28),
     NUMBER(MEZZ_E_VIEW, 29),
+
+    /* gate.h */
+    NUMBER(MEZZ_GATE_ADDRESS, 0xfbad0000),
+    NUMBER(MEZZ_GATE_STORE, 1),
+    NUMBER(MEZZ_GATE_INDEX, 2),
+    NUMBER(MEZZ_GATE_SITE, 3),
+    NUMBER(MEZZ_GATE_ANY_VIEW, 0xffffffff),
+    NUMBER(MEZZ_MAX_GATE_SITES, 512),
 
     /* abi.h, calls.h */
     NUMBER(MEZZ_ABI_VERSION, 1),

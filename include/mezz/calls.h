@@ -55,7 +55,9 @@ enum mezz_call {
      * present and became present needs no call. */
     MEZZ_CALL_INVEPT = 9,
 
-    /* (IN l2, IN list: page-aligned, 512 EPTPs, IN count 1..512): MEZZ_FEATURE_VIEWS */
+    /* (IN l2, IN list: page-aligned, 512 EPTPs, IN count 1..512): takes the place of the EPTP list
+     * that the L2 had: MEZZ_FEATURE_VIEWS. An EPTP 0 is an index without a view. All or none: after
+     * an error RDX = the index whose EPTP is wrong. MEZZ_E_BUSY: a vCPU runs, the first time. */
     MEZZ_CALL_EPTP_LIST = 10,
 
     /* (IN struct mezz_callback_registration) -> number of the callback, from 1 on */
@@ -92,7 +94,11 @@ enum mezz_call {
      * otherwise it is delivered through L1's IDT when RFLAGS.IF allows. It ends a HLT. One
      * interrupt waits for a vCPU: MEZZ_E_BUSY for a second. */
     MEZZ_CALL_L1_INTERRUPT = 19,
-    MEZZ_CALL_COUNT = 20
+
+    /* (IN l2, IN list of struct mezz_gate_site, IN count 0..512): takes the place of the sites that
+     * the L2 had: MEZZ_FEATURE_VIEWS. */
+    MEZZ_CALL_GATE_SITES = 20,
+    MEZZ_CALL_COUNT = 21
 };
 
 /* Status of an L2 that did not end by itself (MEZZ_CALL_L2_DESTROY). */

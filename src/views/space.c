@@ -248,6 +248,18 @@ void space_view_put(struct space_view *view)
     evict(view->space);
 }
 
+/* What INVEPT named is read again now, so that its mistakes are the list's; where a vCPU runs in
+ * it, later. */
+static int get_listed(struct space *space, uint64_t eptp, struct space_view **view,
+                      struct ept12_fault *fault)
+{
+    int code = space_view_get(space, eptp, NULL, view, fault);
+
+    if (code == 0 && (*view)->stale)
+        code = space_view_rebuild(*view, fault);
+    return code == -EBUSY ? 0 : code;
+}
+
 int space_set_list(struct space *space, const uint64_t *eptp, uint32_t count, uint32_t *bad,
                    struct ept12_fault *fault)
 {
@@ -261,7 +273,7 @@ int space_set_list(struct space *space, const uint64_t *eptp, uint32_t count, ui
         return -ENOMEM;
     for (uint32_t i = 0; i < count && code == 0; i++) {
         if (eptp[i] != 0)
-            code = space_view_get(space, eptp[i], NULL, &views[i], fault);
+            code = get_listed(space, eptp[i], &views[i], fault);
         if (code != 0 && bad != NULL)
             *bad = i;
     }
@@ -295,6 +307,16 @@ int space_set_hole(struct space *space, l2_address page)
 uint32_t space_list_count(const struct space *space)
 {
     return space->list_count;
+}
+
+bool space_list_has(const struct space *space, uint32_t index)
+{
+    return space->list[index] != NULL;
+}
+
+uint64_t space_list_eptp(const struct space *space, uint32_t index)
+{
+    return space->list[index] == NULL ? 0 : space->list[index]->ept->eptp;
 }
 
 void space_invept(struct space *space, uint64_t eptp)

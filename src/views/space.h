@@ -73,6 +73,9 @@ int space_set_list(struct space *space, const uint64_t *eptp, uint32_t count, ui
 int space_set_hole(struct space *space, l2_address page);
 
 uint32_t space_list_count(const struct space *space);
+/* index: below the count. Whether there is a view; its EPTP, or 0. */
+bool space_list_has(const struct space *space, uint32_t index);
+uint64_t space_list_eptp(const struct space *space, uint32_t index);
 
 /* INVEPT: EPT12 is read again before an L2 next runs on it. eptp 0: all views. L1 may have written
  * L2's own page tables, too: all translations are made anew. */

@@ -8,6 +8,7 @@
 #include "mezz/errors.h"
 #include "vmm/exits/fatal.h"
 #include "vmm/exits/paging_events.h"
+#include "vmm/l2_gate.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
 #include "vmm/vmcs/vmcs12.h"
@@ -163,9 +164,18 @@ static int64_t call_invept(struct l1_vcpu *l1, struct arguments *arguments)
 
 static int64_t call_eptp_list(struct l1_vcpu *l1, struct arguments *arguments)
 {
-    (void)l1;
-    (void)arguments;
-    return -MEZZ_E_UNSUPPORTED;
+    struct l2 *l2 = l2_find(l1->machine, arguments->rdi);
+
+    if (l2 == NULL)
+        return -MEZZ_E_ID;
+    return -l2_set_eptp_list(l2, l1_at(arguments->rsi), arguments->rdx, &arguments->value);
+}
+
+static int64_t call_gate_sites(struct l1_vcpu *l1, struct arguments *arguments)
+{
+    struct l2 *l2 = l2_find(l1->machine, arguments->rdi);
+
+    return l2 == NULL ? -MEZZ_E_ID : -l2_set_gate_sites(l2, l1_at(arguments->rsi), arguments->rdx);
 }
 
 static int64_t call_frame_pool(struct l1_vcpu *l1, struct arguments *arguments)
@@ -338,6 +348,7 @@ static const struct call_rule {
     [MEZZ_CALL_L1_VCPU_START] = {"l1_vcpu_start", call_l1_vcpu_start, false},
     [MEZZ_CALL_FRAME_POOL] = {"frame_pool", call_frame_pool, false},
     [MEZZ_CALL_L1_INTERRUPT] = {"l1_interrupt", call_l1_interrupt, true},
+    [MEZZ_CALL_GATE_SITES] = {"gate_sites", call_gate_sites, false},
 };
 
 const char *call_name(unsigned int call)

@@ -22,7 +22,7 @@ static const struct kvm_cpuid_entry2 l1_leaves[] = {
      .edx = MEZZ_SIGNATURE_EDX},
     {.function = MEZZ_CPUID_INTERFACE,
      .eax = MEZZ_ABI_VERSION,
-     .ebx = MEZZ_FEATURE_CALLBACKS | MEZZ_FEATURE_CLASSIC | MEZZ_FEATURE_SMP,
+     .ebx = MEZZ_FEATURE_CALLBACKS | MEZZ_FEATURE_CLASSIC | MEZZ_FEATURE_VIEWS | MEZZ_FEATURE_SMP,
      .ecx = MEZZ_CALL_COUNT,
      .edx = MEZZ_CALL_PORT},
 };

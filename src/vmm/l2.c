@@ -98,6 +98,7 @@ void l2_destroy(struct l2 *l2)
     l2_policies_destroy(l2);
     space_destroy(l2->space);
     free(l2->frames);
+    free(l2->gate_sites);
     l2->record->in_use = false;
     machine->l2[l2->id - 1] = NULL;
     free(l2);

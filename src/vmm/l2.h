@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "host/kvm.h"
+#include "mezz/gate.h"
 #include "mezz/vmcs12.h"
 #include "views/space.h"
 #include "vmm/exits/l2_exit.h"
@@ -31,8 +32,10 @@ struct l2 {
     struct l2_record *record;                       /* outlives the L2 */
     uint64_t *frames; /* that the root may put in the place of pages; all inside L1's memory */
     size_t frame_count;
-    struct l2_policy *policy;      /* the first, or NULL */
-    bool has_gate;                 /* mezz/gate.h */
+    struct l2_policy *policy;          /* the first, or NULL */
+    bool has_gate;                     /* mezz/gate.h */
+    struct mezz_gate_site *gate_sites; /* by RIP; none: everywhere */
+    uint32_t gate_site_count;
     uint64_t protection_round;     /* counts when L1 may have made pages wait for a write again */
     uint8_t msr_filter[PAGE_SIZE]; /* MSR bitmap page: what exits of what KVM handles */
 };

@@ -98,6 +98,33 @@ static void both(void)
     CHECK_EQ("failed", counters.failed[0], 2 * ROUNDS);
 }
 
+/* The two vCPUs of the L2 are in different views, each with its own memory: at the same time, or in
+ * turns where the engine cannot. */
+static void apart(void)
+{
+    uint64_t *list = kit_pages(1);
+
+    KIT_LABEL("in different views");
+    for (unsigned int i = 0; i < 2; i++)
+        list[i] = MEZZ_EPTP(kit_address(sides[i].guest.pml4));
+    CHECK_EQ("EPTP_LIST", mezz_call(MEZZ_CALL_EPTP_LIST, sides[0].guest.l2, kit_address(list), 2),
+             0);
+    sides[1].guest.vmcs->ept.eptp = list[1];
+    sides[1].guest.vmcs->ept.eptp_index = 1;
+    kit_wrote(&sides[1].guest, MEZZ_GROUP_BIT(MEZZ_GROUP_EPT));
+    order = ORDER_RUN;
+    run_side(&sides[0]);
+    wait_for(&order, 0);
+    for (unsigned int i = 0; i < 2; i++) {
+        CHECK_EQ("exits", sides[i].exits, ROUNDS);
+        CHECK_EQ("view", sides[i].guest.vmcs->ept.eptp_index, i);
+    }
+    CHECK_EQ("the first one's memory", sides[0].guest.data[1], 2 * ROUNDS);
+    CHECK_EQ("is not written by the second one", sides[0].guest.data[2], ROUNDS);
+    CHECK_EQ("the second one's memory", sides[1].guest.data[2], ROUNDS);
+    CHECK_EQ("is not written by the first one", sides[1].guest.data[1], 0);
+}
+
 /* What is entered on one vCPU is not for the other. */
 static void busy(void)
 {
@@ -199,6 +226,7 @@ void group_smp(void)
     kit_register(&shared);
     start();
     both();
+    apart();
     kit_open_in(&wanted, (uint32_t)kit_l2_create("smp-wanted"), KIT_LONG, smp_spin);
     wanted.vmcs->controls.pin_based = MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING;
     wanted.vmcs->regs.gpr[MEZZ_RBX] = KIT_L2_DATA + 8;

@@ -27,6 +27,8 @@ void group_paging(void);
 void group_sync(void);
 void group_smp(void);
 void group_reload(void);
+void group_views(void);
+void group_gate(void);
 void group_selftest(void);
 
 #endif

@@ -268,9 +268,17 @@ kit_l2_pml4:
     .fill 511, 8, 0
 l2_pdpt:
     .quad l2_directory + 0x67
-    .fill 511, 8, 0
+    .fill 2, 8, 0
+    .quad l2_high + 0x67
+    .fill 508, 8, 0
 l2_directory:
     .set address, 0
+    .rept 512
+    .quad address + 0xe7
+    .set address, address + 0x200000
+    .endr
+l2_high: /* the fourth GiB, with the gate */
+    .set address, 0xc0000000
     .rept 512
     .quad address + 0xe7
     .set address, address + 0x200000

@@ -29,6 +29,8 @@ const struct kit_group kit_groups[] = {
     {"paging", group_paging, false},
     {"sync", group_sync, false},
     {"smp", group_smp, false},
+    {"views", group_views, false},
+    {"gate", group_gate, false},
     {"selftest", group_selftest, true},
     {NULL, NULL, false},
 };

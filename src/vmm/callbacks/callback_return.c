@@ -2,6 +2,7 @@
 #include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/callbacks/callbacks.h"
+#include "vmm/l2_gate.h"
 #include "vmm/l2_policy.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
@@ -103,12 +104,39 @@ static int64_t action_stop(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answ
     return 0;
 }
 
+/* An access that the view refused is done in the other one: a read runs again there, as a fetch
+ * does; of a write, which has retired, the root has the data. Any other exit is ended first, and
+ * reads ones. */
+static int end_for_other_view(struct l2_vcpu *vcpu, bool fault)
+{
+    const struct l2_exit *exit = &vcpu->exit;
+
+    if (exit->reason != MEZZ_EXIT_EPT_VIOLATION || exit->done)
+        l2_complete(vcpu, UINT64_MAX, fault);
+    else if (exit->flags & MEZZ_EXIT_PENDING)
+        return l2_abort_instruction(vcpu);
+    return l2_drain(vcpu);
+}
+
 static int64_t action_switch_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)
 {
-    (void)l1;
-    (void)vcpu;
-    (void)answer;
-    return -MEZZ_E_UNSUPPORTED;
+    const struct space *space = vcpu->l2->space;
+    int64_t error;
+
+    if (answer->value >= space_list_count(space) || !space_list_has(space, (uint32_t)answer->value))
+        return -MEZZ_E_VIEW;
+    if (end_for_other_view(vcpu, answer->fault) != 0)
+        return -MEZZ_E_HOST;
+    error = l2_switch_view(vcpu, answer->value, CARRY_ALL);
+    if (error != 0)
+        return error < 0 ? -MEZZ_E_HOST : -error;
+    answer->event = 0;
+    error = apply(vcpu, answer);
+    if (error != 0)
+        return error;
+    leave_handler(vcpu);
+    l2_resume(l1, vcpu);
+    return 0;
 }
 
 static int64_t action_next(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)

@@ -4,10 +4,11 @@
 #include "host/hot.h"
 #include "mezz/errors.h"
 
-#define REASON_ANY 0U
-#define REASON_IO  (1U << 0)
-#define REASON_EPT (1U << 1)
-#define REASON_MSR (1U << 2)
+#define REASON_ANY  0U
+#define REASON_IO   (1U << 0)
+#define REASON_EPT  (1U << 1)
+#define REASON_MSR  (1U << 2)
+#define REASON_GATE (1U << 3)
 #define ORDERED \
     (bit(MEZZ_OP_LT) | bit(MEZZ_OP_GE) | bit(MEZZ_OP_IN_RANGE) | bit(MEZZ_OP_NOT_IN_RANGE))
 #define EQUALITY    (bit(MEZZ_OP_EQ) | bit(MEZZ_OP_NE))
@@ -27,9 +28,9 @@ static const struct field_rule {
     [MEZZ_FIELD_CR3] = {REASON_ANY, EQUALITY | ORDERED | bit(MEZZ_OP_MASK), UINT64_MAX},
     [MEZZ_FIELD_VIEW] = {REASON_ANY, EQUALITY | ORDERED, MEZZ_MAX_VIEWS - 1},
     [MEZZ_FIELD_PORT] = {REASON_IO, EQUALITY | ORDERED | bit(MEZZ_OP_MASK), UINT16_MAX},
-    [MEZZ_FIELD_SIZE] = {REASON_IO | REASON_EPT, EQUALITY | ORDERED, 8},
+    [MEZZ_FIELD_SIZE] = {REASON_IO | REASON_EPT | REASON_GATE, EQUALITY | ORDERED, 8},
     [MEZZ_FIELD_DIRECTION] = {REASON_IO | REASON_EPT | REASON_MSR, EQUALITY, 1},
-    [MEZZ_FIELD_VALUE] = {REASON_IO | REASON_EPT | REASON_MSR,
+    [MEZZ_FIELD_VALUE] = {REASON_IO | REASON_EPT | REASON_MSR | REASON_GATE,
                           EQUALITY | ORDERED | bit(MEZZ_OP_MASK), UINT64_MAX},
     [MEZZ_FIELD_MSR] = {REASON_MSR, EQUALITY | ORDERED | bit(MEZZ_OP_MASK), UINT32_MAX},
     [MEZZ_FIELD_ACCESS] = {REASON_EPT, EQUALITY | bit(MEZZ_OP_MASK), 7},
@@ -47,6 +48,8 @@ static uint32_t reason_class(uint32_t reason)
     case MEZZ_EXIT_RDMSR:
     case MEZZ_EXIT_WRMSR:
         return REASON_MSR;
+    case MEZZ_EXIT_GATE:
+        return REASON_GATE;
     default:
         return REASON_ANY;
     }

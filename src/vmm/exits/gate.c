@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/exits/gate.h"
 
-#include "mezz/gate.h"
+#include "mezz/errors.h"
+#include "vmm/l2_gate.h"
 #include "vmm/l2_policy.h"
 #include "vmm/l2_run.h"
+#include "vmm/machine_state.h"
 
 /* The last fragment of a store for certain: KVM makes them of 8 bytes. */
 #define SURELY_WHOLE 4U
@@ -22,10 +24,32 @@ static bool is_whole(struct l2_vcpu *vcpu)
     return vcpu->queued == 0;
 }
 
-static enum root_verdict refuse(struct l2_vcpu *vcpu)
+static enum root_verdict refuse(struct l2_vcpu *vcpu, enum mezz_gate_refusal why)
 {
     vcpu->exit.reason = MEZZ_EXIT_GATE;
-    vcpu->exit.qualification = vcpu->exit.value;
+    vcpu->exit.qualification = why;
+    vcpu->exit.done = true;
+    return ROOT_LEFT;
+}
+
+/* To a view of L1's list. */
+static enum root_verdict switch_view(struct l2_vcpu *vcpu, uint64_t rip)
+{
+    const uint64_t index = vcpu->exit.value;
+    int error;
+
+    if (index >= space_list_count(vcpu->l2->space) ||
+        !space_list_has(vcpu->l2->space, (uint32_t)index))
+        return refuse(vcpu, MEZZ_GATE_INDEX);
+    if (!l2_gate_site_allowed(vcpu->l2, rip, l2_sregs(vcpu)->cr3, vcpu->ept.eptp_index,
+                              (uint32_t)index))
+        return refuse(vcpu, MEZZ_GATE_SITE);
+    error = l2_switch_view(vcpu, index, CARRY_GATE);
+    if (error == 0 || vcpu->l2->machine->ended)
+        return ROOT_HANDLED;
+    /* Its EPT12 has a mistake by now. */
+    vcpu->exit.reason = MEZZ_EXIT_EPT_MISCONFIG;
+    vcpu->exit.qualification = (uint64_t)(error < 0 ? MEZZ_E_HOST : error);
     vcpu->exit.done = true;
     return ROOT_LEFT;
 }
@@ -34,6 +58,7 @@ enum root_verdict gate_rule(struct l2_vcpu *vcpu)
 {
     const struct l2_exit *exit = &vcpu->exit;
     enum l2_verdict verdict;
+    uint64_t rip;
 
     if (exit->qualification & MEZZ_EPT_VIOLATION_READ) {
         l2_complete(vcpu, UINT64_MAX, false);
@@ -42,9 +67,11 @@ enum root_verdict gate_rule(struct l2_vcpu *vcpu)
     if (exit->qualification & MEZZ_EPT_VIOLATION_FETCH)
         return ROOT_LEFT;
     if (exit->gpa != MEZZ_GATE_ADDRESS || !is_whole(vcpu))
-        return refuse(vcpu);
-    verdict = l2_policies_gate(vcpu, exit->value, l2_regs(vcpu)->rip);
+        return refuse(vcpu, MEZZ_GATE_STORE);
+    rip = l2_regs(vcpu)->rip;
+    verdict = l2_policies_gate(vcpu, exit->value, rip);
     if (verdict == L2_PASS)
-        return refuse(vcpu);
+        return switch_view(vcpu, rip);
+    vcpu->exit.done = true;
     return verdict == L2_HANDLED ? ROOT_HANDLED : ROOT_LEFT;
 }

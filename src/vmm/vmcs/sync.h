@@ -11,7 +11,7 @@ struct l2_vcpu;
 /* Synchronization records (mezz/vmcs12.h): what the root altered and L1 has not been told. */
 
 /* Records of VMCS fields that wait for a delivery: one for each field that the root alters. */
-#define SYNC_FIELDS 13
+#define SYNC_FIELDS 15
 
 struct sync_fields {
     struct mezz_sync_record record[SYNC_FIELDS];

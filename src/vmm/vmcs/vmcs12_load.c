@@ -128,11 +128,18 @@ static int load_controls(struct l2_vcpu *vcpu, const struct mezz_vmcs12_controls
     return msrs_update_filter(vcpu->l2);
 }
 
-static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ept)
+/* 0 goes with any EPTP, in the list or not; another one with its own. */
+static bool index_is_right(const struct space *space, const struct mezz_vmcs12_ept *ept)
+{
+    return ept->eptp_index == 0 || (ept->eptp_index < space_list_count(space) &&
+                                    space_list_eptp(space, ept->eptp_index) == ept->eptp);
+}
+
+static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ept, bool written)
 {
     int error;
 
-    if (ept->reserved != 0 || ept->eptp_index != 0)
+    if (written && (ept->reserved != 0 || !index_is_right(vcpu->l2->space, ept)))
         return MEZZ_CHECK_EPT | (uint64_t)MEZZ_E_VIEW << 32;
     error = l2_view_use(vcpu, ept->eptp);
     if (error != 0)
@@ -144,7 +151,7 @@ static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ep
 /* The loads that may still be refused by the host come first: MSRs, debug registers, memory. */
 static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
 {
-    uint64_t check = load_view(vcpu, &c->ept);
+    uint64_t check = load_view(vcpu, &c->ept, is_dirty(c, MEZZ_GROUP_EPT));
 
     if (check == MEZZ_CHECK_NONE && !vcpu->started && l2_policies_start(vcpu) != 0)
         check = MEZZ_CHECK_HOST;
