@@ -342,6 +342,52 @@ START_TEST(names)
 }
 END_TEST
 
-RUN_CASES("portions_decision", 120, EACH(entry, ELEMENTS(entries)),
+/* One reason is only logged, the others are as before. */
+START_TEST(tolerated)
+{
+    struct decision_request request = entering();
+    struct decision decision;
+
+    request.entry = false;
+    request.identity = IDENTITY_BOUND;
+    request.tolerated = 1ULL << REASON_NOT_ENTRY;
+    decision = decide(&request);
+    ck_assert_int_eq(decision.verdict, VERDICT_SWITCH);
+    ck_assert_int_eq(decision.reason, REASON_NOT_ENTRY);
+    ck_assert(decision.refused);
+    request.tolerated = ~(1ULL << REASON_NOT_ENTRY);
+    ck_assert_int_eq(decide(&request).verdict, VERDICT_KILL);
+    request.access = ACCESS_READ;
+    request.tolerated = 1ULL << REASON_READ_OUTSIDE;
+    ck_assert_int_eq(decide(&request).verdict, VERDICT_SERVE);
+    request.cpl = 0;
+    ck_assert_int_eq(decide(&request).verdict, VERDICT_ERROR);
+    ck_assert_int_eq(decide(&request).reason, REASON_KERNEL_READ);
+}
+END_TEST
+
+/* What decide() never says itself. */
+START_TEST(refused_later)
+{
+    struct decision_request request = entering();
+
+    ck_assert_int_eq(decision_refuse(&request, REASON_UNSAFE_SPACE).verdict, VERDICT_KILL);
+    request.on_refusal = REFUSAL_LOG;
+    ck_assert_int_eq(decision_refuse(&request, REASON_UNSAFE_SPACE).verdict, VERDICT_ERROR);
+    ck_assert_int_eq(decision_refuse(&request, REASON_NOT_ENTRY).verdict, VERDICT_ERROR);
+    ck_assert(decision_refuse(&request, REASON_NOT_ENTRY).refused);
+}
+END_TEST
+
+START_TEST(refusals_by_name)
+{
+    for (enum decision_reason r = REASON_NONE; r < REASON_KINDS; r++)
+        ck_assert_int_eq(decision_refusal_by_name(decision_reason_name(r)),
+                         decision_is_refusal(r) ? r : REASON_KINDS);
+    ck_assert_int_eq(decision_refusal_by_name(""), REASON_KINDS);
+}
+END_TEST
+
+RUN_CASES("portions_decision", 120, ONCE(tolerated), ONCE(refused_later), ONCE(refusals_by_name), EACH(entry, ELEMENTS(entries)),
           EACH(data_access, ELEMENTS(data)), EACH(leaving, ELEMENTS(leaves)), ONCE(inside),
           EACH(choice, REFUSAL_KINDS), EACH(all_requests, ACCESS_KINDS), ONCE(names))

@@ -39,6 +39,7 @@ static const char *const reason_names[REASON_KINDS] = {
     [REASON_DATA_FETCH] = "data-fetch",
     [REASON_PATTERN] = "pattern",
     [REASON_NOT_SCANNED] = "not-scanned",
+    [REASON_UNSAFE_SPACE] = "unsafe-space",
 };
 
 const char *decision_verdict_name(enum decision_verdict verdict)
@@ -79,6 +80,7 @@ static bool no_view(enum decision_reason reason)
     case REASON_TOO_MANY_CALLS:
     case REASON_KERNEL_FETCH:
     case REASON_DATA_FETCH:
+    case REASON_UNSAFE_SPACE:
         return true;
     default:
         return false;
@@ -119,6 +121,15 @@ static struct decision refuse(const struct decision_request *request, enum decis
     /* A kernel whose handlers lie in a portion's pages: it can neither go on nor back. */
     if (reason == REASON_KERNEL_FETCH && request->from != 0)
         decision.verdict = VERDICT_STOP;
+    return decision;
+}
+
+struct decision decision_refuse(const struct decision_request *request, enum decision_reason reason)
+{
+    struct decision decision = refuse(request, reason);
+
+    if (decision.verdict == VERDICT_SWITCH)
+        decision.verdict = VERDICT_ERROR;
     return decision;
 }
 

@@ -126,6 +126,7 @@ enum decision_reason {
     REASON_DATA_FETCH,
     REASON_PATTERN,
     REASON_NOT_SCANNED,
+    REASON_UNSAFE_SPACE, /* found by guard_refuse's caller, never by decide() */
     REASON_KINDS
 };
 
@@ -139,6 +140,11 @@ struct decision {
 };
 
 struct decision decide(const struct decision_request *request);
+
+/* What a refusal for this reason leads to, by the request's on_refusal, tolerated, access and cpl.
+ * One that is only to be logged is an error if it is a fetch. */
+struct decision decision_refuse(const struct decision_request *request,
+                                enum decision_reason reason);
 
 const char *decision_verdict_name(enum decision_verdict verdict);
 const char *decision_reason_name(enum decision_reason reason);

@@ -201,18 +201,21 @@ static enum portion_scan scan(struct guard *guard, struct facts *facts)
     const struct portion *portion = facts->portion;
     const uint64_t *frame = facts->own_view != NULL ? facts->own_view->frame : guard->frames;
     const struct pattern_source source = {guard->memory->read, guard->memory->context};
+    struct pattern_cache *cache =
+        facts->own_view != NULL ? &facts->own_view->cache : &facts->fresh;
     struct pattern_page pages[PATTERN_PAGES_LIMIT];
     struct pattern_result result;
     size_t count = 0;
+    uint64_t scans;
 
     for (size_t page = 0; page < portion->own_pages && count < PATTERN_PAGES_LIMIT; page++)
         if (guard_page_rights(portion, page) & MEZZ_EPT_EXECUTE)
             pages[count++] = (struct pattern_page){
                 guard_page_address(portion, page), frame[page],
                 guard->memory->generation(guard->memory->context, frame[page])};
-    patterns_check(portion->patterns,
-                   facts->own_view != NULL ? &facts->own_view->cache : &facts->fresh, pages, count,
-                   &source, &result);
+    scans = cache->scans;
+    patterns_check(portion->patterns, cache, pages, count, &source, &result);
+    guard->scans += cache->scans - scans;
     if (result.outcome == PATTERNS_MATCHED)
         facts->rule = result.rule[0];
     else if (result.outcome == PATTERNS_UNKNOWN)
@@ -332,6 +335,23 @@ void guard_judge(struct guard *guard, struct guard_vcpu *vcpu, const struct guar
     else if (current(guard, vcpu) == NULL)
         *vcpu = (struct guard_vcpu){.view = 0};
     pattern_cache_destroy(&facts.fresh);
+}
+
+void guard_refuse(struct guard *guard, struct guard_vcpu *vcpu, const struct guard_access *access,
+                  enum decision_reason reason, struct guard_outcome *outcome)
+{
+    struct guard_binding *binding = current(guard, vcpu);
+    struct decision_request request = {.access = access->access, .cpl = access->cpl};
+
+    if (outcome->portion != NULL) {
+        request.on_refusal = outcome->portion->on_refusal;
+        request.tolerated = outcome->portion->tolerated;
+    }
+    if (binding != NULL && vcpu->call > 0 && vcpu->call <= GUARD_CALLS)
+        binding->call[vcpu->call - 1] = (struct guard_call){.used = false};
+    *vcpu = (struct guard_vcpu){.view = 0};
+    outcome->restore = false;
+    outcome->decision = decision_refuse(&request, reason);
 }
 
 void guard_describe(const struct guard *guard, const struct guard_access *access,

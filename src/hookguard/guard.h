@@ -65,6 +65,9 @@ int guard_each_frame(const struct guard *guard,
                      int (*function)(void *context, const struct guard_frame *frame),
                      void *context);
 
+/* Scans for patterns so far: those that were not answered from what was known. */
+uint64_t guard_scans(const struct guard *guard);
+
 /* The portion and address space of a view; NULL if there is none. */
 const struct portion *guard_view_portion(const struct guard *guard, uint32_t view, uint64_t *cr3);
 
@@ -131,6 +134,15 @@ struct guard_outcome {
 /* Judges, and if the verdict is to switch, the vCPU is in the other view from now on. */
 void guard_judge(struct guard *guard, struct guard_vcpu *vcpu, const struct guard_access *access,
                  struct guard_outcome *outcome);
+
+/* The switch that was just judged cannot be made: the vCPU stays out of the portion, whose call is
+ * over, and the outcome becomes a refusal for this reason. */
+void guard_refuse(struct guard *guard, struct guard_vcpu *vcpu, const struct guard_access *access,
+                  enum decision_reason reason, struct guard_outcome *outcome);
+
+/* Whether the pages of code and constants of a view hold what the program's file has: again, now
+ * that nobody else has them. */
+bool guard_code_is_right(struct guard *guard, uint32_t view);
 
 /* The program of this address space has ended, and the caller knows it: wipes its data. */
 void guard_forget(struct guard *guard, uint64_t cr3);

@@ -137,6 +137,11 @@ int guard_each_frame(const struct guard *guard,
     return result;
 }
 
+uint64_t guard_scans(const struct guard *guard)
+{
+    return guard->scans;
+}
+
 const struct portion *guard_view_portion(const struct guard *guard, uint32_t view, uint64_t *cr3)
 {
     if (view == 0 || view > GUARD_VIEWS)
@@ -189,6 +194,18 @@ static bool taken(const struct guard *guard, const struct portion *portion, size
                 return true;
     }
     return false;
+}
+
+bool guard_code_is_right(struct guard *guard, uint32_t view)
+{
+    const struct guard_binding *binding = &guard->binding[view - 1];
+
+    for (size_t page = 0; page < binding->portion->own_pages; page++)
+        if (constant(binding->portion, page) &&
+            (guard->memory->read(guard->memory->context, binding->frame[page], guard->seen) != 0 ||
+             !holds_page(guard, binding->portion, page)))
+            return false;
+    return true;
 }
 
 static bool reap(struct guard *guard)

@@ -46,6 +46,7 @@ struct guard {
     size_t claims;
     uint64_t version;
     uint64_t serial;
+    uint64_t scans;
     uint64_t clock;                       /* counts calls */
     uint64_t frames[PORTION_PAGES_LIMIT]; /* of the address space that is looked at */
     uint8_t seen[4096];

@@ -8,6 +8,7 @@
 #include "vmm/exits/msrs.h"
 #include "vmm/l2_policy.h"
 #include "vmm/machine_state.h"
+#include "vmm/protect/portion_policy.h"
 
 static bool name_is_valid(const char *name)
 {
@@ -77,6 +78,11 @@ int l2_create(struct machine *machine, const char *name, struct l2 **created)
     strcpy(l2->name, name);
     l2->record = record;
     if (create_space(l2) != 0) {
+        free(l2);
+        return MEZZ_E_HOST;
+    }
+    if (record->portions != NULL && portion_policy_add(l2, record->portions) != 0) {
+        space_destroy(l2->space);
         free(l2);
         return MEZZ_E_HOST;
     }

@@ -156,16 +156,6 @@ destroy:
     return code;
 }
 
-/* Declared and not enforced would be worse than an error. */
-static int check_portions(const struct machine_config *config, struct error *error)
-{
-    for (unsigned int i = 0; i < config->l2_count; i++)
-        if (config->l2[i].portions != NULL)
-            return error_set(error, EINVAL, "L2 %s: portions are not enforced by this version",
-                             config->l2[i].name);
-    return 0;
-}
-
 static int create_records(struct machine *machine, const struct machine_config *config,
                           struct error *error)
 {
@@ -179,6 +169,7 @@ static int create_records(struct machine *machine, const struct machine_config *
             return error_set(error, ENOMEM, "out of memory");
         if (config->l2[i].engine != NULL)
             record->engine = engine_by_name(config->l2[i].engine);
+        record->portions = config->l2[i].portions;
     }
     return 0;
 }
@@ -227,8 +218,6 @@ int machine_create(struct machine **created, const struct machine_config *config
     struct machine *machine;
     int code = check_config(config, error);
 
-    if (code == 0)
-        code = check_portions(config, error);
     if (code != 0)
         return code;
     machine = calloc(1, sizeof(*machine));
@@ -239,6 +228,7 @@ int machine_create(struct machine **created, const struct machine_config *config
     machine->console_context = config->console_context;
     machine->trace = config->trace;
     machine->cage = config->cage;
+    machine->log = config->log;
     pthread_mutex_init(&machine->lock, NULL);
     pthread_cond_init(&machine->changed, NULL);
     console_init(&machine->l1_console, 0, show_l1, machine);

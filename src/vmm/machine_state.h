@@ -35,6 +35,7 @@ struct l2_record {
     struct machine *machine;
     enum engine_kind engine;           /* that the stack wants; ENGINE_KINDS: none in particular */
     unsigned int source;               /* of machine_config.console */
+    const struct portion_table *portions; /* of machine_config */
     bool in_use;                       /* an L2 of this name exists */
     uint64_t run_tsc;                  /* of vCPUs that are gone */
     struct callback_report *callbacks; /* report.callback_count of them */
@@ -84,6 +85,7 @@ struct machine {
     void (*console)(void *context, unsigned int source, const char *name, const char *text,
                     size_t length);
     void *console_context;
+    struct event_log *log;
 };
 
 /* Around a KVM_RUN or a wait: lets the threads of other L1 vCPUs into root mode. One vCPU alone

@@ -5,6 +5,7 @@
 /* Bits of the x86 architecture that the root looks at (SDM volume 3, 2.3, 2.5, 3.4.5). */
 
 #define CR0_PE       (1ULL << 0)
+#define CR0_TS       (1ULL << 3)
 #define CR0_ET       (1ULL << 4)
 #define CR0_WP       (1ULL << 16)
 #define CR0_NW       (1ULL << 29)

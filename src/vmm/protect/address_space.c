@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/protect/address_space.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/memory.h"
+#include "vmm/l2.h"
+#include "vmm/vmcs/x86.h"
+
+#define ENTRIES       512U
+#define LEVELS        4U
+#define USER_ENTRIES  256U /* of the top table: the lower half */
+#define ENTRY_PRESENT (1ULL << 0)
+#define ENTRY_USER    (1ULL << 2)
+#define ENTRY_LARGE   (1ULL << 7)
+#define ENTRY_NX      (1ULL << 63)
+#define ENTRY_ADDRESS 0x000ffffffffff000ULL
+
+/* What a visitor of the tables sees: a table (length 0) or a run of pages of ring 3. */
+struct visit {
+    const struct guest_memory *memory;
+    int (*found)(void *context, uint64_t linear, uint64_t frame, uint64_t length, bool executable);
+    void *context;
+    size_t tables;
+};
+
+static uint64_t span(unsigned int level)
+{
+    return PAGE_SIZE << (9 * (level - 1));
+}
+
+static int visit_table(struct visit *visit, uint64_t table, unsigned int level, uint64_t linear,
+                       bool executable)
+{
+    uint64_t entries[ENTRIES];
+    unsigned int count = level == LEVELS ? USER_ENTRIES : ENTRIES;
+    int code;
+
+    if (++visit->tables > SPACE_TABLES_LIMIT)
+        return -E2BIG;
+    code = guest_memory_read(visit->memory, table, entries, sizeof(entries));
+    if (code == 0)
+        code = visit->found(visit->context, linear, table, 0, false);
+    for (unsigned int i = 0; i < count && code == 0; i++, linear += span(level)) {
+        uint64_t entry = entries[i];
+        bool runs = executable && !(entry & ENTRY_NX);
+        uint64_t address = entry & ENTRY_ADDRESS;
+
+        if (!(entry & ENTRY_PRESENT) || !(entry & ENTRY_USER))
+            continue;
+        if (level > 1 && !(entry & ENTRY_LARGE))
+            code = visit_table(visit, address, level - 1, linear, runs);
+        else
+            code = visit->found(visit->context, linear, address & ~(span(level) - 1), span(level),
+                                runs);
+    }
+    return code;
+}
+
+static int visit_all(struct visit *visit, uint64_t cr3)
+{
+    const struct guest_paging *paging = &visit->memory->paging;
+
+    if (!(paging->efer & EFER_LMA) || !(paging->cr0 & CR0_PG) || paging->cr4 & (1ULL << 12))
+        return -EOPNOTSUPP;
+    return visit_table(visit, guest_space(cr3), LEVELS, 0, true);
+}
+
+static int add(struct address_space *space, uint64_t frame, uint32_t kinds)
+{
+    if (space->count == SPACE_PAGES_LIMIT)
+        return -E2BIG;
+    if (space->count == space->capacity) {
+        size_t capacity = space->capacity == 0 ? 256 : 2 * space->capacity;
+        struct space_page *page = realloc(space->page, capacity * sizeof(*page));
+
+        if (page == NULL)
+            return -ENOMEM;
+        space->page = page;
+        space->capacity = capacity;
+    }
+    space->page[space->count++] = (struct space_page){frame & ~(PAGE_SIZE - 1), kinds};
+    return 0;
+}
+
+static int add_found(void *context, uint64_t linear, uint64_t frame, uint64_t length,
+                     bool executable)
+{
+    struct address_space *space = context;
+    int code = 0;
+
+    (void)linear;
+    if (length == 0)
+        return add(space, frame, SPACE_TABLE);
+    for (uint64_t i = 0; i < length && code == 0; i += PAGE_SIZE)
+        code = add(space, frame + i, executable ? SPACE_CODE : SPACE_DATA);
+    return code;
+}
+
+static int by_frame(const void *a, const void *b)
+{
+    uint64_t left = ((const struct space_page *)a)->frame;
+    uint64_t right = ((const struct space_page *)b)->frame;
+
+    return (left > right) - (left < right);
+}
+
+/* Sorts, and makes one of each frame's entries. */
+static void merge(struct address_space *space)
+{
+    size_t kept = 0;
+
+    if (space->count > 0)
+        qsort(space->page, space->count, sizeof(*space->page), by_frame);
+    for (size_t i = 0; i < space->count; i++) {
+        if (kept > 0 && space->page[kept - 1].frame == space->page[i].frame)
+            space->page[kept - 1].kinds |= space->page[i].kinds;
+        else
+            space->page[kept++] = space->page[i];
+    }
+    space->count = kept;
+}
+
+/* --- what an event needs --- */
+
+#define GATE_SIZE     16U
+#define GATE_PRESENT  0x80U
+#define GATE_DPL(a)   ((a) >> 5 & 3U)
+#define TSS_RSP0      4U
+#define TSS_IST1      36U
+#define TSS_SIZE      104U
+#define TSS_ISTS      7U
+#define FRAME_SIZE    64U /* of what is pushed, aligned, and more */
+#define EXCEPTIONS    32U
+#define VECTORS_LIMIT 256U
+
+/* A walk of the guest's tables whose tables are noted. */
+struct noted_walk {
+    const struct guest_memory *memory;
+    struct address_space *space;
+    int code;
+};
+
+static int note_table(void *context, l2_address address, void *to, size_t length)
+{
+    struct noted_walk *walk = context;
+
+    if (walk->code == 0)
+        walk->code = add(walk->space, address.value, SPACE_TABLE);
+    return guest_memory_read(walk->memory, address.value, to, length);
+}
+
+static int add_linear(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
+                      uint64_t linear, uint32_t kinds)
+{
+    struct noted_walk walk = {memory, space, 0};
+    const struct guest_reader reader = {note_table, &walk};
+    struct guest_paging paging = memory->paging;
+    struct guest_translation translation;
+    struct guest_fault fault;
+
+    paging.cr3 = cr3;
+    if (guest_walk(&translation, &paging, linear, GUEST_ANY, &reader, &fault) != 0)
+        return -EFAULT;
+    return walk.code != 0 ? walk.code : add(space, translation.address.value, kinds);
+}
+
+static int add_range(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
+                     uint64_t linear, uint64_t length)
+{
+    uint64_t end = linear + length;
+    int code = 0;
+
+    for (linear &= ~(PAGE_SIZE - 1); linear < end && code == 0; linear += PAGE_SIZE)
+        code = add_linear(space, memory, cr3, linear, SPACE_TABLE);
+    return code;
+}
+
+static int add_stacks(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
+                      const struct kvm_sregs *sregs)
+{
+    uint8_t tss[TSS_SIZE];
+    uint64_t top;
+    int code = add_range(space, memory, cr3, sregs->tr.base, TSS_SIZE);
+
+    if (code == 0)
+        code = guest_memory_read_linear(memory, cr3, sregs->tr.base, tss, sizeof(tss));
+    for (unsigned int i = 0; i <= TSS_ISTS && code == 0; i++) {
+        memcpy(&top, tss + (i == 0 ? TSS_RSP0 : TSS_IST1 + 8 * (i - 1)), sizeof(top));
+        if (top != 0)
+            code = add_range(space, memory, cr3, (top & ~15ULL) - FRAME_SIZE, FRAME_SIZE);
+    }
+    return code;
+}
+
+/* The first pages of the handlers that ring 3 can get to run. */
+static int add_handlers(struct address_space *space, const struct guest_memory *memory,
+                        uint64_t cr3, const struct kvm_sregs *sregs)
+{
+    uint8_t idt[PAGE_SIZE];
+    unsigned int count = (sregs->idt.limit + 1U) / GATE_SIZE;
+    uint64_t last = UINT64_MAX;
+    int code;
+
+    if (count > VECTORS_LIMIT)
+        count = VECTORS_LIMIT;
+    code = guest_memory_read_linear(memory, cr3, sregs->idt.base, idt, (size_t)count * GATE_SIZE);
+    for (unsigned int vector = 0; vector < count && code == 0; vector++) {
+        const uint8_t *gate = idt + (size_t)vector * GATE_SIZE;
+        uint64_t handler = (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
+                           (uint64_t)gate[7] << 24;
+        uint32_t high;
+
+        memcpy(&high, gate + 8, sizeof(high));
+        handler |= (uint64_t)high << 32;
+        if (!(gate[5] & GATE_PRESENT) || (vector >= EXCEPTIONS && GATE_DPL(gate[5]) != 3) ||
+            handler / PAGE_SIZE == last)
+            continue;
+        last = handler / PAGE_SIZE;
+        /* One that is not mapped is the kernel's misfortune. */
+        code = add_linear(space, memory, cr3, handler, SPACE_HANDLER);
+        if (code == -EFAULT)
+            code = 0;
+    }
+    return code;
+}
+
+int address_space_read(struct address_space *space, const struct guest_memory *memory, uint64_t cr3)
+{
+    const struct kvm_sregs *sregs = &memory->vcpu->kvm->run->s.regs.sregs;
+    struct visit visit = {.memory = memory, .found = add_found, .context = space};
+    int code;
+
+    space->count = 0;
+    code = visit_all(&visit, cr3);
+    space->tables = visit.tables;
+    if (code == 0)
+        code = add_range(space, memory, cr3, sregs->idt.base, sregs->idt.limit + 1ULL);
+    if (code == 0)
+        code = add_range(space, memory, cr3, sregs->gdt.base, sregs->gdt.limit + 1ULL);
+    if (code == 0)
+        code = add_stacks(space, memory, cr3, sregs);
+    if (code == 0)
+        code = add_handlers(space, memory, cr3, sregs);
+    merge(space);
+    return code;
+}
+
+void address_space_destroy(struct address_space *space)
+{
+    free(space->page);
+    *space = (struct address_space){.page = NULL};
+}
+
+uint32_t address_space_kinds(const struct address_space *space, uint64_t frame)
+{
+    const struct space_page key = {frame, 0};
+    const struct space_page *page =
+        space->count == 0 ? NULL
+                          : bsearch(&key, space->page, space->count, sizeof(key), by_frame);
+
+    return page == NULL ? 0 : page->kinds;
+}
+
+/* --- where a frame is --- */
+
+struct search {
+    uint64_t frame;
+    uint64_t at;
+    struct space_mappings *mappings;
+};
+
+static int note_mapping(void *context, uint64_t linear, uint64_t frame, uint64_t length,
+                        bool executable)
+{
+    struct search *search = context;
+
+    (void)executable;
+    if (search->frame - frame >= length)
+        return 0;
+    linear += search->frame - frame;
+    if (search->mappings->count++ == 0)
+        search->mappings->first = linear;
+    search->mappings->at = search->mappings->at || linear == search->at;
+    return 0;
+}
+
+int address_space_find(const struct guest_memory *memory, uint64_t cr3, uint64_t frame, uint64_t at,
+                       struct space_mappings *mappings)
+{
+    struct search search = {frame, at, mappings};
+    struct visit visit = {.memory = memory, .found = note_mapping, .context = &search};
+
+    *mappings = (struct space_mappings){.count = 0};
+    return visit_all(&visit, cr3);
+}

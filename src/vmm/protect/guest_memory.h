@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_PROTECT_GUEST_MEMORY_H
+#define VMM_PROTECT_GUEST_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/exits/guest_walk.h"
+
+struct l2_vcpu;
+
+/*
+ * An L2's memory as policies of the root see it: all that EPT12 has, whatever a view leaves of it.
+ * Frames are page-aligned L2-physical addresses. Functions return 0 or -EFAULT.
+ */
+struct guest_memory {
+    struct l2_vcpu *vcpu;       /* by whose EPT12 */
+    struct guest_paging paging; /* of that vCPU, but for CR3 */
+    uint64_t writes;            /* counts guest_memory_write and what guest_memory_wrote was told */
+};
+
+/* To be called with the vCPU that exited, before its memory is looked at: reads its registers. */
+void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu);
+
+/* CR3 without flags and PCID: what names an address space. */
+uint64_t guest_space(uint64_t cr3);
+
+int guest_memory_read(const struct guest_memory *memory, uint64_t physical, void *to,
+                      size_t length);
+/* Views hear of it: page tables may lie there. */
+int guest_memory_write(struct guest_memory *memory, uint64_t physical, const void *from,
+                       size_t length);
+
+/* A guest_reader's read; the context is a struct guest_memory. */
+int guest_memory_reader(void *context, l2_address address, void *to, size_t length);
+
+/* Where a linear address is. access: enum guest_access. */
+int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
+                           unsigned int access, uint64_t *physical);
+int guest_memory_read_linear(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
+                             void *to, size_t length);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/protect/kernel_entry.h"
+
+#include <string.h>
+
+#include "vmm/l2.h"
+
+#define GATE_SIZE          16U
+#define GATE_PRESENT       0x80U
+#define TSS_SIZE           104U
+#define TSS_RSP0           4U
+#define TSS_IST1           36U
+#define TSS_ISTS           7U
+#define INTERRUPT_FRAME    40U /* SDM 7.14.2: RIP, CS, RFLAGS, RSP, SS */
+#define ERROR_CODE         8U
+#define OPCODE_INT         0xcd
+#define INT_LENGTH         2U
+#define VECTOR_INVALID     6U
+
+bool kernel_entry_handler(const struct guest_memory *memory, unsigned int vector, uint64_t *handler)
+{
+    const struct kvm_sregs *sregs = &memory->vcpu->kvm->run->s.regs.sregs;
+    uint8_t gate[GATE_SIZE];
+    uint32_t high;
+
+    if (vector * GATE_SIZE + GATE_SIZE - 1 > sregs->idt.limit ||
+        guest_memory_read_linear(memory, sregs->cr3, sregs->idt.base + vector * GATE_SIZE, gate,
+                                 sizeof(gate)) != 0 ||
+        !(gate[5] & GATE_PRESENT))
+        return false;
+    memcpy(&high, gate + 8, sizeof(high));
+    *handler = (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
+               (uint64_t)gate[7] << 24 | (uint64_t)high << 32;
+    return true;
+}
+
+/* Where the frame lies: RSP, or behind an error code; 0: at neither. */
+static uint64_t frame_at(const struct guest_memory *memory)
+{
+    const struct kvm_sync_regs *now = &memory->vcpu->kvm->run->s.regs;
+    uint8_t tss[TSS_SIZE];
+    uint64_t rsp = now->regs.rsp;
+    uint64_t top;
+
+    if (guest_memory_read_linear(memory, now->sregs.cr3, now->sregs.tr.base, tss, sizeof(tss)) != 0)
+        return 0;
+    for (unsigned int i = 0; i <= TSS_ISTS; i++) {
+        memcpy(&top, tss + (i == 0 ? TSS_RSP0 : TSS_IST1 + 8 * (i - 1)), sizeof(top));
+        top &= ~15ULL;
+        if (top != 0 && rsp == top - INTERRUPT_FRAME)
+            return rsp;
+        if (top != 0 && rsp == top - INTERRUPT_FRAME - ERROR_CODE)
+            return rsp + ERROR_CODE;
+    }
+    return 0;
+}
+
+/* Whether the kernel was called by the INT that lies at, or before, the frame's RIP. */
+static void find_system_call(struct kernel_entry *entry, const struct guest_memory *memory)
+{
+    const struct kvm_sync_regs *now = &memory->vcpu->kvm->run->s.regs;
+    uint8_t bytes[INT_LENGTH];
+    uint64_t handler;
+
+    if (guest_memory_read_linear(memory, now->sregs.cr3, entry->rip - INT_LENGTH, bytes,
+                                 sizeof(bytes)) == 0 &&
+        bytes[0] == OPCODE_INT && kernel_entry_handler(memory, bytes[1], &handler) &&
+        handler == now->regs.rip) {
+        entry->system_call = true;
+        return;
+    }
+    if (guest_memory_read_linear(memory, now->sregs.cr3, entry->rip, bytes, sizeof(bytes)) == 0 &&
+        bytes[0] == OPCODE_INT && kernel_entry_handler(memory, VECTOR_INVALID, &handler) &&
+        handler == now->regs.rip) {
+        entry->system_call = true;
+        entry->next_rip = entry->rip + INT_LENGTH;
+    }
+}
+
+void kernel_entry_find(struct kernel_entry *entry, const struct guest_memory *memory)
+{
+    const struct kvm_sync_regs *now = &memory->vcpu->kvm->run->s.regs;
+    uint64_t frame[INTERRUPT_FRAME / 8];
+    uint64_t at = frame_at(memory);
+
+    *entry = (struct kernel_entry){.known = false};
+    if (at == 0 ||
+        guest_memory_read_linear(memory, now->sregs.cr3, at, frame, sizeof(frame)) != 0)
+        return;
+    *entry = (struct kernel_entry){.known = true,
+                                   .rip = frame[0],
+                                   .cs = (uint16_t)frame[1],
+                                   .rflags = frame[2],
+                                   .rsp = frame[3]};
+    find_system_call(entry, memory);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "vmm/machine_state.h"
+#include "vmm/protect/call_site.h"
+#include "vmm/protect/portion_state.h"
+
+#define NO_FRAME (UINT64_MAX & ~(PAGE_SIZE - 1))
+
+static void take_registers(struct guard_registers *to, const struct kvm_regs *from)
+{
+    memcpy(to->gpr, &from->rax, sizeof(to->gpr));
+    to->rflags = from->rflags;
+}
+
+_Static_assert(offsetof(struct kvm_regs, r15) - offsetof(struct kvm_regs, rax) == 15 * 8,
+               "16 registers in a row");
+
+/* Only then nobody else can have written what the processor pushed. */
+static bool is_alone(const struct l2 *l2)
+{
+    unsigned int count = 0;
+
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
+        count += l2->machine->vcpu[i] != NULL && l2->machine->vcpu[i]->l2 == l2;
+    return count == 1;
+}
+
+/* Bytes that the caller pushed, if it was one. */
+static void find_stack(const struct portions *portions, struct guard_access *access)
+{
+    uint8_t before[CALL_SITE_BYTES];
+
+    access->stack_known = guest_memory_read_linear(&portions->memory, access->cr3, access->rsp,
+                                                   &access->stack, sizeof(access->stack)) == 0;
+    access->after_call =
+        access->stack_known &&
+        guest_memory_read_linear(&portions->memory, access->cr3, access->stack - sizeof(before),
+                                 before, sizeof(before)) == 0 &&
+        call_site_ends_here(before);
+}
+
+static void keep_registers(struct portion_access_facts *facts, const struct kvm_regs *regs,
+                           uint64_t rflags)
+{
+    take_registers(&facts->keep, regs);
+    facts->keep.rflags = rflags;
+    facts->access.keep = &facts->keep;
+}
+
+/* The kernel's first instruction after a portion's last. */
+static void find_kernel_entry(const struct portions *portions, const struct kvm_regs *regs,
+                              struct portion_access_facts *facts)
+{
+    struct guard_access *access = &facts->access;
+    struct kernel_entry *entry = &facts->entry;
+
+    kernel_entry_find(entry, &portions->memory);
+    access->frame_of_interrupt.known = entry->known;
+    access->frame_of_interrupt.trusted = is_alone(portions->l2);
+    access->frame_of_interrupt.cpl = entry->cs & 3U;
+    access->frame_of_interrupt.rip = entry->rip;
+    access->frame_of_interrupt.next_rip = entry->next_rip;
+    access->frame_of_interrupt.rsp = entry->rsp;
+    access->system_call = entry->system_call;
+    keep_registers(facts, regs, entry->known ? entry->rflags : regs->rflags);
+}
+
+static void begin(struct l2_vcpu *vcpu, struct portion_access_facts *facts)
+{
+    const struct kvm_regs *regs = l2_regs(vcpu);
+    const struct kvm_sregs *sregs = l2_sregs(vcpu);
+
+    *facts = (struct portion_access_facts){
+        .access = {.cpl = sregs->ss.dpl,
+                   .cr3 = guest_space(sregs->cr3),
+                   .rip = regs->rip,
+                   .rsp = regs->rsp},
+    };
+}
+
+/* KVM tells the physical address only. */
+static void find_linear(struct portions *portions, struct guard_access *access, uint64_t gpa)
+{
+    struct space_mappings mappings;
+
+    if (access->cpl != 3 || address_space_find(&portions->memory, access->cr3, access->frame, 0,
+                                               &mappings) != 0)
+        return;
+    access->linear_known = mappings.count == 1;
+    access->linear = mappings.first + gpa % PAGE_SIZE;
+}
+
+void portion_access_find(struct portions *portions, struct l2_vcpu *vcpu,
+                         const struct l2_access *refused, struct portion_access_facts *facts)
+{
+    struct guard_access *access = &facts->access;
+
+    begin(vcpu, facts);
+    access->frame = refused->address.value & ~(PAGE_SIZE - 1);
+    if (refused->right != MEZZ_EPT_EXECUTE) {
+        access->access = refused->right == MEZZ_EPT_WRITE ? ACCESS_WRITE : ACCESS_READ;
+        find_linear(portions, access, refused->address.value);
+        return;
+    }
+    access->access = ACCESS_FETCH;
+    access->linear = refused->linear;
+    access->linear_known = true;
+    if (access->cpl == 3)
+        find_stack(portions, access);
+    else if (portion_place_of(portions, vcpu)->in.view != 0)
+        find_kernel_entry(portions, l2_regs(vcpu), facts);
+}
+
+/* The processor will push what is now. */
+void portion_access_of_event(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector,
+                             struct portion_access_facts *facts)
+{
+    const struct kvm_regs *regs = l2_regs(vcpu);
+    struct guard_access *access = &facts->access;
+    uint64_t physical;
+
+    begin(vcpu, facts);
+    access->access = ACCESS_FETCH;
+    access->frame_of_interrupt.known = true;
+    access->frame_of_interrupt.trusted = true;
+    access->frame_of_interrupt.cpl = access->cpl;
+    access->frame_of_interrupt.rip = regs->rip;
+    access->frame_of_interrupt.rsp = regs->rsp;
+    access->cpl = 0;
+    access->rip = 0;
+    access->frame = NO_FRAME;
+    if (kernel_entry_handler(&portions->memory, vector, &access->rip) &&
+        guest_memory_translate(&portions->memory, access->cr3, access->rip, GUEST_ANY, &physical) ==
+            0)
+        access->frame = physical & ~(PAGE_SIZE - 1);
+    access->linear = access->rip;
+    access->linear_known = true;
+    keep_registers(facts, regs, regs->rflags);
+}

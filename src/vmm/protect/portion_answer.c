@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "vmm/protect/portion_state.h"
+#include "vmm/vmcs/x86.h"
+
+#define VECTOR_PROTECTION 13U
+#define VECTOR_PAGE_FAULT 14U
+#define FAULT_PRESENT     (1U << 0)
+#define FAULT_WRITE       (1U << 1)
+#define FAULT_USER        (1U << 2)
+/* CF, PF, AF, ZF, SF, DF, OF: what a program computes with; the rest of RFLAGS is the kernel's. */
+#define PROGRAM_FLAGS 0xcd5ULL
+#define ALL_ONES      UINT64_MAX
+
+/* The kernel is given none of the portion's registers. */
+static void hide_registers(struct l2_vcpu *vcpu)
+{
+    struct kvm_regs *regs = l2_regs(vcpu);
+    uint64_t rsp = regs->rsp;
+
+    memset(&regs->rax, 0, 16 * sizeof(uint64_t));
+    regs->rsp = rsp;
+    regs->rflags &= ~PROGRAM_FLAGS;
+    l2_regs_changed(vcpu);
+}
+
+static void load_registers(struct l2_vcpu *vcpu, const struct guard_outcome *outcome)
+{
+    const struct guard_registers *from = &outcome->registers;
+    struct kvm_regs *regs = l2_regs(vcpu);
+    uint64_t rsp = regs->rsp;
+    uint64_t rax = regs->rax;
+
+    memcpy(&regs->rax, from->gpr, sizeof(from->gpr));
+    regs->rsp = rsp;
+    if (outcome->result)
+        regs->rax = rax;
+    regs->rflags = (regs->rflags & ~PROGRAM_FLAGS) | (from->rflags & PROGRAM_FLAGS);
+    l2_regs_changed(vcpu);
+}
+
+void portion_answer_switch(struct l2_vcpu *vcpu, const struct portion_access_facts *facts,
+                           const struct guard_outcome *outcome)
+{
+    if (outcome->restore)
+        load_registers(vcpu, outcome);
+    else if (facts->access.keep != NULL && !facts->access.system_call && outcome->from != 0)
+        hide_registers(vcpu);
+}
+
+/* Does the data access on memory, whatever the view has. One exit does not cross a page. */
+void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu)
+{
+    struct l2_exit *exit = &vcpu->exit;
+    uint64_t data = exit->value;
+
+    exit->done = true;
+    if (exit->qualification & MEZZ_EPT_VIOLATION_WRITE) {
+        guest_memory_write(&portions->memory, exit->gpa, &data, exit->size);
+        return;
+    }
+    data = ALL_ONES;
+    guest_memory_read(&portions->memory, exit->gpa, &data, exit->size);
+    l2_exit_answer(exit, data, false);
+}
+
+/* The program gets an exception in the place of the access, in the default view. */
+static void raise(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector,
+                  uint32_t error_code)
+{
+    int code = l2_abort_instruction(vcpu);
+
+    if (code == 0) {
+        portion_leave_for_event(portions, vcpu, vector);
+        code = l2_raise(vcpu, (uint8_t)vector, error_code);
+    }
+    if (code != 0)
+        portion_fail(portions, code);
+}
+
+/* Lets a call of the program end with -1. */
+static void fail_call(struct portions *portions, struct l2_vcpu *vcpu,
+                      const struct guard_access *access)
+{
+    struct kvm_regs *regs;
+
+    if (!access->stack_known) {
+        portion_answer_kill(portions, vcpu);
+        return;
+    }
+    regs = l2_regs(vcpu);
+    regs->rip = access->stack;
+    regs->rsp += sizeof(access->stack);
+    regs->rax = ALL_ONES;
+    l2_regs_changed(vcpu);
+    vcpu->exit.done = true;
+}
+
+void portion_answer_error(struct portions *portions, struct l2_vcpu *vcpu,
+                          const struct portion_access_facts *facts)
+{
+    const struct guard_access *access = &facts->access;
+
+    if (access->access == ACCESS_FETCH) {
+        fail_call(portions, vcpu, access);
+    } else if (access->cpl == 0) {
+        vcpu->exit.done = true;
+        l2_exit_answer(&vcpu->exit, ALL_ONES, false);
+    } else {
+        raise(portions, vcpu, VECTOR_PAGE_FAULT,
+              FAULT_PRESENT | FAULT_USER | (access->access == ACCESS_WRITE ? FAULT_WRITE : 0));
+        kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
+        vcpu->kvm->run->s.regs.sregs.cr2 = access->linear;
+        kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_SREGS);
+    }
+}
+
+void portion_answer_kill(struct portions *portions, struct l2_vcpu *vcpu)
+{
+    raise(portions, vcpu, VECTOR_PROTECTION, 0);
+}

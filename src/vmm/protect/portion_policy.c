@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/protect/portion_policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mezz/errors.h"
+#include "vmm/machine_state.h"
+#include "vmm/protect/policy_log.h"
+#include "vmm/protect/portion_state.h"
+
+/* A violation that the guard has nothing against, again and again at one address: the view and the
+ * guard are not of one mind, and the L2 would never get on. */
+#define REPEATED_LIMIT 16U
+
+static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame)
+{
+    const struct portions *portions = context;
+
+    return guest_memory_translate(&portions->memory, cr3, linear, GUEST_READ | GUEST_USER, frame);
+}
+
+static int read_frame(void *context, uint64_t frame, void *to)
+{
+    const struct portions *portions = context;
+
+    return guest_memory_read(&portions->memory, frame, to, PAGE_SIZE);
+}
+
+static int wipe(void *context, uint64_t frame)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    struct portions *portions = context;
+
+    return guest_memory_write(&portions->memory, frame, zeros, sizeof(zeros));
+}
+
+/* Code is in no view that can write it: only the root itself does. */
+static uint64_t generation(void *context, uint64_t frame)
+{
+    (void)frame;
+    return ((const struct portions *)context)->memory.writes;
+}
+
+static void destroy(struct l2_policy *policy)
+{
+    struct portions *portions = (struct portions *)policy;
+
+    portion_views_destroy(portions);
+    guard_destroy(portions->guard);
+    free(portions);
+}
+
+static void vcpu_gone(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct portions *portions = (struct portions *)policy;
+
+    *portion_place_of(portions, vcpu) = (struct portion_place){.shown = 0};
+}
+
+/* --- claims --- */
+
+static int claim_extent(struct portions *portions, const struct extent *extent)
+{
+    int code = 0;
+
+    for (uint64_t at = 0; at < extent->length && code >= 0; at += PAGE_SIZE)
+        code = guard_claim(portions->guard, extent->l2.value + at);
+    return code < 0 ? code : 0;
+}
+
+static int claim_all(struct portions *portions, const struct l2_vcpu *vcpu)
+{
+    const struct extent_table *extents = space_view_extents(vcpu->place.view);
+    int code = 0;
+
+    for (size_t i = 0; i < extents->count && code == 0; i++)
+        code = claim_extent(portions, &extents->extent[i]);
+    return code;
+}
+
+static int start(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct portions *portions = (struct portions *)policy;
+    int code = 0;
+
+    guest_memory_look(&portions->memory, vcpu);
+    if (!portions->claimed)
+        code = claim_all(portions, vcpu);
+    if (code == 0)
+        code = portion_views_follow(portions);
+    if (code == 0)
+        code = portion_views_show(portions, vcpu);
+    portions->claimed = code == 0;
+    return code == -ENOSPC ? MEZZ_E_LIMIT : code != 0 ? MEZZ_E_HOST : 0;
+}
+
+/* --- judgement --- */
+
+void portion_fail(const struct portions *portions, int code)
+{
+    machine_end(portions->l2->machine, MACHINE_HOST, "portions of L2 %s: %s", portions->l2->name,
+                strerror(code < 0 ? -code : EIO));
+}
+
+static void note(const struct portions *portions, const struct guard_access *access,
+                 const struct guard_outcome *outcome)
+{
+    struct portions_report *report = &portions->l2->record->report.portions;
+    const struct decision *decision = &outcome->decision;
+    struct guard_event event;
+
+    if (outcome->released > 0)
+        report->reasons[outcome->released_for] += outcome->released;
+    if (decision->reason == REASON_NONE)
+        return;
+    report->reasons[decision->reason]++;
+    report->switches += decision->verdict == VERDICT_SWITCH;
+    report->entries += decision->verdict == VERDICT_SWITCH && decision->reason == REASON_ENTRY;
+    guard_describe(portions->guard, access, outcome, &event);
+    if (!policy_log(portions->l2, &event.event, decision->refused))
+        report->unlogged++;
+}
+
+/* What has to hold before a vCPU runs in a portion's view. */
+static int make_ready(struct portions *portions, uint32_t view, bool is_new)
+{
+    int code = portion_views_follow(portions);
+
+    if (code == 0 && view != 0)
+        code = portion_views_ready(portions, view);
+    if (code == 0 && view != 0 && is_new && !guard_code_is_right(portions->guard, view))
+        code = -EPERM;
+    return code;
+}
+
+/* Judges, and makes the views agree with it. True: pages came or went. */
+static bool judge(struct portions *portions, struct l2_vcpu *vcpu,
+                  const struct portion_access_facts *facts, struct guard_outcome *outcome)
+{
+    struct portion_place *place = portion_place_of(portions, vcpu);
+    const uint64_t version = portions->version;
+    int code;
+
+    guard_judge(portions->guard, &place->in, &facts->access, outcome);
+    code = make_ready(portions, outcome->decision.verdict == VERDICT_SWITCH ? place->in.view : 0,
+                      guard_version(portions->guard) != version);
+    if (code == -EPERM) {
+        guard_refuse(portions->guard, &place->in, &facts->access, REASON_UNSAFE_SPACE, outcome);
+        code = portion_views_follow(portions);
+    }
+    note(portions, &facts->access, outcome);
+    if (code != 0)
+        portion_fail(portions, code);
+    return portions->version != version;
+}
+
+static void show(struct portions *portions, struct l2_vcpu *vcpu)
+{
+    int code = portion_views_show(portions, vcpu);
+
+    if (code != 0)
+        portion_fail(portions, code);
+}
+
+void portion_leave_for_event(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector)
+{
+    struct portion_place *place = portion_place_of(portions, vcpu);
+    struct portion_access_facts facts;
+    struct guard_outcome outcome;
+
+    if (place->in.view == 0)
+        return;
+    guest_memory_look(&portions->memory, vcpu);
+    portion_access_of_event(portions, vcpu, vector, &facts);
+    judge(portions, vcpu, &facts, &outcome);
+    if (place->in.view != 0)
+        guard_refuse(portions->guard, &place->in, &facts.access, REASON_UNSAFE_SPACE, &outcome);
+    portion_answer_switch(vcpu, &facts, &outcome);
+    show(portions, vcpu);
+}
+
+static enum l2_verdict interrupt(struct l2_policy *policy, struct l2_vcpu *vcpu, uint8_t vector)
+{
+    portion_leave_for_event((struct portions *)policy, vcpu, vector);
+    return L2_PASS;
+}
+
+/* True: it cannot go on like this. */
+static bool is_stuck(struct portion_place *place, uint64_t rip)
+{
+    place->repeated = place->rip == rip ? place->repeated + 1 : 0;
+    place->rip = rip;
+    return place->repeated > REPEATED_LIMIT;
+}
+
+/* The guard has nothing against it: views have changed since. */
+static enum l2_verdict resume(struct portions *portions, struct l2_vcpu *vcpu,
+                              const struct guard_access *access)
+{
+    if (access->access == ACCESS_FETCH)
+        return is_stuck(portion_place_of(portions, vcpu), access->rip) ? L2_PASS : L2_HANDLED;
+    portion_answer_serve(portions, vcpu);
+    return L2_HANDLED;
+}
+
+/* The L2 ends: L1 gets an exit, and its next entry an error. */
+static enum l2_verdict stop(struct l2_vcpu *vcpu, const struct guard_outcome *outcome)
+{
+    vcpu->l2->stopped = true;
+    vcpu->exit.reason = MEZZ_EXIT_PORTION;
+    vcpu->exit.qualification = (uint64_t)outcome->decision.reason;
+    return L2_REFLECT;
+}
+
+static enum l2_verdict answer(struct portions *portions, struct l2_vcpu *vcpu,
+                              const struct portion_access_facts *facts,
+                              const struct guard_outcome *outcome)
+{
+    switch ((int)outcome->decision.verdict) {
+    case VERDICT_SWITCH:
+        portion_answer_switch(vcpu, facts, outcome);
+        return L2_HANDLED;
+    case VERDICT_SERVE:
+        portion_answer_serve(portions, vcpu);
+        return L2_HANDLED;
+    case VERDICT_ERROR:
+        portion_answer_error(portions, vcpu, facts);
+        return L2_HANDLED;
+    case VERDICT_KILL:
+        portion_answer_kill(portions, vcpu);
+        return L2_HANDLED;
+    case VERDICT_STOP:
+        return stop(vcpu, outcome);
+    default:
+        return resume(portions, vcpu, &facts->access);
+    }
+}
+
+static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
+                                 const struct l2_access *access)
+{
+    struct portions *portions = (struct portions *)policy;
+    struct portion_access_facts facts;
+    struct guard_outcome outcome;
+    struct ept12_translation now;
+    enum l2_verdict verdict;
+
+    if (space_view_lookup_ept(vcpu->place.view, access->address, &now) != 0 ||
+        !(now.rights & access->right))
+        return L2_PASS;
+    guest_memory_look(&portions->memory, vcpu);
+    portion_access_find(portions, vcpu, access, &facts);
+    if (judge(portions, vcpu, &facts, &outcome))
+        l2_kick_others(vcpu);
+    verdict = answer(portions, vcpu, &facts, &outcome);
+    if (verdict == L2_HANDLED)
+        show(portions, vcpu);
+    portions->l2->record->report.portions.scans = guard_scans(portions->guard);
+    return verdict;
+}
+
+int portion_policy_add(struct l2 *l2, const struct portion_table *table)
+{
+    static const struct l2_policy_ops ops = {
+        .start = start,
+        .violation = violation,
+        .interrupt = interrupt,
+        .vcpu_gone = vcpu_gone,
+        .destroy = destroy,
+    };
+    struct portions *portions = calloc(1, sizeof(*portions));
+    int code;
+
+    if (portions == NULL)
+        return MEZZ_E_HOST;
+    portions->policy.ops = &ops;
+    portions->l2 = l2;
+    portions->callbacks = (struct guard_memory){translate, read_frame, wipe, generation, portions};
+    code = guard_create(&portions->guard, table, &portions->callbacks) != 0 ? MEZZ_E_HOST
+                                                                             : l2_policy_add(l2, &portions->policy);
+    if (code != 0) {
+        if (portions->guard != NULL)
+            guard_destroy(portions->guard);
+        free(portions);
+        return code;
+    }
+    l2->record->report.portions.declared = true;
+    return 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_PROTECT_PORTION_STATE_H
+#define VMM_PROTECT_PORTION_STATE_H
+
+#include "hookguard/guard.h"
+#include "mezz/abi.h"
+#include "vmm/l2_policy.h"
+#include "vmm/protect/kernel_entry.h"
+#include "vmm/protect/view_plan.h"
+
+/* Between the files portion_*.c: an L2's portions at work. */
+
+/* What a view of the guard (0: the default view) is in the space. */
+struct portion_view {
+    struct space_overlay *overlay; /* NULL: not made yet */
+    struct view_plan plan;         /* that the overlay has */
+};
+
+/* A vCPU. */
+struct portion_place {
+    struct guard_vcpu in; /* where the guard has it */
+    uint32_t shown;       /* the view that it sees */
+    uint64_t rip;         /* of the last violation that was nobody's, and how many in a row */
+    unsigned int repeated;
+};
+
+struct portions {
+    struct l2_policy policy;
+    struct l2 *l2;
+    struct guard *guard;
+    struct guest_memory memory;
+    struct guard_memory callbacks;
+    struct portion_view view[GUARD_VIEWS + 1];
+    struct portion_place place[MEZZ_MAX_L2_VCPUS];
+    uint64_t version; /* of the guard's frames that the views were made of */
+    bool claimed;
+    struct address_space space; /* of the vCPU that is looked at */
+    struct view_plan plan;
+    struct view_patch *patch;
+    size_t patch_capacity;
+};
+
+/* One access, and what was found out for it. */
+struct portion_access_facts {
+    struct guard_access access;
+    struct guard_registers keep;
+    struct kernel_entry entry;
+};
+
+static inline struct portion_place *portion_place_of(struct portions *portions,
+                                                     const struct l2_vcpu *vcpu)
+{
+    return &portions->place[vcpu->id - 1];
+}
+
+/* portion_access.c: what is to be known of an access of the vCPU that the memory was looked at
+ * with. */
+void portion_access_find(struct portions *portions, struct l2_vcpu *vcpu,
+                         const struct l2_access *refused, struct portion_access_facts *facts);
+/* The delivery of an event, which is about to begin. */
+void portion_access_of_event(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector,
+                             struct portion_access_facts *facts);
+
+/* portion_views.c. 0; -EPERM: see view_plan_portion; or a negative errno of the host, after which
+ * the L2 cannot go on. */
+/* The views have what the guard says now: to be called after each judgement. */
+int portion_views_follow(struct portions *portions);
+/* Makes the view what its address space looks like now. */
+int portion_views_ready(struct portions *portions, uint32_t view);
+/* The vCPU, which has no instruction pending, sees the view that the guard has it in. */
+int portion_views_show(struct portions *portions, struct l2_vcpu *vcpu);
+void portion_views_destroy(struct portions *portions);
+
+/* portion_answer.c: what becomes of an access. */
+void portion_answer_switch(struct l2_vcpu *vcpu, const struct portion_access_facts *facts,
+                           const struct guard_outcome *outcome);
+void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu);
+void portion_answer_error(struct portions *portions, struct l2_vcpu *vcpu,
+                          const struct portion_access_facts *facts);
+void portion_answer_kill(struct portions *portions, struct l2_vcpu *vcpu);
+
+/* portion_policy.c: an event is about to be put into the vCPU, which has no instruction pending. If
+ * it is in a portion, that is left now, so that the kernel finds nothing of it. */
+void portion_leave_for_event(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector);
+/* The host cannot: the machine ends. */
+void portion_fail(const struct portions *portions, int code);
+
+#endif

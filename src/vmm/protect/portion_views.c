@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vmm/protect/portion_state.h"
+#include "vmm/vmcs/x86.h"
+
+/* What pages that no patch names keep. */
+#define KEEP_ALL  MEZZ_EPT_RWX
+#define NO_CODE   (MEZZ_EPT_READ | MEZZ_EPT_WRITE)
+
+static int patches_of(struct portions *portions, const struct view_plan *plan)
+{
+    if (plan->count > portions->patch_capacity) {
+        struct view_patch *patch =
+            realloc(portions->patch, plan->capacity * sizeof(*portions->patch));
+
+        if (patch == NULL)
+            return -ENOMEM;
+        portions->patch = patch;
+        portions->patch_capacity = plan->capacity;
+    }
+    for (size_t i = 0; i < plan->count; i++)
+        portions->patch[i] = (struct view_patch){plan->page[i].frame, plan->page[i].rights,
+                                                 VIEW_PATCH_SAME};
+    return 0;
+}
+
+/* Makes the view what portions->plan says, unless it is that already. */
+static int set(struct portions *portions, uint32_t number)
+{
+    struct portion_view *view = &portions->view[number];
+    struct view_plan before = view->plan;
+    uint32_t others = number == 0 ? KEEP_ALL : NO_CODE;
+    int code;
+
+    if (view->overlay != NULL && view_plan_same(&view->plan, &portions->plan))
+        return 0;
+    code = patches_of(portions, &portions->plan);
+    if (code == 0 && view->overlay == NULL)
+        code = space_overlay_create(&view->overlay, portions->l2->space, portions->patch,
+                                    portions->plan.count, others);
+    else if (code == 0)
+        code = space_overlay_replace(view->overlay, portions->patch, portions->plan.count, others);
+    if (code != 0)
+        return code;
+    view->plan = portions->plan;
+    portions->plan = before;
+    return 0;
+}
+
+int portion_views_ready(struct portions *portions, uint32_t view)
+{
+    uint64_t cr3 = 0;
+    int code;
+
+    if (guard_view_portion(portions->guard, view, &cr3) == NULL)
+        return -EPERM;
+    code = address_space_read(&portions->space, &portions->memory, cr3);
+    if (code == 0)
+        code = view_plan_portion(&portions->plan, portions->guard, view, &portions->space);
+    if (code == -EFAULT || code == -E2BIG || code == -EOPNOTSUPP)
+        return -EPERM;
+    return code != 0 ? code : set(portions, view);
+}
+
+int portion_views_follow(struct portions *portions)
+{
+    uint64_t version = guard_version(portions->guard);
+    int code;
+
+    if (portions->version == version && portions->view[0].overlay != NULL)
+        return 0;
+    code = view_plan_default(&portions->plan, portions->guard);
+    if (code == 0)
+        code = set(portions, 0);
+    /* Views that some vCPU is in; others are made ready when they are entered. */
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS && code == 0; i++) {
+        uint32_t in = portions->place[i].in.view;
+
+        if (in != 0 && portions->place[i].shown == in)
+            code = portion_views_ready(portions, in);
+        if (code == -EPERM)
+            code = 0;
+    }
+    if (code == 0)
+        portions->version = version;
+    return code;
+}
+
+int portion_views_show(struct portions *portions, struct l2_vcpu *vcpu)
+{
+    struct portion_place *place = portion_place_of(portions, vcpu);
+    uint32_t view = place->in.view;
+    int code;
+
+    if (place->shown == view && vcpu->place.overlay == portions->view[view].overlay)
+        return 0;
+    code = l2_drain(vcpu);
+    if (code != 0)
+        return code;
+    /* With CR0.TS nobody but the kernel gets at the registers that a gate leaves behind. */
+    code = l2_switch_overlay(vcpu, portions->view[view].overlay,
+                             l2_sregs(vcpu)->cr0 & CR0_TS ? CARRY_GATE : CARRY_ALL);
+    if (code == 0)
+        place->shown = view;
+    return code;
+}
+
+void portion_views_destroy(struct portions *portions)
+{
+    for (uint32_t i = 0; i <= GUARD_VIEWS; i++) {
+        space_overlay_destroy(portions->view[i].overlay);
+        view_plan_destroy(&portions->view[i].plan);
+    }
+    view_plan_destroy(&portions->plan);
+    address_space_destroy(&portions->space);
+    free(portions->patch);
+}

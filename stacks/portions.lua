@@ -1,0 +1,83 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A portion of a program: code with a key that only its own two entry points may use, also if the
+-- guest's kernel is an attacker's. docs/portions-policy.md describes how it is declared and judged.
+--
+-- Each attack runs twice: with the portion protected, and with exactly the protection switched off
+-- that stops this attack (`tolerate`: such accesses are only logged). It has to fail and to succeed.
+
+local function run(programs, changes)
+    local stack = mezz.stack { memory = "64M" }
+    local l1 = stack:l1 { image = "nested_l1.elf", memory = "48M", cmdline = "exits=callback" }
+    local tiny = l1:l2 {
+        name = "tiny",
+        image = "tiny-os.elf",
+        memory = "16M",
+        cmdline = "hostile", -- the kernel maps what attackers want
+        programs = programs,
+    }
+    local declaration = {
+        program = programs[1]:match "^%S+",
+        portion = "vault",
+        sections = { ".vault", ".secret" },
+        entries = { "vault_sign", "vault_check" },
+        rules = "rules/example.yar",
+        on_refusal = "kill",
+    }
+    for key, value in pairs(changes or {}) do
+        declaration[key] = value
+    end
+    tiny:protect(declaration)
+    local result = stack:run { timeout = "120s" }
+    mezz.expect(result.status == "done", programs[1] .. ": L1 ended the machine, and well")
+    mezz.expect(tiny.console:find "tiny-os: all programs ended", programs[1] .. ": the guest went on")
+    return tiny
+end
+
+-- Honest programs: the portion's user twice at the same time, with preemption in it; and another
+-- program with other things at the same addresses.
+local honest = run { "vault.elf", "vault.elf", "vault-twin.elf" }
+mezz.expect(honest.console:count "vault.elf: 80 of 80 answers are right" == 2,
+    "two processes with the same portion, each with its own key")
+mezz.expect(honest.console:find "vault-twin.elf: 42 is the answer", "the other program is free")
+mezz.expect(honest.portions.refused == 0, "nothing is refused")
+mezz.expect(honest.portions.entries >= 160, "each call is an entry")
+mezz.expect(honest.portions.scans == 2, "the code is scanned once for each process")
+
+local slow = run({ "vault.elf" }, { strict = true })
+mezz.expect(slow.console:find "vault.elf: 80 of 80 answers are right", "strict: the same answers")
+
+-- program, what stops it (a refusal, or how the page was released), what else there is
+local attacks = {
+    { "vault-middle.elf", "not-an-entry-point" },
+    { "vault-read.elf", "read-outside" },
+    { "vault-kernel.elf", "kernel-read" },
+    { "vault-write.elf", "write-outside" },
+    { "vault-alias.elf", "alias" },
+    { "vault-pattern.elf", "pattern" },
+    { "vault-inject.elf", "pattern", tolerate = { "write-outside" } },
+    { "vault-stack.elf", "resume-point-moved" },
+    { "vault-busy.elf", "other-program", also = "vault-spy.elf" },
+    { "vault-busy.elf die", "other-program", also = "vault-spy.elf" },
+}
+
+print(("%-32s %-20s %-10s %s"):format("attack", "refused as", "protected", "switched off"))
+for _, attack in ipairs(attacks) do
+    local programs = { attack[1], attack.also }
+    local name, reason = table.concat(programs, ", "), attack[2]
+    local tolerated = { reason, table.unpack(attack.tolerate or {}) }
+    local with = run(programs, { tolerate = attack.tolerate })
+    local without = run(programs, { tolerate = tolerated })
+    local stopped = not with.console:find "the attack succeeded"
+    local succeeded = without.console:find "the attack succeeded" ~= nil
+
+    print(("%-32s %-20s %-10s %s"):format(name, reason, stopped and "stopped" or "SUCCEEDED",
+        succeeded and "succeeded" or "STOPPED"))
+    mezz.expect(stopped, name .. ": fails")
+    mezz.expect(with.portions.refusals[reason] > 0, name .. ": is refused as " .. reason)
+    mezz.expect(succeeded, name .. ": succeeds without this protection")
+end
+
+-- A page that the kernel takes away is wiped before anybody else has it: there is nothing to refuse.
+local taken = run { "vault-unmap.elf" }
+mezz.expect(taken.console:find "the attack failed", "vault-unmap.elf: finds zeros")
+mezz.expect(taken.portions.allowed["owner-gone"] == 1, "vault-unmap.elf: the page was released")
