@@ -56,7 +56,8 @@ static int reset(struct dirty_ring *ring, const struct kvm_vm *vm)
 int dirty_ring_harvest(struct dirty_ring *ring, const struct slot_set *slots, struct table_log *log,
                        const void *writer, bool always)
 {
-    while (dirty_ring_has(ring)) {
+    /* Entries that are read stay marked until they are reset: a full ring has no end. */
+    while (ring->read - ring->reset < ring->size && dirty_ring_has(ring)) {
         const struct kvm_dirty_gfn *entry = &ring->entry[ring->read % ring->size];
         const uint32_t slot = entry->slot & 0xffff;
 
