@@ -388,6 +388,7 @@ START_TEST(refusals_by_name)
 }
 END_TEST
 
-RUN_CASES("portions_decision", 120, ONCE(tolerated), ONCE(refused_later), ONCE(refusals_by_name), EACH(entry, ELEMENTS(entries)),
-          EACH(data_access, ELEMENTS(data)), EACH(leaving, ELEMENTS(leaves)), ONCE(inside),
-          EACH(choice, REFUSAL_KINDS), EACH(all_requests, ACCESS_KINDS), ONCE(names))
+RUN_CASES("portions_decision", 120, ONCE(tolerated), ONCE(refused_later), ONCE(refusals_by_name),
+          EACH(entry, ELEMENTS(entries)), EACH(data_access, ELEMENTS(data)),
+          EACH(leaving, ELEMENTS(leaves)), ONCE(inside), EACH(choice, REFUSAL_KINDS),
+          EACH(all_requests, ACCESS_KINDS), ONCE(names))

@@ -201,8 +201,7 @@ static enum portion_scan scan(struct guard *guard, struct facts *facts)
     const struct portion *portion = facts->portion;
     const uint64_t *frame = facts->own_view != NULL ? facts->own_view->frame : guard->frames;
     const struct pattern_source source = {guard->memory->read, guard->memory->context};
-    struct pattern_cache *cache =
-        facts->own_view != NULL ? &facts->own_view->cache : &facts->fresh;
+    struct pattern_cache *cache = facts->own_view != NULL ? &facts->own_view->cache : &facts->fresh;
     struct pattern_page pages[PATTERN_PAGES_LIMIT];
     struct pattern_result result;
     size_t count = 0;

@@ -175,7 +175,7 @@ struct guest_view l2_view_memory(const struct l2_vcpu *vcpu)
                                space_view_extents(vcpu->place.view)};
 }
 
-static int look_at_host(struct machine *machine)
+int l2_view_look_at_host(struct machine *machine)
 {
     struct error error;
 
@@ -212,7 +212,7 @@ int l2_view_need_engine(struct l2 *l2)
 
     if (space_has_engine(l2->space))
         return 0;
-    code = look_at_host(machine);
+    code = l2_view_look_at_host(machine);
     if (code == 0)
         code = drain_all(l2);
     if (code != 0)

@@ -51,6 +51,10 @@ void l2_view_kick_others(const struct l2_vcpu *vcpu);
 /* The memory that the vCPU sees, for guest_view_read(). It is in a view. */
 struct guest_view l2_view_memory(const struct l2_vcpu *vcpu);
 
+/* Once in a machine's life: what engines this host can have. It takes memory from the host, so a
+ * machine whose L2s will need it asks before it runs. 0 or MEZZ_E_HOST. */
+int l2_view_look_at_host(struct machine *machine);
+
 /* Makes the L2 one that may have several views: looks at the host once in a machine's life. 0, or
  * MEZZ_E_BUSY while a vCPU of it runs, or MEZZ_E_HOST. */
 int l2_view_need_engine(struct l2 *l2);

@@ -12,6 +12,7 @@
 #include "mezz/firmware.h"
 #include "vmm/boot/machine_boot.h"
 #include "vmm/cpuid.h"
+#include "vmm/l2_view.h"
 #include "vmm/machine_state.h"
 
 #define NS                       1000000000ULL
@@ -94,6 +95,14 @@ struct l2_record *machine_record(struct machine *machine, const char *name)
     console_init(&record->console, 0, show_l2, record);
     machine->record[machine->record_count++] = record;
     return record;
+}
+
+static bool needs_views(const struct machine_config *config)
+{
+    for (unsigned int i = 0; i < config->l2_count; i++)
+        if (config->l2[i].portions != NULL)
+            return true;
+    return false;
 }
 
 static int check_config(const struct machine_config *config, struct error *error)
@@ -247,6 +256,8 @@ int machine_create(struct machine **created, const struct machine_config *config
     if (code != 0)
         goto destroy_memory;
     code = machine_boot(machine, config, error);
+    if (code == 0 && needs_views(config) && l2_view_look_at_host(machine) != 0)
+        code = error_set(error, ENODEV, "views: what this host's KVM does could not be found out");
     if (code != 0)
         goto destroy_vm;
     *created = machine;

@@ -33,12 +33,12 @@ struct l2_record {
     char name[MEZZ_NAME_SIZE];
     struct console console;
     struct machine *machine;
-    enum engine_kind engine;           /* that the stack wants; ENGINE_KINDS: none in particular */
-    unsigned int source;               /* of machine_config.console */
+    enum engine_kind engine; /* that the stack wants; ENGINE_KINDS: none in particular */
+    unsigned int source;     /* of machine_config.console */
     const struct portion_table *portions; /* of machine_config */
-    bool in_use;                       /* an L2 of this name exists */
-    uint64_t run_tsc;                  /* of vCPUs that are gone */
-    struct callback_report *callbacks; /* report.callback_count of them */
+    bool in_use;                          /* an L2 of this name exists */
+    uint64_t run_tsc;                     /* of vCPUs that are gone */
+    struct callback_report *callbacks;    /* report.callback_count of them */
     char last_words[LAST_WORDS_SIZE];
 };
 

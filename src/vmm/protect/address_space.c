@@ -258,8 +258,7 @@ uint32_t address_space_kinds(const struct address_space *space, uint64_t frame)
 {
     const struct space_page key = {frame, 0};
     const struct space_page *page =
-        space->count == 0 ? NULL
-                          : bsearch(&key, space->page, space->count, sizeof(key), by_frame);
+        space->count == 0 ? NULL : bsearch(&key, space->page, space->count, sizeof(key), by_frame);
 
     return page == NULL ? 0 : page->kinds;
 }

@@ -52,7 +52,7 @@ struct space_mappings {
     uint64_t first;
     bool at;
 };
-int address_space_find(const struct guest_memory *memory, uint64_t cr3, uint64_t frame,
-                       uint64_t at, struct space_mappings *mappings);
+int address_space_find(const struct guest_memory *memory, uint64_t cr3, uint64_t frame, uint64_t at,
+                       struct space_mappings *mappings);
 
 #endif

@@ -7,7 +7,7 @@
 #define INDIRECT_REG  2U /* /2 */
 #define MOD(modrm)    ((modrm) >> 6)
 #define REG(modrm)    ((modrm) >> 3 & 7U)
-#define RM(modrm)     ((modrm) & 7U)
+#define RM(modrm)     ((modrm)&7U)
 
 /* Of FF /2 with this ModRM and what follows it (SDM volume 2, table 2-2). */
 static unsigned int indirect_length(uint8_t modrm, uint8_t sib)

@@ -5,17 +5,17 @@
 
 #include "vmm/l2.h"
 
-#define GATE_SIZE          16U
-#define GATE_PRESENT       0x80U
-#define TSS_SIZE           104U
-#define TSS_RSP0           4U
-#define TSS_IST1           36U
-#define TSS_ISTS           7U
-#define INTERRUPT_FRAME    40U /* SDM 7.14.2: RIP, CS, RFLAGS, RSP, SS */
-#define ERROR_CODE         8U
-#define OPCODE_INT         0xcd
-#define INT_LENGTH         2U
-#define VECTOR_INVALID     6U
+#define GATE_SIZE       16U
+#define GATE_PRESENT    0x80U
+#define TSS_SIZE        104U
+#define TSS_RSP0        4U
+#define TSS_IST1        36U
+#define TSS_ISTS        7U
+#define INTERRUPT_FRAME 40U /* SDM 7.14.2: RIP, CS, RFLAGS, RSP, SS */
+#define ERROR_CODE      8U
+#define OPCODE_INT      0xcd
+#define INT_LENGTH      2U
+#define VECTOR_INVALID  6U
 
 bool kernel_entry_handler(const struct guest_memory *memory, unsigned int vector, uint64_t *handler)
 {
@@ -84,8 +84,7 @@ void kernel_entry_find(struct kernel_entry *entry, const struct guest_memory *me
     uint64_t at = frame_at(memory);
 
     *entry = (struct kernel_entry){.known = false};
-    if (at == 0 ||
-        guest_memory_read_linear(memory, now->sregs.cr3, at, frame, sizeof(frame)) != 0)
+    if (at == 0 || guest_memory_read_linear(memory, now->sregs.cr3, at, frame, sizeof(frame)) != 0)
         return;
     *entry = (struct kernel_entry){.known = true,
                                    .rip = frame[0],

@@ -10,8 +10,9 @@
 /* What the processor pushed before it went to the kernel's first instruction, where the vCPU that
  * the memory was looked at with is now. */
 struct kernel_entry {
-    bool known;       /* RSP is where an event from ring 3 leaves it */
-    bool system_call; /* by INT: RIP is behind it, or at it where KVM makes an invalid opcode of it */
+    bool known;        /* RSP is where an event from ring 3 leaves it */
+    bool system_call;  /* by INT: RIP is behind it, or at it where KVM makes an invalid opcode of it
+                        */
     uint64_t next_rip; /* then: where it goes on, or 0 if that is rip */
     uint64_t rip;
     uint64_t rsp;

@@ -84,8 +84,8 @@ static void find_linear(struct portions *portions, struct guard_access *access, 
 {
     struct space_mappings mappings;
 
-    if (access->cpl != 3 || address_space_find(&portions->memory, access->cr3, access->frame, 0,
-                                               &mappings) != 0)
+    if (access->cpl != 3 ||
+        address_space_find(&portions->memory, access->cr3, access->frame, 0, &mappings) != 0)
         return;
     access->linear_known = mappings.count == 1;
     access->linear = mappings.first + gpa % PAGE_SIZE;

@@ -278,8 +278,9 @@ int portion_policy_add(struct l2 *l2, const struct portion_table *table)
     portions->policy.ops = &ops;
     portions->l2 = l2;
     portions->callbacks = (struct guard_memory){translate, read_frame, wipe, generation, portions};
-    code = guard_create(&portions->guard, table, &portions->callbacks) != 0 ? MEZZ_E_HOST
-                                                                             : l2_policy_add(l2, &portions->policy);
+    code = guard_create(&portions->guard, table, &portions->callbacks) != 0
+               ? MEZZ_E_HOST
+               : l2_policy_add(l2, &portions->policy);
     if (code != 0) {
         if (portions->guard != NULL)
             guard_destroy(portions->guard);

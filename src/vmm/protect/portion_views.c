@@ -6,8 +6,8 @@
 #include "vmm/vmcs/x86.h"
 
 /* What pages that no patch names keep. */
-#define KEEP_ALL  MEZZ_EPT_RWX
-#define NO_CODE   (MEZZ_EPT_READ | MEZZ_EPT_WRITE)
+#define KEEP_ALL MEZZ_EPT_RWX
+#define NO_CODE  (MEZZ_EPT_READ | MEZZ_EPT_WRITE)
 
 static int patches_of(struct portions *portions, const struct view_plan *plan)
 {
@@ -21,8 +21,8 @@ static int patches_of(struct portions *portions, const struct view_plan *plan)
         portions->patch_capacity = plan->capacity;
     }
     for (size_t i = 0; i < plan->count; i++)
-        portions->patch[i] = (struct view_patch){plan->page[i].frame, plan->page[i].rights,
-                                                 VIEW_PATCH_SAME};
+        portions->patch[i] =
+            (struct view_patch){plan->page[i].frame, plan->page[i].rights, VIEW_PATCH_SAME};
     return 0;
 }
 

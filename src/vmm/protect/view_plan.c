@@ -101,9 +101,9 @@ static int add_space(struct view_plan *plan, const struct address_space *space, 
         const struct plan_page *own = find(plan, guarded, page->frame);
 
         if (page->kinds & SPACE_TABLE)
-            code = own != NULL || page->kinds & SPACE_HANDLER ? -EPERM
-                                                              : add(plan, page->frame,
-                                                                    MEZZ_EPT_RWX);
+            code = own != NULL || page->kinds & SPACE_HANDLER
+                       ? -EPERM
+                       : add(plan, page->frame, MEZZ_EPT_RWX);
         else if (page->kinds & SPACE_HANDLER)
             code = own != NULL && own->rights & MEZZ_EPT_EXECUTE ? -EPERM : 0;
         else if (own == NULL && page->kinds == SPACE_DATA && !strict)
