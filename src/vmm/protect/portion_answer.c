@@ -66,8 +66,8 @@ void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu)
 }
 
 /* The program gets an exception in the place of the access, in the default view. */
-static void raise(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector,
-                  uint32_t error_code)
+static void raise_in_place(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector,
+                           uint32_t error_code)
 {
     int code = l2_abort_instruction(vcpu);
 
@@ -108,8 +108,9 @@ void portion_answer_error(struct portions *portions, struct l2_vcpu *vcpu,
         vcpu->exit.done = true;
         l2_exit_answer(&vcpu->exit, ALL_ONES, false);
     } else {
-        raise(portions, vcpu, VECTOR_PAGE_FAULT,
-              FAULT_PRESENT | FAULT_USER | (access->access == ACCESS_WRITE ? FAULT_WRITE : 0));
+        raise_in_place(portions, vcpu, VECTOR_PAGE_FAULT,
+                       FAULT_PRESENT | FAULT_USER |
+                           (access->access == ACCESS_WRITE ? FAULT_WRITE : 0));
         kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
         vcpu->kvm->run->s.regs.sregs.cr2 = access->linear;
         kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_SREGS);
@@ -118,5 +119,5 @@ void portion_answer_error(struct portions *portions, struct l2_vcpu *vcpu,
 
 void portion_answer_kill(struct portions *portions, struct l2_vcpu *vcpu)
 {
-    raise(portions, vcpu, VECTOR_PROTECTION, 0);
+    raise_in_place(portions, vcpu, VECTOR_PROTECTION, 0);
 }
