@@ -16,6 +16,9 @@
 #include "cage/filters.h"
 #include "cage/landlock.h"
 
+/* si_code of a SIGSYS (signal(7) calls it SYS_SECCOMP). */
+#define BY_SECCOMP 1
+
 struct cage {
     int channel;
     scmp_filter_ctx filter[CAGE_THREADS];
@@ -41,8 +44,10 @@ static void on_violation(int number, siginfo_t *info, void *context)
     };
 
     (void)number;
-    /* If nobody listens, the exit status has to do. */
-    syscall(SYS_write, violation_channel, &violation, sizeof(violation));
+    /* Whoever sends this signal by hand gets no more than the status; and so does one to whom
+     * nobody listens. */
+    if (info->si_code == BY_SECCOMP)
+        syscall(SYS_write, violation_channel, &violation, sizeof(violation));
     syscall(SYS_exit_group, CAGE_EXIT_STATUS);
 }
 

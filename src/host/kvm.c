@@ -45,7 +45,8 @@ static int explain_open(const char *device, int code, struct error *error)
             "machine, enable nested virtualization or use a PVM host; ./bootstrap run --lane svm "
             "works without";
     else if (code == EACCES || code == EPERM)
-        advice = "add yourself to its group (usually: usermod -aG kvm $USER, then log in again)";
+        advice = "add yourself to its group (usually: usermod -aG kvm $USER, then log in again); "
+                 "./bootstrap run --lane svm works without";
     return error_set(error, ENODEV, "%s: %s: %s", device, strerror(code), advice);
 }
 

@@ -159,7 +159,9 @@ static int explain_death(struct caged_run *run, const struct channel_result *res
                          "or a guest has taken it over (docs/security.md)",
                          call);
     }
-    run->signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL;
+    if (WIFEXITED(status) && WEXITSTATUS(status) != CAGE_EXIT_STATUS)
+        return error_set(error, ENOMEM, "the root had no memory to report what it did");
+    run->signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : SIGSYS;
     return error_set(error, ECHILD, "the root died of SIG%s while it ran the machine",
                      sigabbrev_np(run->signal_number));
 }

@@ -91,6 +91,9 @@ static int run_caged(struct run *run, const struct machine_config *config,
     run->death = caged.signal_number;
     if (run->trace_error == 0)
         run->trace_error = caged.trace_error;
+    /* It may have come to that process alone. */
+    if (code == 0 && kept->end == MACHINE_STOPPED && cli_signal == 0)
+        cli_signal = kept->signal_number;
     return code;
 }
 
