@@ -69,7 +69,7 @@ void *__wrap_realloc(void *block, size_t size)
     return made;
 }
 
-int __wrap_asprintf(char **text, const char *format, ...)
+__attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **text, const char *format, ...)
 {
     va_list arguments;
     int length;
