@@ -374,42 +374,36 @@ static int64_t carry_out(struct l1_vcpu *l1, uint64_t number, struct arguments *
     return rules[number].function(l1, arguments);
 }
 
-COLD /* Most calls are this one. It is not asked for its ring: the root itself put the handler into
-      * L1's, and segment registers would cost every callback half an exit on kvm_intel. */
-    static bool
-    ends_handler(const struct l1_vcpu *l1)
+COLD COLD static void answer(struct l1_vcpu *l1, int64_t result)
 {
-    return l1->mode == L1_IN_HANDLER && l1->kvm.run->s.regs.regs.rax == MEZZ_CALL_CALLBACK_RETURN;
-}
-
-static int64_t make_call(struct l1_vcpu *l1, struct kvm_regs *regs)
-{
-    struct arguments arguments = {regs->rdi, regs->rsi, regs->rdx, regs->rdx};
-    int64_t result = carry_out(l1, regs->rax, &arguments);
-
-    if (result != CALL_TAKES_OVER)
-        regs->rdx = arguments.value;
-    return result;
-}
-
-static void answer(struct l1_vcpu *l1, int64_t result)
-{
-    if (result == CALL_TAKES_OVER)
-        return;
     if (result < 0)
         l1->machine->report.l1.refused_calls++;
     l1->kvm.run->s.regs.regs.rax = (uint64_t)result;
     kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);
 }
 
-HOT void calls_dispatch(struct l1_vcpu *l1)
+COLD static void make_call(struct l1_vcpu *l1)
 {
     struct kvm_regs *regs = &l1->kvm.run->s.regs.regs;
+    struct arguments arguments = {regs->rdi, regs->rsi, regs->rdx, regs->rdx};
+    int64_t result = carry_out(l1, regs->rax, &arguments);
+
+    if (result == CALL_TAKES_OVER)
+        return;
+    regs->rdx = arguments.value;
+    answer(l1, result);
+}
+
+/* Most calls are the end of a handler. It is not asked for its ring: the root itself put the
+ * handler into L1's, and segment registers would cost every callback half an exit on kvm_intel. */
+HOT void calls_dispatch(struct l1_vcpu *l1)
+{
+    const struct kvm_regs *regs = &l1->kvm.run->s.regs.regs;
     int64_t error;
 
     kvm_vcpu_need(&l1->kvm, KVM_SYNC_X86_REGS);
-    if (!ends_handler(l1)) {
-        answer(l1, make_call(l1, regs));
+    if (l1->mode != L1_IN_HANDLER || regs->rax != MEZZ_CALL_CALLBACK_RETURN) {
+        make_call(l1);
         return;
     }
     l1->machine->report.l1.calls[MEZZ_CALL_CALLBACK_RETURN]++;

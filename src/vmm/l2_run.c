@@ -48,7 +48,7 @@ static bool access_now(struct l2_vcpu *vcpu, uint64_t *data)
     return space_view_access(vcpu->place.view, l2_at(exit->gpa), write, data, exit->size) == 0;
 }
 
-HOT void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
+void l2_complete_access(struct l2_vcpu *vcpu, uint64_t value, bool fault)
 {
     struct l2_exit *exit = &vcpu->exit;
 

@@ -41,6 +41,14 @@ void l2_drain_or_end(struct l2_vcpu *vcpu);
 
 /* For each access that EPT12 may have got since: does it on memory. Otherwise answers with value.
  */
-void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault);
+void l2_complete_access(struct l2_vcpu *vcpu, uint64_t value, bool fault);
+static inline void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
+{
+    /* Of an OUT nothing is left to do. */
+    if (vcpu->exit.flags & MEZZ_EXIT_RETIRED && vcpu->exit.reason != MEZZ_EXIT_EPT_VIOLATION)
+        vcpu->exit.done = true;
+    else
+        l2_complete_access(vcpu, value, fault);
+}
 
 #endif

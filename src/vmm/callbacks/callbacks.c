@@ -301,8 +301,7 @@ HOT static uint64_t field_value(void *context, unsigned int field)
     return 0;
 }
 
-__attribute__((noinline)) HOT static bool conditions_hold(struct callback *callback,
-                                                          struct l2_vcpu *vcpu)
+HOT bool callback_holds(struct callback *callback, struct l2_vcpu *vcpu)
 {
     struct subject subject = {callback, vcpu};
     int failed = conditions_evaluate(&callback->registration, field_value, &subject);
@@ -312,19 +311,6 @@ __attribute__((noinline)) HOT static bool conditions_hold(struct callback *callb
     callback->counters.failed[failed]++;
     trace_write(vcpu, TRACE_CONDITION, callback->id, failed);
     return false;
-}
-
-HOT struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *callback, uint32_t mode)
-{
-    for (; callback != NULL; callback = callback->next) {
-        if (callback->registration.mode != mode)
-            continue;
-        callback->history.since_firing++;
-        callback->counters.evaluated++;
-        if (callback->registration.condition_count == 0 || conditions_hold(callback, vcpu))
-            return callback;
-    }
-    return NULL;
 }
 
 COLD static void fill_records(struct mezz_callback_frame *frame, struct callback *callback,

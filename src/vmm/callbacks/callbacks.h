@@ -38,9 +38,24 @@ void callbacks_remove_all(struct l2 *l2);
 /* Adds a registration's counters to its L2's report. */
 void callback_report(const struct callback *callback);
 
+/* Whether all its conditions hold for the exit; counts one that does not. */
+bool callback_holds(struct callback *callback, struct l2_vcpu *vcpu);
+
 /* Looks for the first registration of this mode, from this one on, whose conditions hold for the
  * exit, and counts. NULL: none. */
-struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *callback, uint32_t mode);
+static inline struct callback *callback_choose(struct l2_vcpu *vcpu, struct callback *callback,
+                                               uint32_t mode)
+{
+    for (; callback != NULL; callback = callback->next) {
+        if (callback->registration.mode != mode)
+            continue;
+        callback->history.since_firing++;
+        callback->counters.evaluated++;
+        if (callback->registration.condition_count == 0 || callback_holds(callback, vcpu))
+            return callback;
+    }
+    return NULL;
+}
 
 /* Fills the frame and puts L1 at the handler. */
 void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback);

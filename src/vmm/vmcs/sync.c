@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "host/hot.h"
 #include "vmm/vmcs/vmcs12.h"
 
 void sync_note_field(struct l2_vcpu *vcpu, uint64_t field, uint64_t from, uint64_t to)
@@ -37,13 +36,6 @@ void sync_note_progress(struct l2_vcpu *vcpu)
     sync_note_field(vcpu, MEZZ_VMCS12_FIELD(events.activity_state), known->activity_state,
                     now.activity_state);
     *known = (struct sync_known){rip, now.interruptibility_state, now.activity_state};
-}
-
-HOT int sync_waits(const struct l2_vcpu *vcpu)
-{
-    const struct ept12_edits *edits = vcpu->place.edits;
-
-    return vcpu->sync.count > 0 || (edits != NULL && edits->untold > 0);
 }
 
 static uint32_t deliver_edits(struct ept12_edits *edits, struct mezz_sync_record *to, uint32_t room)

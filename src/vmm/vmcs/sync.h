@@ -32,9 +32,6 @@ void sync_note_field(struct l2_vcpu *vcpu, uint64_t field, uint64_t from, uint64
 /* The root has handled an exit, whose instruction is over: notes what L1 does not know of this. */
 void sync_note_progress(struct l2_vcpu *vcpu);
 
-/* Whether there is anything to deliver: nothing else on the hot path. */
-int sync_waits(const struct l2_vcpu *vcpu);
-
 /* Moves records to L1's memory, each once. Returns how many; *more: how many still wait. */
 uint32_t sync_deliver(struct l2_vcpu *vcpu, struct mezz_sync_record *to, uint32_t *more);
 

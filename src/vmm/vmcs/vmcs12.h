@@ -23,6 +23,14 @@ void vmcs12_regs_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_regs *fr
 void vmcs12_system_from_run(struct mezz_vmcs12_system *to, struct kvm_vcpu *vcpu);
 void vmcs12_system_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_system *from);
 void vmcs12_events_from_run(struct mezz_vmcs12_events *to, struct l2_vcpu *vcpu);
+/* Whether there are records to deliver: of them nothing else is on the hot path. */
+static inline bool sync_waits(const struct l2_vcpu *vcpu)
+{
+    const struct ept12_edits *edits = vcpu->place.edits;
+
+    return vcpu->sync.count > 0 || (edits != NULL && edits->untold > 0);
+}
+
 static inline void vmcs12_exit_fill(struct mezz_vmcs12_exit *to, const struct l2_vcpu *vcpu)
 {
     const struct l2_exit *exit = &vcpu->exit;
