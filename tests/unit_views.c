@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ept12_builder.h"
+#include "host/sort.h"
 #include "runner.h"
 #include "views/host_traits.h"
 #include "views/remap_window.h"
@@ -179,6 +180,37 @@ START_TEST(free_address)
 }
 END_TEST
 
+struct keyed {
+    uint64_t key;
+    uint32_t number;
+    uint8_t rest[12];
+};
+
+/* Each is there once, behind those with smaller keys. */
+START_TEST(sorted)
+{
+    static struct keyed element[300];
+    const unsigned int count = (unsigned int)_i;
+    uint64_t state = count + 1U;
+    uint64_t seen = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        element[i] = (struct keyed){.key = i % 3 == 0 ? state % 50 : state, .number = i};
+        memset(element[i].rest, (int)i, sizeof(element[i].rest));
+    }
+    sort_by_key(element, count, sizeof(element[0]));
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert(i == 0 || element[i - 1].key <= element[i].key);
+        ck_assert_uint_eq(element[i].rest[11], (uint8_t)element[i].number);
+        seen += element[i].number;
+    }
+    ck_assert_uint_eq(seen, count == 0 ? 0U : (uint64_t)(count * (count - 1) / 2));
+}
+END_TEST
+
 RUN_CASES("views", 30, ONCE(window_shows_what_is_mapped), ONCE(layout_ignores_backing),
           ONCE(window_has_a_limit), ONCE(log_has_a_page_once), ONCE(log_that_wrapped),
-          EACH(choice, ELEMENTS(choices)), ONCE(names), ONCE(free_address))
+          EACH(choice, ELEMENTS(choices)), ONCE(names), ONCE(free_address), EACH(sorted, 300))

@@ -2,8 +2,13 @@
 #include "host/kick.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 _Thread_local struct kick_state kick_state;
+
+/* Of the calling thread: begins without their end, and its number. */
+static _Thread_local unsigned int depth;
+static _Thread_local pid_t thread;
 
 static void on_kick(int number)
 {
@@ -30,15 +35,24 @@ void kicks_begin(sigset_t *before)
     /* KVM_RUN is never restarted; whatever else the thread does is. */
     struct sigaction action = {.sa_handler = on_kick, .sa_flags = SA_RESTART};
 
-    sigemptyset(&action.sa_mask);
-    sigaction(KICK_SIGNAL, &action, NULL);
+    if (depth++ == 0) {
+        sigemptyset(&action.sa_mask);
+        sigaction(KICK_SIGNAL, &action, NULL);
+        thread = gettid();
+    }
     change_mask(SIG_UNBLOCK, before);
 }
 
 void kicks_end(const sigset_t *before)
 {
     pthread_sigmask(SIG_SETMASK, before, NULL);
-    kick_state.kicked = 0;
+    /* One that came meanwhile may have been for the outer pair. */
+    kick_state.kicked = --depth > 0;
+}
+
+pid_t kicks_thread(void)
+{
+    return thread;
 }
 
 void kicks_take(void)

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/types.h>
 
 /*
  * Kicks: what ends a KVM_RUN that would not end by itself. A kick is KICK_SIGNAL for the thread
@@ -20,9 +21,13 @@
  */
 #define KICK_SIGNAL SIGUSR1
 
-/* Between these two the calling thread takes kicks. before: its signal mask, to be restored. */
+/* Between these two the calling thread takes kicks. before: its signal mask, to be restored. A pair
+ * inside another one may forget kicks: after its end the next KVM_RUN ends at once, to be sure. */
 void kicks_begin(sigset_t *before);
 void kicks_end(const sigset_t *before);
+
+/* The number of the calling thread, between the two. */
+pid_t kicks_thread(void);
 
 /* Forgets the kicks that came until now. */
 void kicks_take(void);

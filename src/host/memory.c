@@ -36,10 +36,22 @@ close_fd:
     return code;
 }
 
+int memory_create_unnamed(struct memory *memory, uint64_t size, struct error *error)
+{
+    memory->size = size;
+    memory->fd = -1;
+    memory->base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory->base == MAP_FAILED)
+        return error_set(error, errno, "mmap of %llu KiB: %s", (unsigned long long)(size >> 10),
+                         strerror(errno));
+    return 0;
+}
+
 void memory_destroy(struct memory *memory)
 {
     munmap(memory->base, memory->size);
-    close(memory->fd);
+    if (memory->fd >= 0)
+        close(memory->fd);
 }
 
 int l1_read(const struct l1_memory *l1, l1_address address, void *to, uint64_t length)

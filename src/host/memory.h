@@ -48,6 +48,8 @@ static inline l2_address l2_at(uint64_t value)
 
 /* size: a multiple of PAGE_SIZE. -ENOMEM, -EINVAL with a message. */
 int memory_create(struct memory *memory, uint64_t size, struct error *error);
+/* Memory that no file stands for: fd is -1. */
+int memory_create_unnamed(struct memory *memory, uint64_t size, struct error *error);
 void memory_destroy(struct memory *memory);
 
 /* Whether all of [address, address + length) is L1's memory; no length is too large for the sum. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/sort.h"
 #include "views/space_internal.h"
 
 #define FIRST_CAPACITY 64U
@@ -25,14 +26,6 @@ static bool backing_is_valid(const struct space *space, uint64_t backing)
             backing <= size - PAGE_SIZE);
 }
 
-static int by_page(const void *a, const void *b)
-{
-    const struct view_patch *left = a;
-    const struct view_patch *right = b;
-
-    return left->page < right->page ? -1 : left->page > right->page;
-}
-
 /* A checked and sorted copy. */
 static int copy(const struct space *space, const struct view_patch *patches, size_t count,
                 uint32_t others, struct view_patch **copied)
@@ -46,7 +39,7 @@ static int copy(const struct space *space, const struct view_patch *patches, siz
         return -ENOMEM;
     if (count > 0)
         memcpy(to, patches, count * sizeof(*to));
-    qsort(to, count, sizeof(*to), by_page);
+    sort_by_key(to, count, sizeof(*to));
     for (size_t i = 0; i < count; i++) {
         if (to[i].page % PAGE_SIZE != 0 || to[i].page >> L2_PHYSICAL_BITS ||
             !rights_are_valid(to[i].rights) || !backing_is_valid(space, to[i].backing) ||

@@ -2,14 +2,11 @@
 #include "views/probe.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "host/kick.h"
 #include "host/memory.h"
+#include "views/probe_run.h"
 
 /*
  * The guest starts in ring 3 of long mode: on a host that emulates ring 0, only ring 3 runs on the
@@ -29,7 +26,6 @@
 #define NEW_WORD         0x4e34e34e34e34e34ULL
 
 #define READS            4
-#define TIME_LIMIT_NS    1000000000L
 
 enum {
     PAGE_ROOT = 1,
@@ -49,6 +45,7 @@ struct probe {
     struct kvm_vm vm;
     struct kvm_vcpu vcpu;
     struct kvm_sregs sregs;
+    struct probe_run run;
 };
 
 static uint64_t *page(const struct probe *probe, unsigned int number)
@@ -140,7 +137,7 @@ static uint64_t read_word(struct probe *probe)
     for (int i = 0; i < READS; i++) {
         uint64_t word;
 
-        if (kvm_vcpu_run(&probe->vcpu) != 0 || run->exit_reason != KVM_EXIT_MMIO ||
+        if (probe_run_once(&probe->run, &probe->vcpu) != 0 || run->exit_reason != KVM_EXIT_MMIO ||
             run->mmio.phys_addr != DOORBELL || !run->mmio.is_write || run->mmio.len != sizeof(word))
             return 0;
         memcpy(&word, run->mmio.data, sizeof(word));
@@ -158,14 +155,14 @@ static bool try_slot(struct probe *probe)
     return read_word(probe) == NEW_WORD;
 }
 
-/* The entry leads back to the old page; KVM still has the new one, which is mapped anew. */
+/* The entry leads back to the old page; KVM still has the new one, which is mapped anew
+ * when it is next touched. */
 static bool try_remap(struct probe *probe)
 {
     lead_word_to(probe, PAGE_OLD);
     if (load_other_root(probe) < 0 || read_word(probe) != NEW_WORD)
         return false;
-    if (mmap(page(probe, PAGE_NEW), PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-             probe->memory.fd, PAGE_NEW * PAGE_SIZE) == MAP_FAILED)
+    if (madvise(page(probe, PAGE_NEW), PAGE_SIZE, MADV_DONTNEED) < 0)
         return false;
     return read_word(probe) == OLD_WORD;
 }
@@ -190,23 +187,15 @@ static void ask(struct probe *probe, struct host_paging *paging, struct error *e
     }
 }
 
-/* ask(), for so long at most: a guest that does not exit is kicked, and PAGING_UNKNOWN. */
+/* A guest that does not exit is PAGING_UNKNOWN. */
 static int ask_in_time(struct probe *probe, struct host_paging *paging, struct error *error)
 {
-    const struct itimerspec limit = {.it_value = {.tv_sec = TIME_LIMIT_NS / 1000000000L,
-                                                  .tv_nsec = TIME_LIMIT_NS % 1000000000L}};
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK_SIGNAL};
-    sigset_t before;
-    timer_t timer;
+    int code = probe_run_begin(&probe->run, error);
 
-    event._sigev_un._tid = gettid();
-    if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
-        return error_set(error, errno, "timer_create: %s", strerror(errno));
-    kicks_begin(&before);
-    timer_settime(timer, 0, &limit, NULL);
+    if (code != 0)
+        return code;
     ask(probe, paging, error);
-    timer_delete(timer);
-    kicks_end(&before);
+    probe_run_end(&probe->run);
     return 0;
 }
 
@@ -216,7 +205,7 @@ int host_paging_probe(const struct kvm *kvm, struct host_paging *paging, struct 
     int code;
 
     *paging = (struct host_paging){.kind = PAGING_UNKNOWN};
-    code = memory_create(&probe.memory, PAGES * PAGE_SIZE, error);
+    code = memory_create_unnamed(&probe.memory, PAGES * PAGE_SIZE, error);
     if (code != 0)
         return code;
     code = kvm_vm_create(&probe.vm, kvm, error);

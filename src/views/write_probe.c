@@ -5,6 +5,7 @@
 
 #include "host/memory.h"
 #include "views/host_traits.h"
+#include "views/probe_run.h"
 #include "views/slot_set.h"
 #include "views/table_log.h"
 #include "views/tlb_page.h"
@@ -67,12 +68,13 @@ static int set_registers(struct kvm_vcpu *vcpu)
 }
 
 /* Writes of the target page that the ring has after WRITES of them. */
-static unsigned int count_writes(struct kvm_vcpu *vcpu, const struct dirty_ring *ring)
+static unsigned int count_writes(const struct probe_run *run, struct kvm_vcpu *vcpu,
+                                 const struct dirty_ring *ring)
 {
     unsigned int count = 0;
 
     for (int i = 0; i < WRITES; i++)
-        if (kvm_vcpu_run(vcpu) != 0 || vcpu->run->exit_reason != KVM_EXIT_IO)
+        if (probe_run_once(run, vcpu) != 0 || vcpu->run->exit_reason != KVM_EXIT_IO)
             return 0;
     for (uint32_t i = 0; i < ring->size; i++)
         if (ring->entry[i].flags & KVM_DIRTY_GFN_F_DIRTY && ring->entry[i].offset == PAGE_TARGET)
@@ -81,7 +83,7 @@ static unsigned int count_writes(struct kvm_vcpu *vcpu, const struct dirty_ring 
 }
 
 /* A request that KVM takes back is one that it has heard. The guest is the one of count_writes. */
-static bool try_flush(const struct kvm_vm *vm, struct kvm_vcpu *vcpu)
+static bool try_flush(const struct probe_run *run, const struct kvm_vm *vm, struct kvm_vcpu *vcpu)
 {
     const struct slot_set slots = {.vm = vm};
     struct tlb_page tlb = {0};
@@ -89,15 +91,15 @@ static bool try_flush(const struct kvm_vm *vm, struct kvm_vcpu *vcpu)
 
     if (tlb_page_place(&tlb, &slots, 1) == 0 && tlb_page_attach(&tlb, vcpu, 1)) {
         tlb_page_ask(&tlb, 1);
-        heard = kvm_vcpu_run(vcpu) == 0 && !tlb_page_is_asked(&tlb, 1);
+        heard = probe_run_once(run, vcpu) == 0 && !tlb_page_is_asked(&tlb, 1);
     }
     tlb_page_leave(&tlb, &slots, 1);
     tlb_page_destroy(&tlb);
     return heard;
 }
 
-static int try_writes(const struct kvm *kvm, const struct memory *memory,
-                      struct host_traits *traits, struct error *error)
+static int try_writes(const struct kvm *kvm, const struct probe_run *run,
+                      const struct memory *memory, struct host_traits *traits, struct error *error)
 {
     struct kvm_enable_cap enable = {.cap = KVM_CAP_DIRTY_LOG_RING,
                                     .args = {RING_ENTRIES * sizeof(struct kvm_dirty_gfn)}};
@@ -118,12 +120,12 @@ static int try_writes(const struct kvm *kvm, const struct memory *memory,
                         has_ring ? KVM_MEM_LOG_DIRTY_PAGES : 0) == 0 &&
         set_registers(&vcpu) >= 0) {
         if (has_ring && dirty_ring_map(&ring, &vcpu, RING_ENTRIES) == 0) {
-            const unsigned int writes = count_writes(&vcpu, &ring);
+            const unsigned int writes = count_writes(run, &vcpu, &ring);
 
             traits->ring_entries = writes > 0 ? RING_ENTRIES : 0;
             traits->logs_each_write = writes >= WRITES;
         }
-        traits->flushes_on_request = try_flush(&vm, &vcpu);
+        traits->flushes_on_request = try_flush(run, &vm, &vcpu);
     }
     dirty_ring_unmap(&ring);
     kvm_vcpu_destroy(&vcpu);
@@ -134,6 +136,7 @@ destroy_vm:
 
 int host_traits_probe(const struct kvm *kvm, struct host_traits *traits, struct error *error)
 {
+    struct probe_run run;
     struct memory memory;
     int code;
 
@@ -141,11 +144,15 @@ int host_traits_probe(const struct kvm *kvm, struct host_traits *traits, struct 
     code = host_paging_probe(kvm, &traits->paging, error);
     if (code != 0)
         return code;
-    code = memory_create(&memory, PAGES * PAGE_SIZE, error);
+    code = memory_create_unnamed(&memory, PAGES * PAGE_SIZE, error);
     if (code != 0)
         return code;
     fill_memory(&memory);
-    code = try_writes(kvm, &memory, traits, error);
+    code = probe_run_begin(&run, error);
+    if (code == 0) {
+        code = try_writes(kvm, &run, &memory, traits, error);
+        probe_run_end(&run);
+    }
     memory_destroy(&memory);
     return code;
 }

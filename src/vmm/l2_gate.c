@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/sort.h"
 #include "mezz/errors.h"
 #include "vmm/l2_view.h"
 #include "vmm/machine_state.h"
@@ -41,14 +42,6 @@ static int check_site(const struct mezz_gate_site *site)
     return 0;
 }
 
-static int by_rip(const void *a, const void *b)
-{
-    const struct mezz_gate_site *left = a;
-    const struct mezz_gate_site *right = b;
-
-    return left->rip < right->rip ? -1 : left->rip > right->rip;
-}
-
 int l2_set_gate_sites(struct l2 *l2, l1_address list, uint64_t count)
 {
     const size_t size = count * sizeof(struct mezz_gate_site);
@@ -70,8 +63,7 @@ int l2_set_gate_sites(struct l2 *l2, l1_address list, uint64_t count)
         free(sites);
         return error;
     }
-    if (count > 0)
-        qsort(sites, count, sizeof(*sites), by_rip);
+    sort_by_key(sites, count, sizeof(*sites));
     free(l2->gate_sites);
     l2->gate_sites = sites;
     l2->gate_site_count = (uint32_t)count;

@@ -67,7 +67,7 @@ int64_t hostile_call(uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx)
 
 static void try_one(void)
 {
-    switch (below(16)) {
+    switch (below(17)) {
     case 0:
     case 1:
     case 2:
@@ -93,6 +93,9 @@ static void try_one(void)
         break;
     case 11:
         try_machine();
+        break;
+    case 12:
+        try_views();
         break;
     default:
         try_entry();

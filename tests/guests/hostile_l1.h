@@ -75,6 +75,7 @@ void try_call(void);
 void try_vmcs(void);
 void try_field(void);
 void try_ept(void);
+void try_views(void);
 void try_registration(void);
 void try_entry(void);
 void try_life(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the hostile L1 tries. */
 #include "hostile_l1.h"
+#include "mezz/gate.h"
 
 #define CANARY 1
 
@@ -127,6 +128,12 @@ KIT_CODE(hostile_code, "1: outb %al, $0x61\n inl %dx, %eax\n movq %rax, (%rbx)\n
                        "movl %ebx, %esi\n movl %ebx, %edi\n addl $4096, %edi\n movl $20, %ecx\n"
                        "rep outsb\n movl $20, %ecx\n rep insb\n movl $4, %ecx\n rep movsq\n"
                        "movq 4092(%rbx), %rax\n hlt\n jmp 1b");
+KIT_CODE(hostile_gate,
+         "1: outb %al, $0x61\n movl $0xfbad0000, %eax\n rdtsc\n movl %eax, %ecx\n"
+         "movl $0xfbad0000, %eax\n andl $7, %ecx\n movb %cl, (%rax)\n"
+         "lock incq 8(%rbx)\n movq %rcx, (%rax)\n movl %ecx, -2(%rax)\n"
+         "lock incl (%rax)\n movl %eax, %edi\n movl $3, %ecx\n rep stosb\n"
+         "rdtsc\n andl $3, %eax\n movl $0xfbad0000, %ecx\n movl %eax, (%rcx)\n jmp 1b");
 KIT_CODE(hostile_jump, "outb %al, $0x80\n jmp *%rbx");
 
 static uint64_t vmcs_page(void)
@@ -151,12 +158,13 @@ static void alter_controls(struct mezz_vmcs12 *vmcs)
 /* A VMCS12 that can be entered, if its EPT12 is one. */
 static void good_vmcs(struct mezz_vmcs12 *vmcs)
 {
-    static const char *const codes[] = {hostile_code, hostile_jump, hostile_code, hostile_code};
+    static const char *const codes[] = {hostile_code, hostile_jump, hostile_gate, hostile_gate};
 
     kit_start_state(vmcs, (enum kit_mode)(KIT_LONG + below(2)), codes[below(4)]);
     vmcs->regs.gpr[MEZZ_RBX] = KIT_L2_DATA + below(0x3000);
     vmcs->regs.gpr[MEZZ_RDX] = below(0x10000);
-    vmcs->ept = (struct mezz_vmcs12_ept){.eptp = MEZZ_EPTP(ept_set())};
+    vmcs->ept = (struct mezz_vmcs12_ept){.eptp = MEZZ_EPTP(ept_set()),
+                                         .eptp_index = one_in(4) ? (uint32_t)below(8) : 0};
     vmcs->events = (struct mezz_vmcs12_events){.activity_state = 0};
     vmcs->controls = (struct mezz_vmcs12_controls){.cpu_based = MEZZ_CPU_HLT_EXITING |
                                                                 MEZZ_CPU_UNCONDITIONAL_IO_EXITING};
@@ -240,6 +248,34 @@ void try_ept(void)
     hostile_call(MEZZ_CALL_INVEPT, strange_id(), 1 + below(2), MEZZ_EPTP(kit_address(pml4)));
 }
 
+/* Lists of good and bad EPTPs, sites here and there: both are small enough to be taken at times. */
+void try_views(void)
+{
+    uint64_t *list = kit_at(arena_page());
+    struct mezz_gate_site *sites = kit_at(arena_page());
+    const uint64_t l2 = one_in(8) ? strange_id() : 2 + below(6);
+
+    for (unsigned int i = 0; i < 8; i++) {
+        list[i] = one_in(4) ? 0 : MEZZ_EPTP(ept_set());
+        if (one_in(16))
+            list[i] = one_in(2) ? strange_number() : list[i] | MEZZ_EPTP_DIRTY_FLAGS;
+        sites[i] = (struct mezz_gate_site){
+            .rip = kit_address(hostile_gate) + below(64),
+            .cr3 = one_in(4) ? kit_address(kit_l2_pml4) : 0,
+            .from = one_in(2) ? MEZZ_GATE_ANY_VIEW : (uint32_t)below(8),
+            .to = one_in(2) ? MEZZ_GATE_ANY_VIEW : (uint32_t)below(8),
+            .reserved = one_in(16),
+        };
+    }
+    hostile_call(MEZZ_CALL_EPTP_LIST, l2, kit_address(list),
+                 one_in(8) ? strange_number() : 1 + below(8));
+    if (one_in(4))
+        hostile_call(MEZZ_CALL_GATE_SITES, l2, kit_address(sites),
+                     one_in(8) ? strange_number() : below(9));
+    else if (one_in(2))
+        hostile_call(MEZZ_CALL_GATE_SITES, l2, 0, 0);
+}
+
 static _Noreturn void answer(struct mezz_callback_frame *frame, uint64_t reason)
 {
     hostile.deliveries++;
@@ -253,8 +289,8 @@ static _Noreturn void answer(struct mezz_callback_frame *frame, uint64_t reason)
         hostile_call(MEZZ_CALL_VMWRITE, strange_id(), strange_number() & 0xfffff, chance());
     /* An L2 that is resumed when its time is over has no timer any more. */
     for (uint64_t n = reason == MEZZ_EXIT_PREEMPTION_TIMER ? 0 : below(4); n > 0; n--)
-        hostile_call(MEZZ_CALL_CALLBACK_RETURN, one_in(4) ? strange_number() : below(8), chance(),
-                     one_in(2) ? below(4) : strange_number());
+        hostile_call(MEZZ_CALL_CALLBACK_RETURN, one_in(4) ? strange_number() : below(8),
+                     one_in(2) ? below(8) : chance(), one_in(2) ? below(4) : strange_number());
     hostile_call(MEZZ_CALL_CALLBACK_RETURN, MEZZ_ACTION_REFLECT, 0, 0);
     hostile_call(MEZZ_CALL_CALLBACK_RETURN, MEZZ_ACTION_RESUME, 0, 0);
     for (;;)
@@ -275,13 +311,14 @@ void try_registration(void)
         MEZZ_EXIT_TRIPLE_FAULT,
         MEZZ_EXIT_WRMSR,
         MEZZ_EXIT_EMULATION_FAILURE,
+        MEZZ_EXIT_GATE,
     };
     struct mezz_callback_registration *r = kit_at(arena_page());
     uint64_t *words = (uint64_t *)r;
 
     *r = (struct mezz_callback_registration){
         .l2 = one_in(8) ? (uint32_t)strange_id() : (uint32_t)(2 + below(6)),
-        .reason = one_in(8) ? (uint32_t)below(80) : reasons[below(11)],
+        .reason = one_in(8) ? (uint32_t)below(80) : reasons[below(12)],
         .mode = one_in(3) ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE,
         .order = (uint32_t)below(4),
         .state_mask = chance() & MEZZ_STATE_MASK_ALLOWED,

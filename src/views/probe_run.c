@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "views/probe_run.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "host/kick.h"
+
+#define LIMIT_NS 1000000000L
+#define AGAIN_NS 10000000L
+#define NS       1000000000ULL
+
+static uint64_t now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * NS + (uint64_t)time.tv_nsec;
+}
+
+int probe_run_begin(struct probe_run *run, struct error *error)
+{
+    const struct itimerspec limit = {
+        .it_value = {.tv_sec = LIMIT_NS / (long)NS, .tv_nsec = LIMIT_NS % (long)NS},
+        .it_interval = {.tv_nsec = AGAIN_NS}};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK_SIGNAL};
+
+    kicks_begin(&run->before);
+    event._sigev_un._tid = kicks_thread();
+    if (timer_create(CLOCK_MONOTONIC, &event, &run->timer) < 0) {
+        const int code = errno;
+
+        kicks_end(&run->before);
+        return error_set(error, code, "timer_create: %s", strerror(code));
+    }
+    run->deadline = now() + LIMIT_NS;
+    timer_settime(run->timer, 0, &limit, NULL);
+    return 0;
+}
+
+void probe_run_end(struct probe_run *run)
+{
+    timer_delete(run->timer);
+    kicks_end(&run->before);
+}
+
+int probe_run_once(const struct probe_run *run, struct kvm_vcpu *vcpu)
+{
+    int code;
+
+    do {
+        kicks_take();
+        code = kvm_vcpu_run(vcpu);
+    } while (code == -EINTR && now() < run->deadline);
+    return code;
+}
