@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Portions under attack: stacks/portions.lua, each engine, each answer to a refusal, and the log. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mezz_process.h"
+#include "runner.h"
+
+#define STACK                                                                                   \
+    "local s = mezz.stack { memory = '64M' }\n"                                                 \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback' }\n" \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"              \
+    "    cmdline = 'hostile'%s%s%s, programs = { %s } }\n"                                      \
+    "%s%s%s\n"                                                                                  \
+    "s:run { timeout = '120s', may_die = %s }\n"
+
+#define PROTECT                                                                          \
+    "tiny:protect { program = 'vault%s.elf', portion = 'vault',\n"                       \
+    "    sections = { '.vault', '.secret' }, entries = { 'vault_sign', 'vault_check' },\n" \
+    "    %s }"
+
+/* What a run is made of. */
+struct wanted {
+    const char *engine; /* NULL: what suits the host */
+    const char *attack; /* "-read" for vault-read.elf; "": vault.elf */
+    const char *more;   /* of the declaration; NULL: there is none */
+    bool may_die;
+};
+
+static void run(struct mezz_process *mezz, const struct wanted *wanted, const char *log)
+{
+    const char *argv[] = {"run", "t.lua", "--json", "out.json", log != NULL ? "--log" : NULL,
+                          log,   NULL};
+    char declaration[512] = "";
+    char programs[64];
+    char text[2048];
+
+    if (wanted->more != NULL)
+        snprintf(declaration, sizeof(declaration), PROTECT, wanted->attack, wanted->more);
+    snprintf(programs, sizeof(programs), "'vault%s.elf'", wanted->attack);
+    snprintf(text, sizeof(text), STACK, wanted->engine != NULL ? ", engine = '" : "",
+             wanted->engine != NULL ? wanted->engine : "", wanted->engine != NULL ? "'" : "",
+             programs, declaration, "", "", wanted->may_die ? "true" : "false");
+    mezz_begin(mezz);
+    mezz_write(mezz, "t.lua", text, strlen(text));
+    mezz_run(mezz, argv);
+}
+
+static long long count_at(const json_t *json, const char *path)
+{
+    return json_integer_value(mezz_at(json, path));
+}
+
+static bool says(const json_t *json, const char *text)
+{
+    return strstr(json_string_value(mezz_at(json, "levels.l2.tiny.console")), text) != NULL;
+}
+
+#define SUCCEEDED "the attack succeeded"
+#define FAILED    "the attack failed"
+
+START_TEST(stack)
+{
+    struct mezz_process mezz;
+    const json_t *expectations;
+    const json_t *one;
+    char path[512];
+    const char *argv[] = {"run", path, "--json", "out.json", NULL};
+    json_t *json;
+    size_t i;
+
+    snprintf(path, sizeof(path), "%s/portions.lua", getenv("MEZZ_STACKS"));
+    mezz_begin(&mezz);
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    expectations = mezz_at(json, "expectations");
+    ck_assert_uint_ge(json_array_size(expectations), 80);
+    json_array_foreach(expectations, i, one)
+    {
+        ck_assert(json_is_true(mezz_at(one, "passed")));
+    }
+    json_decref(json);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
+static const char *const engines[] = {"flip", "remap", "slots"};
+
+static const struct {
+    const char *attack;
+    const char *refusal;
+} attacks[] = {
+    {"-middle", "not-an-entry-point"},
+    {"-read", "read-outside"},
+    {"-write", "write-outside"},
+    {"-alias", "alias"},
+    {"-stack", "resume-point-moved"},
+};
+
+/* Each attack on each engine. */
+START_TEST(engine)
+{
+    const char *attack = attacks[(size_t)_i % ELEMENTS(attacks)].attack;
+    const char *refusal = attacks[(size_t)_i % ELEMENTS(attacks)].refusal;
+    const char *name = engines[(size_t)_i / ELEMENTS(attacks)];
+    struct mezz_process mezz;
+    char tolerate[64];
+    char path[96];
+    json_t *json;
+
+    snprintf(path, sizeof(path), "levels.l2.tiny.portions.refusals.%s", refusal);
+    run(&mezz, &(struct wanted){name, attack, "", false}, NULL);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert(!says(json, SUCCEEDED));
+    ck_assert(says(json, "general protection"));
+    ck_assert_int_eq(count_at(json, path), 1);
+    json_decref(json);
+    mezz_end(&mezz, 2);
+    snprintf(tolerate, sizeof(tolerate), "tolerate = { '%s' }", refusal);
+    run(&mezz, &(struct wanted){name, attack, tolerate, false}, NULL);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert(says(json, SUCCEEDED));
+    ck_assert_int_ge(count_at(json, path), 1);
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
+/* An honest program on each engine, with data served access by access, too. */
+START_TEST(honest)
+{
+    const struct wanted wanted = {engines[_i / 2], "", _i % 2 ? "strict = true" : "", false};
+    struct mezz_process mezz;
+    json_t *json;
+
+    run(&mezz, &wanted, NULL);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert(says(json, "vault.elf: 80 of 80 answers are right"));
+    ck_assert_int_eq(count_at(json, "levels.l2.tiny.portions.entries"), 100);
+    ck_assert_int_eq(count_at(json, "levels.l2.tiny.portions.refused"), 0);
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
+/* Without a declaration nothing is protected, and nothing is counted. */
+START_TEST(undeclared)
+{
+    struct mezz_process mezz;
+    json_t *json;
+
+    run(&mezz, &(struct wanted){NULL, "-read", NULL, false}, NULL);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert(says(json, SUCCEEDED));
+    ck_assert_ptr_null(json_object_get(mezz_at(json, "levels.l2.tiny"), "portions"));
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
+/* What a refusal leads to, by on_refusal. */
+static const struct {
+    const char *attack;
+    const char *more;
+    const char *console; /* NULL: the L2 dies */
+} answers[] = {
+    {"-read", "on_refusal = 'log'", SUCCEEDED},
+    {"-middle", "on_refusal = 'log'", SUCCEEDED},
+    {"-read", "on_refusal = 'error'", "page fault (read) at 0x510020 rip"},
+    {"-write", "on_refusal = 'error'", "page fault (write) at 0x500110 rip"},
+    {"-middle", "on_refusal = 'error'", FAILED},
+    {"-read", "on_refusal = 'kill'", "general protection rip"},
+    {"-kernel", "on_refusal = 'kill'", FAILED},
+    {"-read", "on_refusal = 'stop'", NULL},
+    {"-middle", "on_refusal = 'stop'", NULL},
+};
+
+START_TEST(answer)
+{
+    const bool dies = answers[_i].console == NULL;
+    struct mezz_process mezz;
+    json_t *json;
+
+    run(&mezz, &(struct wanted){NULL, answers[_i].attack, answers[_i].more, dies}, NULL);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert_int_ge(count_at(json, "levels.l2.tiny.portions.refused"), 1);
+    if (dies) {
+        ck_assert_str_eq(json_string_value(mezz_at(json, "levels.l2.tiny.status")), "died");
+        ck_assert_int_eq(count_at(json, "levels.l2.tiny.exits.portion.reflect"), 1);
+        ck_assert(!says(json, "the attack"));
+    } else {
+        ck_assert_msg(says(json, answers[_i].console), "%s", mezz.out);
+        ck_assert(says(json, "tiny-os: all programs ended"));
+    }
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
+/* --- the log --- */
+
+static int verify(struct mezz_process *mezz, const char *log)
+{
+    const char *argv[] = {"log", "verify", log, NULL};
+
+    mezz_run(mezz, argv);
+    return mezz->status;
+}
+
+static char *log_of(const struct mezz_process *mezz, size_t *length)
+{
+    char path[128];
+    FILE *file;
+    char *text = calloc(1, 1 << 20);
+
+    snprintf(path, sizeof(path), "%s/events.log", mezz->directory);
+    file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    *length = fread(text, 1, (1 << 20) - 1, file);
+    fclose(file);
+    return text;
+}
+
+static size_t occurrences(const char *text, const char *part)
+{
+    size_t count = 0;
+
+    for (; (text = strstr(text, part)) != NULL; text++)
+        count++;
+    return count;
+}
+
+START_TEST(log_is_whole)
+{
+    struct mezz_process mezz;
+    size_t length;
+    json_t *json;
+    char *text;
+    char *rip;
+
+    run(&mezz, &(struct wanted){NULL, "-read", "", false}, "events.log");
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    text = log_of(&mezz, &length);
+    ck_assert_uint_eq(occurrences(text, "\"verdict\":\"switch\""),
+                      (size_t)count_at(json, "levels.l2.tiny.portions.switches"));
+    ck_assert_uint_eq(occurrences(text, "\"reason\":\"entry\""), 1);
+    ck_assert_uint_eq(occurrences(text, "\"reason\":\"return\""), 1);
+    ck_assert_uint_eq(occurrences(text, "\"symbol\":\"vault_sign\",\"reason\":\"entry\""), 1);
+    ck_assert_uint_eq(occurrences(text, "\"symbol\":\"main\",\"reason\":\"read-outside\""), 1);
+    ck_assert_uint_eq(occurrences(text, "\"verdict\":\"kill\""), 1);
+    ck_assert_int_eq(verify(&mezz, "events.log"), 0);
+
+    rip = strstr(text, "\"rip\":\"0x5");
+    ck_assert_ptr_nonnull(rip);
+    rip[9] = '6';
+    mezz_write(&mezz, "edited.log", text, length);
+    ck_assert_int_eq(verify(&mezz, "edited.log"), 1);
+    rip[9] = '5';
+    mezz_write(&mezz, "edited.log", text, (size_t)(strrchr(text, '{') - text));
+    ck_assert_int_eq(verify(&mezz, "edited.log"), 1);
+    free(text);
+    json_decref(json);
+    mezz_end(&mezz, 4);
+}
+END_TEST
+
+RUN_CASES_IF(mezz_obstacle, "e2e_portions", 300, ONCE(stack),
+             EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)),
+             EACH(honest, 2 * ELEMENTS(engines)), ONCE(undeclared),
+             EACH(answer, ELEMENTS(answers)), ONCE(log_is_whole))
