@@ -6,6 +6,7 @@
 
 #include "mezz/vmcs12.h"
 #include "runner.h"
+#include "vmm/cli/cli_caged.h"
 #include "vmm/machine.h"
 
 #define L1_MEMORY (64ULL << 20)
@@ -52,15 +53,56 @@ static void count_lines(struct outcome *outcome, const struct console_text *cons
     }
 }
 
+static void look_at(struct outcome *outcome, const char *name, const struct machine_report *report)
+{
+    outcome->end = report->end;
+    outcome->status = report->status;
+    count_lines(outcome, &report->l1.console);
+    for (unsigned int i = 0; i < report->l2_count; i++)
+        if (strcmp(report->l2[i].name, name) == 0)
+            memcpy(outcome->groups_loaded, report->l2[i].groups_loaded,
+                   sizeof(outcome->groups_loaded));
+    if (report->end != MACHINE_DONE)
+        fprintf(stderr, "%s: %s\n%s", name, report->error.text, report->last_words);
+}
+
+static void run_here(struct outcome *outcome, const char *name, const struct machine_config *config)
+{
+    struct machine_report report;
+    struct machine *machine;
+    struct error error;
+
+    ck_assert_msg(machine_create(&machine, config, &error) == 0, "%s", error.text);
+    machine_run(machine, &report);
+    look_at(outcome, name, &report);
+    machine_destroy(machine);
+}
+
+static void run_caged(struct outcome *outcome, const char *name,
+                      const struct machine_config *config)
+{
+    struct terminal terminal;
+    struct caged_run run = {.config = config, .terminal = &terminal};
+    struct machine_report report;
+    struct error error;
+
+    terminal_init(&terminal, stderr, false);
+    ck_assert_msg(caged_run(&run, &report, &error) == 0, "%s", error.text);
+    ck_assert(report.cage.on);
+    look_at(outcome, name, &report);
+    report_release(&report);
+    terminal_destroy(&terminal);
+}
+
+typedef void machine_runner(struct outcome *outcome, const char *name,
+                            const struct machine_config *config);
+
 /* engine: of the views of the group's L2; NULL: what suits the host. */
-static struct outcome run_group_on(const char *name, const char *engine)
+static struct outcome run_group_on(const char *name, const char *engine, machine_runner *run)
 {
     const char *images = getenv("MEZZ_IMAGES");
     struct machine_config config = {.l1_memory = L1_MEMORY, .l1_vcpus = 2, .timeout_ns = 240 * NS};
     struct outcome outcome = {.failed = 0};
-    struct machine_report report;
-    struct machine *machine;
-    struct error error;
     char image[512], line[64], guest[512];
     /* The kit makes its L2s by itself: this one's image is for the root's eyes only. */
     const struct l2_config l2 = {
@@ -75,29 +117,18 @@ static struct outcome run_group_on(const char *name, const char *engine)
     snprintf(line, sizeof(line), "group=%s", name);
     config.l1_image = image;
     config.l1_command_line = line;
-    ck_assert_msg(machine_create(&machine, &config, &error) == 0, "%s", error.text);
-    machine_run(machine, &report);
-    outcome.end = report.end;
-    outcome.status = report.status;
-    count_lines(&outcome, &report.l1.console);
-    for (unsigned int i = 0; i < report.l2_count; i++)
-        if (strcmp(report.l2[i].name, name) == 0)
-            memcpy(outcome.groups_loaded, report.l2[i].groups_loaded,
-                   sizeof(outcome.groups_loaded));
-    if (report.end != MACHINE_DONE)
-        fprintf(stderr, "%s: %s\n%s", name, report.error.text, report.last_words);
-    machine_destroy(machine);
+    run(&outcome, name, &config);
     return outcome;
 }
 
 static struct outcome run_group(const char *name)
 {
-    return run_group_on(name, NULL);
+    return run_group_on(name, NULL, run_here);
 }
 
-static void check_group(const struct group *group, const char *engine)
+static void check_group(const struct group *group, const char *engine, machine_runner *run)
 {
-    struct outcome outcome = run_group_on(group->name, engine);
+    struct outcome outcome = run_group_on(group->name, engine, run);
 
     ck_assert_msg(outcome.end == MACHINE_DONE, "%s: did not end by itself", group->name);
     ck_assert_msg(outcome.failed == 0 && outcome.status == 0, "%s: %u failed, status %u",
@@ -108,21 +139,39 @@ static void check_group(const struct group *group, const char *engine)
 
 START_TEST(conforms)
 {
-    check_group(&groups[_i], NULL);
+    check_group(&groups[_i], NULL, run_here);
 }
 END_TEST
 
 static const char *const engines[] = {"flip", "remap", "slots"};
 static const char *const view_groups[] = {"views", "gate", "smp"};
 
-/* Whatever the host would get. */
-START_TEST(conforms_on_each_engine)
+static void check_on_engine(int number, machine_runner *run)
 {
-    const char *name = view_groups[(size_t)_i / ELEMENTS(engines)];
+    const char *name = view_groups[(size_t)number / ELEMENTS(engines)];
 
     for (size_t i = 0; i < ELEMENTS(groups); i++)
         if (strcmp(groups[i].name, name) == 0)
-            check_group(&groups[i], engines[(size_t)_i % ELEMENTS(engines)]);
+            check_group(&groups[i], engines[(size_t)number % ELEMENTS(engines)], run);
+}
+
+/* Whatever the host would get. */
+START_TEST(conforms_on_each_engine)
+{
+    check_on_engine(_i, run_here);
+}
+END_TEST
+
+/* The cage leaves a machine all that it needs. */
+START_TEST(conforms_in_the_cage)
+{
+    check_group(&groups[_i], NULL, run_caged);
+}
+END_TEST
+
+START_TEST(each_engine_in_the_cage)
+{
+    check_on_engine(_i, run_caged);
 }
 END_TEST
 
@@ -167,4 +216,6 @@ static const char *obstacle(void)
 
 RUN_CASES_IF(obstacle, "conformance", 300, EACH(conforms, ELEMENTS(groups)),
              EACH(conforms_on_each_engine, ELEMENTS(engines) * ELEMENTS(view_groups)),
+             EACH(conforms_in_the_cage, ELEMENTS(groups)),
+             EACH(each_engine_in_the_cage, ELEMENTS(engines) * ELEMENTS(view_groups)),
              ONCE(one_group_is_reloaded), ONCE(failures_are_seen), ONCE(unknown_groups_fail))
