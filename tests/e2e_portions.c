@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Portions under attack: stacks/portions.lua, each engine, each answer to a refusal, and the log. */
+/* Portions under attack: stacks/portions.lua, each engine, each answer to a refusal, and the log.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,8 @@
     "%s%s%s\n"                                                                                  \
     "s:run { timeout = '120s', may_die = %s }\n"
 
-#define PROTECT                                                                          \
-    "tiny:protect { program = 'vault%s.elf', portion = 'vault',\n"                       \
+#define PROTECT                                                                            \
+    "tiny:protect { program = 'vault%s.elf', portion = 'vault',\n"                         \
     "    sections = { '.vault', '.secret' }, entries = { 'vault_sign', 'vault_check' },\n" \
     "    %s }"
 
@@ -92,10 +93,8 @@ static const struct {
     const char *attack;
     const char *refusal;
 } attacks[] = {
-    {"-middle", "not-an-entry-point"},
-    {"-read", "read-outside"},
-    {"-write", "write-outside"},
-    {"-alias", "alias"},
+    {"-middle", "not-an-entry-point"}, {"-read", "read-outside"},
+    {"-write", "write-outside"},       {"-alias", "alias"},
     {"-stack", "resume-point-moved"},
 };
 
@@ -274,5 +273,5 @@ END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "e2e_portions", 300, ONCE(stack),
              EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)),
-             EACH(honest, 2 * ELEMENTS(engines)), ONCE(undeclared),
-             EACH(answer, ELEMENTS(answers)), ONCE(log_is_whole))
+             EACH(honest, 2 * ELEMENTS(engines)), ONCE(undeclared), EACH(answer, ELEMENTS(answers)),
+             ONCE(log_is_whole))

@@ -2,7 +2,8 @@
 /*
  * docs/abi.md against the headers: every name of the interface is in it, numbers and offsets are in
  * rows of their tables ("| 16 | `MEZZ_CHECK_CONTROLS` |", "| 160 | 144 | `regs` |"). And
- * docs/tutorial-l1.md against the example that it explains: its code is the code in the tree.
+ * docs/tutorial-l1.md against the example that it explains: its code is the code in the tree. And
+ * docs/security.md against the cage.
  */
 #include <ctype.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cage/cage.h"
 #include "mezz/callback.h"
 #include "mezz/calls.h"
 #include "mezz/pvh.h"
@@ -356,6 +358,29 @@ START_TEST(tutorial)
 }
 END_TEST
 
+/* The system calls of the cage, as docs/security.md lists them: those of both kinds of threads,
+ * then those of the vCPUs' alone. */
+START_TEST(cage)
+{
+    char *doc = read_source("docs/security.md");
+    const char *only_vcpu;
+    char count[32];
+    const char *name;
+    size_t calls = 0;
+
+    ck_assert_ptr_nonnull(doc);
+    only_vcpu = strstr(doc, "Threads that run guests");
+    ck_assert_ptr_nonnull(only_vcpu);
+    for (; (name = cage_call_name(CAGE_VCPU, calls)) != NULL; calls++)
+        ck_assert_msg(has_word(doc, name, strlen(name)), "docs/security.md has no %s", name);
+    for (size_t i = 0; (name = cage_call_name(CAGE_MAIN, i)) != NULL; i++)
+        ck_assert_msg(strstr(doc, name) < only_vcpu, "%s is of both kinds", name);
+    snprintf(count, sizeof(count), "%zu in all", calls);
+    ck_assert_msg(strstr(doc, count) != NULL, "docs/security.md does not say %s", count);
+    free(doc);
+}
+END_TEST
+
 static const char *obstacle(void)
 {
     char *doc = read_source("docs/abi.md");
@@ -366,4 +391,4 @@ static const char *obstacle(void)
 }
 
 RUN_CASES_IF(obstacle, "docs", 30, EACH(every_name, ELEMENTS(headers)), ONCE(every_number),
-             ONCE(every_offset), ONCE(tutorial))
+             ONCE(every_offset), ONCE(tutorial), ONCE(cage))

@@ -15,8 +15,8 @@
  * the second write is in the dirty ring, too, is the answer.
  */
 /* 512 KiB a vCPU. KVM looks whether a ring is full only when it enters the guest; one that emulates
- * ring 0 does so for a millisecond before it looks, and an emulated REP writes thousands of times in
- * that. A ring that overflows is of no use ever after. */
+ * ring 0 does so for a millisecond before it looks, and an emulated REP writes thousands of times
+ * in that. A ring that overflows is of no use ever after. */
 #define RING_ENTRIES 32768U
 #define DOORBELL     0x7e
 #define WRITES       3
