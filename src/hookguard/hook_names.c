@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "hookguard/hook_plan.h"
+#include "hookguard/hook_calls.h"
 
 static const char *const names[] = {
     "padding",      "api-nx",      "app-nx", "gate-sites",   "gate-index",    "read-only",
@@ -23,4 +23,45 @@ uint32_t hook_defence_by_name(const char *name)
 const char *hook_defence_name(unsigned int bit)
 {
     return bit < NAMES ? names[bit] : NULL;
+}
+
+static const char *const reason_names[HOOK_REASONS] = {
+    [HOOK_REASON_NONE] = "none",
+    [HOOK_REASON_CALL] = "call",
+    [HOOK_REASON_RETURN] = "return",
+    [HOOK_REASON_SYSTEM_CALL] = "system-call",
+    [HOOK_REASON_INTERRUPT] = "interrupt",
+    [HOOK_REASON_BACK] = "back",
+    [HOOK_REASON_UNREADABLE] = "unreadable",
+    [HOOK_REASON_NOT_ENTRY] = "not-an-entry",
+    [HOOK_REASON_STRAY_GATE] = "stray-gate",
+    [HOOK_REASON_BAD_INDEX] = "bad-index",
+    [HOOK_REASON_ALIAS] = "alias",
+    [HOOK_REASON_KERNEL_FETCH] = "kernel-fetch",
+    [HOOK_REASON_AGENT_FETCH] = "agent-fetch",
+    [HOOK_REASON_AGENT_READ] = "agent-read",
+    [HOOK_REASON_AGENT_WRITE] = "agent-write",
+    [HOOK_REASON_CODE_WRITE] = "code-write",
+    [HOOK_REASON_NOT_MAPPED] = "not-mapped",
+    [HOOK_REASON_CODE_DIFFERS] = "code-differs",
+    [HOOK_REASON_FRAME_TAKEN] = "frame-taken",
+    [HOOK_REASON_TOO_MANY_PROGRAMS] = "too-many-programs",
+    [HOOK_REASON_REMAPPED] = "remapped",
+    [HOOK_REASON_BUSY] = "busy",
+    [HOOK_REASON_NO_STACK] = "no-stack",
+    [HOOK_REASON_NO_CALL] = "no-call",
+    [HOOK_REASON_RETURN_CHANGED] = "return-changed",
+    [HOOK_REASON_OUTSIDE] = "outside",
+    [HOOK_REASON_AGENT_FAULT] = "agent-fault",
+    [HOOK_REASON_KILLED] = "killed",
+};
+
+const char *hook_reason_name(enum hook_reason reason)
+{
+    return reason_names[reason];
+}
+
+bool hook_is_refusal(enum hook_reason reason)
+{
+    return reason >= HOOK_REASON_NOT_ENTRY;
 }

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which address spaces have a security view, of which frames, and what their views show. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hookguard/hook_state.h"
+#include "host/memory.h"
+#include "mezz/ept.h"
+
+bool hook_is_code(const struct hook_page *page)
+{
+    return page->kind != HOOK_PAGE_DATA && page->kind != HOOK_PAGE_EXCHANGE;
+}
+
+int hooks_create(struct hooks **created, const struct hook_plan *plan,
+                 const struct hook_memory *memory, enum portion_refusal on_refusal)
+{
+    struct hooks *hooks = calloc(1, sizeof(*hooks));
+
+    if (hooks == NULL)
+        return -ENOMEM;
+    hooks->plan = plan;
+    hooks->memory = memory;
+    hooks->on_refusal = on_refusal;
+    *created = hooks;
+    return 0;
+}
+
+void hooks_destroy(struct hooks *hooks)
+{
+    if (hooks == NULL)
+        return;
+    for (size_t i = 0; i < HOOK_VIEWS; i++)
+        hook_release(hooks, &hooks->binding[i]);
+    free(hooks);
+}
+
+/* --- claims --- */
+
+int hook_claim(struct hooks *hooks, uint64_t frame)
+{
+    const struct hook_plan *plan = hooks->plan;
+    uint64_t first;
+    uint8_t bytes[PAGE_SIZE];
+    bool have = false;
+
+    if (hooks->memory->read(hooks->memory->context, frame, &first, sizeof(first)) != 0)
+        return 0;
+    for (size_t i = 0; i < plan->pages; i++) {
+        if (!hook_is_code(&plan->page[i]) || memcmp(plan->page[i].file, &first, sizeof(first)) != 0)
+            continue;
+        if (!have && hooks->memory->read(hooks->memory->context, frame, bytes, PAGE_SIZE) != 0)
+            return 0;
+        have = true;
+        if (memcmp(plan->page[i].file, bytes, PAGE_SIZE) != 0)
+            continue;
+        if (hooks->claims == HOOK_CLAIMS)
+            return -ENOSPC;
+        hooks->claim[hooks->claims++] = (struct hook_claimed){frame, i};
+        hooks->version++;
+        return 1;
+    }
+    return 0;
+}
+
+const struct hook_claimed *hook_find_claim(const struct hooks *hooks, uint64_t frame)
+{
+    for (size_t i = 0; i < hooks->claims; i++)
+        if (hooks->claim[i].frame == frame)
+            return &hooks->claim[i];
+    return NULL;
+}
+
+size_t hook_claimed(const struct hooks *hooks, size_t *of)
+{
+    size_t found = 0;
+
+    *of = 0;
+    for (size_t page = 0; page < hooks->plan->pages; page++) {
+        size_t i = 0;
+
+        if (!hook_is_code(&hooks->plan->page[page]))
+            continue;
+        ++*of;
+        while (i < hooks->claims && hooks->claim[i].page != page)
+            i++;
+        found += i < hooks->claims;
+    }
+    return found;
+}
+
+/* --- bindings --- */
+
+struct hook_binding *hook_find_binding(struct hooks *hooks, uint64_t cr3)
+{
+    for (size_t i = 0; i < HOOK_VIEWS; i++)
+        if (hooks->binding[i].used && hooks->binding[i].cr3 == cr3)
+            return &hooks->binding[i];
+    return NULL;
+}
+
+bool hook_intact(struct hooks *hooks, const struct hook_binding *binding)
+{
+    const struct hook_plan *plan = hooks->plan;
+    uint64_t frame;
+
+    for (size_t i = 0; i < plan->pages; i++)
+        if (hooks->memory->translate(hooks->memory->context, binding->cr3, plan->page[i].linear,
+                                     &frame) != 0 ||
+            frame != binding->frame[i])
+            return false;
+    return true;
+}
+
+/* Data that is anyone else's, or twice the same. */
+static bool is_taken(const struct hooks *hooks, size_t page)
+{
+    uint64_t frame = hooks->frames[page];
+
+    if (hook_find_claim(hooks, frame) != NULL)
+        return true;
+    for (size_t i = 0; i < page; i++)
+        if (hooks->frames[i] == frame)
+            return true;
+    for (size_t i = 0; i < HOOK_VIEWS; i++)
+        for (size_t p = 0; hooks->binding[i].used && p < hooks->plan->pages; p++)
+            if (!hook_is_code(&hooks->plan->page[p]) && hooks->binding[i].frame[p] == frame)
+                return true;
+    return false;
+}
+
+static enum hook_reason examine(struct hooks *hooks, uint64_t cr3)
+{
+    const struct hook_plan *plan = hooks->plan;
+
+    for (size_t i = 0; i < plan->pages; i++)
+        if (hooks->memory->translate(hooks->memory->context, cr3, plan->page[i].linear,
+                                     &hooks->frames[i]) != 0)
+            return HOOK_REASON_NOT_MAPPED;
+    for (size_t i = 0; i < plan->pages; i++) {
+        const struct hook_claimed *claim = hook_find_claim(hooks, hooks->frames[i]);
+
+        if (hook_is_code(&plan->page[i]) && (claim == NULL || claim->page != i))
+            return HOOK_REASON_CODE_DIFFERS;
+        if (!hook_is_code(&plan->page[i]) && is_taken(hooks, i))
+            return HOOK_REASON_FRAME_TAKEN;
+    }
+    return HOOK_REASON_NONE;
+}
+
+struct collector {
+    struct hooks *hooks;
+    struct hook_binding *binding;
+};
+
+static bool is_of_plan(const struct hooks *hooks, uint64_t frame)
+{
+    for (size_t i = 0; i < hooks->plan->pages; i++)
+        if (hooks->frames[i] == frame)
+            return true;
+    return false;
+}
+
+static int collect(void *argument, uint64_t frame, bool user)
+{
+    struct collector *collector = argument;
+    struct hook_binding *binding = collector->binding;
+
+    if (is_of_plan(collector->hooks, frame))
+        return 0;
+    for (size_t i = 0; i < binding->codes; i++)
+        if (binding->code[i].frame == frame) {
+            binding->code[i].user |= user;
+            return 0;
+        }
+    if (binding->codes == HOOK_EXECUTABLE)
+        return -ENOSPC;
+    binding->code[binding->codes++] = (struct hook_code_frame){frame, user};
+    return 0;
+}
+
+/* The agent starts with what its file says, whoever wrote there before. */
+static int start_data(struct hooks *hooks, const struct hook_binding *binding)
+{
+    int code = 0;
+
+    for (size_t i = 0; i < hooks->plan->pages && code == 0; i++)
+        if (!hook_is_code(&hooks->plan->page[i]))
+            code = hooks->memory->write(hooks->memory->context, binding->frame[i],
+                                        hooks->plan->page[i].file, PAGE_SIZE);
+    return code;
+}
+
+static struct hook_binding *free_binding(struct hooks *hooks)
+{
+    for (size_t i = 0; i < HOOK_VIEWS; i++)
+        if (!hooks->binding[i].used)
+            return &hooks->binding[i];
+    for (size_t i = 0; i < HOOK_VIEWS; i++)
+        if (!hook_intact(hooks, &hooks->binding[i])) {
+            hook_release(hooks, &hooks->binding[i]);
+            return &hooks->binding[i];
+        }
+    return NULL;
+}
+
+enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_binding **bound)
+{
+    struct hook_binding *binding = free_binding(hooks);
+    enum hook_reason reason = examine(hooks, cr3);
+    struct collector collector = {hooks, binding};
+    size_t size = hooks->plan->pages * sizeof(*binding->frame);
+
+    if (reason != HOOK_REASON_NONE)
+        return reason;
+    if (binding == NULL)
+        return HOOK_REASON_TOO_MANY_PROGRAMS;
+    *binding = (struct hook_binding){
+        .used = true,
+        .cr3 = cr3,
+        .serial = ++hooks->serial,
+        .version = 1,
+        .frame = malloc(size),
+        .code = calloc(HOOK_EXECUTABLE, sizeof(*binding->code)),
+    };
+    if (binding->frame != NULL && binding->code != NULL) {
+        memcpy(binding->frame, hooks->frames, size);
+        if (hooks->memory->executable(hooks->memory->context, cr3, collect, &collector) == 0 &&
+            start_data(hooks, binding) == 0) {
+            for (size_t i = 0; i < HOOK_VIEWS; i++)
+                hooks->binding[i].version++; /* none of them has this one's data */
+            hooks->version++;
+            *bound = binding;
+            return HOOK_REASON_NONE;
+        }
+    }
+    hook_release(hooks, binding);
+    return HOOK_REASON_TOO_MANY_PROGRAMS;
+}
+
+void hook_release(struct hooks *hooks, struct hook_binding *binding)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+
+    if (!binding->used)
+        return;
+    for (size_t i = 0; binding->frame != NULL && i < hooks->plan->pages; i++)
+        if (!hook_is_code(&hooks->plan->page[i]))
+            hooks->memory->write(hooks->memory->context, binding->frame[i], zeros, PAGE_SIZE);
+    free(binding->frame);
+    free(binding->code);
+    *binding = (struct hook_binding){.version = binding->version + 1};
+    hooks->version++;
+}
+
+/* --- what views show --- */
+
+uint64_t hook_version(const struct hooks *hooks, uint32_t view)
+{
+    return view == 0 ? hooks->version : hooks->binding[view - 1].version;
+}
+
+bool hook_view_exists(const struct hooks *hooks, uint32_t view)
+{
+    return view == 0 || (view <= HOOK_VIEWS && hooks->binding[view - 1].used);
+}
+
+/* Data of agents but of `except`: nowhere. */
+static int each_data(const struct hooks *hooks, const struct hook_binding *except,
+                     int (*function)(void *context, const struct hook_patch *patch), void *context)
+{
+    int code = 0;
+
+    for (size_t i = 0; i < HOOK_VIEWS; i++) {
+        const struct hook_binding *binding = &hooks->binding[i];
+
+        for (size_t p = 0;
+             binding->used && binding != except && code == 0 && p < hooks->plan->pages; p++) {
+            struct hook_patch patch = {binding->frame[p], hooks->plan->page[p].default_rights,
+                                       NULL};
+
+            if (!hook_is_code(&hooks->plan->page[p]))
+                code = function(context, &patch);
+        }
+    }
+    return code;
+}
+
+static int each_own(const struct hooks *hooks, const struct hook_binding *binding,
+                    int (*function)(void *context, const struct hook_patch *patch), void *context)
+{
+    int code = 0;
+
+    for (size_t p = 0; p < hooks->plan->pages && code == 0; p++) {
+        const struct hook_page *page = &hooks->plan->page[p];
+        struct hook_patch patch = {binding->frame[p], page->secure_rights, page->secure};
+
+        if (hook_is_code(page))
+            code = function(context, &patch);
+    }
+    for (size_t i = 0; i < binding->codes && code == 0; i++) {
+        struct hook_patch patch = {binding->code[i].frame, MEZZ_EPT_READ, NULL};
+        uint32_t defence = binding->code[i].user ? HOOK_APP_NX : HOOK_KERNEL_NX;
+
+        if (hooks->plan->defences & defence)
+            code = function(context, &patch);
+    }
+    return code;
+}
+
+int hook_each_patch(const struct hooks *hooks, uint32_t view,
+                    int (*function)(void *context, const struct hook_patch *patch), void *context)
+{
+    const struct hook_binding *binding = view == 0 ? NULL : &hooks->binding[view - 1];
+    int code = binding == NULL ? 0 : each_own(hooks, binding, function, context);
+
+    for (size_t i = 0; i < hooks->claims && code == 0; i++) {
+        const struct hook_page *page = &hooks->plan->page[hooks->claim[i].page];
+        struct hook_patch patch = {hooks->claim[i].frame, page->default_rights, page->shown};
+
+        /* The rest of the library is as it is. */
+        if (page->kind != HOOK_PAGE_LIBRARY)
+            code = function(context, &patch);
+    }
+    return code == 0 ? each_data(hooks, binding, function, context) : code;
+}
+
+int hook_agent_address(const struct hooks *hooks, uint32_t view, uint64_t linear, uint64_t *address)
+{
+    const struct hook_page *page = hook_page_at(hooks->plan, linear);
+
+    if (view == 0 || !hook_view_exists(hooks, view) || page == NULL)
+        return -EFAULT;
+    *address = hooks->binding[view - 1].frame[page - hooks->plan->page] + linear % PAGE_SIZE;
+    return 0;
+}

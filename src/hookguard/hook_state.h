@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOOKGUARD_HOOK_STATE_H
+#define HOOKGUARD_HOOK_STATE_H
+
+#include "hookguard/hook_calls.h"
+
+/* Between hook_calls.c and hook_bind.c. */
+
+struct hook_claimed {
+    uint64_t frame;
+    size_t page; /* of the plan */
+};
+
+struct hook_code_frame {
+    uint64_t frame;
+    bool user;
+};
+
+/* An address space, its security view and the call that it makes. */
+struct hook_binding {
+    bool used;
+    uint64_t cr3;
+    uint64_t serial;
+    uint64_t version;
+    uint64_t *frame;              /* of each page of the plan */
+    struct hook_code_frame *code; /* what else it executes */
+    size_t codes;
+
+    bool calls;
+    bool waits; /* outside, to come back */
+    bool system_call;
+    bool stray; /* in without an entry: only where a test has switched the check off */
+    const struct hook_function *function;
+    uint64_t return_address;
+    struct hook_registers entry;
+    struct hook_registers kept;
+};
+
+struct hooks {
+    const struct hook_plan *plan;
+    const struct hook_memory *memory;
+    enum portion_refusal on_refusal;
+    struct hook_binding binding[HOOK_VIEWS];
+    struct hook_claimed claim[HOOK_CLAIMS];
+    size_t claims;
+    uint64_t version; /* of the default view */
+    uint64_t serial;
+    uint64_t frames[HOOK_PAGES_LIMIT]; /* of the address space that is looked at */
+};
+
+/* Constant in memory: found by its bytes, the same frame for every address space. */
+bool hook_is_code(const struct hook_page *page);
+
+const struct hook_claimed *hook_find_claim(const struct hooks *hooks, uint64_t frame);
+struct hook_binding *hook_find_binding(struct hooks *hooks, uint64_t cr3);
+/* Whether its pages are where they were. */
+bool hook_intact(struct hooks *hooks, const struct hook_binding *binding);
+/* HOOK_REASON_NONE and the binding, or why there is none. */
+enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_binding **binding);
+void hook_release(struct hooks *hooks, struct hook_binding *binding);
+
+#endif
