@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "host/error.h"
 #include "host/kick.h"
@@ -91,9 +92,14 @@ static inline void kvm_vcpu_need(struct kvm_vcpu *vcpu, uint32_t groups)
         kvm_vcpu_fetch(vcpu, groups & ~vcpu->fresh);
 }
 
-/* The next KVM_RUN loads these groups from the run page. */
+/* The next KVM_RUN loads these groups from the run page. An interrupt that was being injected is
+ * among the system registers, too, and loading them would inject it once more, long after: the
+ * events alone tell of it. */
 static inline void kvm_vcpu_replaced(struct kvm_vcpu *vcpu, uint32_t groups)
 {
+    if (groups & KVM_SYNC_X86_SREGS)
+        memset(vcpu->run->s.regs.sregs.interrupt_bitmap, 0,
+               sizeof(vcpu->run->s.regs.sregs.interrupt_bitmap));
     vcpu->run->kvm_dirty_regs |= groups;
     vcpu->fresh |= groups;
 }
