@@ -14,7 +14,7 @@
 #define R      MEZZ_EPT_READ
 #define W      MEZZ_EPT_WRITE
 #define X      MEZZ_EPT_EXECUTE
-#define GATE   0x10909090ULL
+#define GATE   MEZZ_GUARD_GATE
 #define FRAMES 512U
 #define FRAME  PAGE_SIZE    /* bytes */
 #define LEFT   0x1000000ULL /* two address spaces */
@@ -234,7 +234,7 @@ START_TEST(a_call)
     must(HOOK_GO_ON, HOOK_REASON_CALL, true);
     ck_assert(outcome.load);
     ck_assert_uint_eq(outcome.registers.rip, open_function()->entry + HOOK_GATE_BYTES);
-    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RDI], 0x1007);
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RDI], 0x1005);
     ck_assert_ptr_eq(outcome.function, open_function());
     at_door(LEFT, 42, MEZZ_GUARD_ALLOWED);
     judge();
@@ -242,7 +242,7 @@ START_TEST(a_call)
     ck_assert_uint_eq(outcome.registers.rip, RETURN);
     ck_assert_uint_eq(outcome.registers.gpr[HOOK_RSP], STACK + 0x808);
     ck_assert_uint_eq(outcome.registers.gpr[HOOK_RAX], 42);
-    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RDI], 0x1007); /* nothing of the agent's */
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RDI], 0x1005); /* nothing of the agent's */
     ck_assert_uint_eq(outcome.verdict, MEZZ_GUARD_ALLOWED);
 }
 END_TEST
@@ -283,13 +283,13 @@ START_TEST(a_system_call)
     ck_assert(outcome.rewrite);
     ck_assert_uint_eq(outcome.frame_rip, plan.door);
     ck_assert_uint_eq(outcome.frame_rsp, STACK + 0x800);
-    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RDI], 0x1007); /* an argument */
-    ck_assert_uint_eq(outcome.registers.gpr[3], 0);             /* RBX is none */
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RDI], 0x1005); /* an argument */
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RBX], 0);      /* is none */
     call(LEFT, plan.door);
     must(HOOK_GO_ON, HOOK_REASON_BACK, true);
     ck_assert_uint_eq(outcome.registers.rip, open_function()->entry + 0x3a);
     ck_assert_uint_eq(outcome.registers.gpr[HOOK_RAX], 0x1000); /* the kernel's */
-    ck_assert_uint_eq(outcome.registers.gpr[3], 0x1003);
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RBX], 0x1001);
     ck_assert_uint_eq(outcome.registers.gpr[HOOK_RSP], plan.stack_end - 128);
     ck_assert_uint_eq(outcome.registers.rflags, 0x246);
 }

@@ -15,7 +15,7 @@
 #include "host/memory.h"
 #include "runner.h"
 
-#define GATE 0x10909090ULL
+#define GATE MEZZ_GUARD_GATE
 #define AT   0x10000000ULL
 
 static struct error error;

@@ -16,7 +16,7 @@
 #define R    MEZZ_EPT_READ
 #define W    MEZZ_EPT_WRITE
 #define X    MEZZ_EPT_EXECUTE
-#define GATE 0x10909090ULL
+#define GATE MEZZ_GUARD_GATE
 
 static struct program_image library, agent;
 static struct hook_plan plan;

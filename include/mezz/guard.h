@@ -28,7 +28,8 @@
 #define MEZZ_GUARD_PLAN_SIZE  8192U
 #define MEZZ_GUARD_FUNCTIONS  32U
 #define MEZZ_GUARD_ARGUMENTS  6U
-#define MEZZ_GUARD_COPY_LIMIT 4096U /* bytes of one argument's copy */
+#define MEZZ_GUARD_GATE       0x10900000ULL /* linear: where hooks expect the gate's page */
+#define MEZZ_GUARD_COPY_LIMIT 4096U         /* bytes of one argument's copy */
 
 enum mezz_guard_kind {
     MEZZ_GUARD_VALUE,   /* a number, or a pointer that is passed on as it is */

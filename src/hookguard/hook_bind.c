@@ -31,8 +31,11 @@ void hooks_destroy(struct hooks *hooks)
 {
     if (hooks == NULL)
         return;
-    for (size_t i = 0; i < HOOK_VIEWS; i++)
-        hook_release(hooks, &hooks->binding[i]);
+    /* Nothing is wiped: the L2 is gone, and its memory L1's again. */
+    for (size_t i = 0; i < HOOK_VIEWS; i++) {
+        free(hooks->binding[i].frame);
+        free(hooks->binding[i].code);
+    }
     free(hooks);
 }
 

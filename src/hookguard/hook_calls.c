@@ -217,7 +217,7 @@ static void leave(const struct judgement *it)
 /* What a kernel needs of the registers to serve a call, and no more. */
 static struct hook_registers for_kernel(const struct judgement *it, bool system_call)
 {
-    static const unsigned int arguments[] = {0, 2, 6, 7, 8, 9, 10}; /* RAX RDX RSI RDI R8 R9 R10 */
+    static const unsigned int arguments[] = {HOOK_RAX, HOOK_RDX, HOOK_RSI, HOOK_RDI, 8, 9, 10};
     const struct hook_registers *now = &it->access->registers;
     struct hook_registers registers = {.rip = now->rip, .rflags = now->rflags};
 

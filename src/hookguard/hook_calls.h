@@ -27,9 +27,13 @@
 #define HOOK_CLAIMS     2048U
 #define HOOK_EXECUTABLE 4096U /* pages that an address space may execute */
 
-#define HOOK_RSP        4U /* in gpr, as the processor numbers them */
-#define HOOK_RAX        0U
-#define HOOK_RDI        7U
+/* In gpr, as struct kvm_regs has them. */
+#define HOOK_RAX 0U
+#define HOOK_RBX 1U
+#define HOOK_RDX 3U
+#define HOOK_RSI 4U
+#define HOOK_RDI 5U
+#define HOOK_RSP 6U
 
 struct hooks;
 

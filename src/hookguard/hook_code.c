@@ -323,24 +323,26 @@ int hook_code_prove(const uint8_t *page, uint64_t address, uint64_t gate, const 
     hook_code_gate(expected, gate, HOOK_TRAP_INDEX);
     if (memcmp(page + trap_offset(), expected, sizeof(expected)) != 0)
         return error_set(error, EINVAL, "there is no gate at the end");
-    for (uint32_t start = 0; start < PAGE_SIZE; start++) {
-        uint32_t offset = start;
-        enum step now = STEP_ON;
-
-        while (now == STEP_ON) {
-            if (offset >= PAGE_SIZE)
-                return error_set(error, EINVAL, "from offset %#x control leaves the page", start);
-            if (!decode(page + offset, PAGE_SIZE - offset, address + offset, &at))
-                break; /* an exception, or bytes of the next page: a fetch that starts here */
-            now = step(&at, offset, entry, count);
-            if (now == STEP_WRONG)
-                return error_set(error, EINVAL, "from offset %#x control gets to %s at %#x", start,
-                                 ZydisMnemonicGetString(at.z.mnemonic), offset);
-            offset += at.z.length;
+    /* From the end: where an instruction leads to has been looked at. */
+    for (uint32_t offset = PAGE_SIZE; offset-- > 0;) {
+        if (!decode(page + offset, PAGE_SIZE - offset, address + offset, &at)) {
+            if (PAGE_SIZE - offset < LONGEST)
+                return error_set(error, EINVAL,
+                                 "from offset %#x an instruction crosses the page's end", offset);
+            continue; /* an exception */
         }
-        if (now == STEP_ON && PAGE_SIZE - offset < LONGEST)
-            return error_set(error, EINVAL, "from offset %#x an instruction crosses the page's end",
-                             start);
+        switch (step(&at, offset, entry, count)) {
+        case STEP_WRONG:
+            return error_set(error, EINVAL, "at offset %#x control gets to %s", offset,
+                             ZydisMnemonicGetString(at.z.mnemonic));
+        case STEP_ON:
+            if (offset + at.z.length >= PAGE_SIZE)
+                return error_set(error, EINVAL, "from offset %#x control leaves the page", offset);
+            break;
+        case STEP_ENDS:
+        default:
+            break;
+        }
     }
     return 0;
 }

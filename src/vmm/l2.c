@@ -8,6 +8,7 @@
 #include "vmm/exits/msrs.h"
 #include "vmm/l2_policy.h"
 #include "vmm/machine_state.h"
+#include "vmm/protect/hook_policy.h"
 #include "vmm/protect/portion_policy.h"
 
 static bool name_is_valid(const char *name)
@@ -81,7 +82,9 @@ int l2_create(struct machine *machine, const char *name, struct l2 **created)
         free(l2);
         return MEZZ_E_HOST;
     }
-    if (record->portions != NULL && portion_policy_add(l2, record->portions) != 0) {
+    if ((record->portions != NULL && portion_policy_add(l2, record->portions) != 0) ||
+        (record->guard != NULL && hook_policy_add(l2, record->guard) != 0)) {
+        l2_policies_destroy(l2);
         space_destroy(l2->space);
         free(l2);
         return MEZZ_E_HOST;

@@ -100,7 +100,7 @@ struct l2_record *machine_record(struct machine *machine, const char *name)
 static bool needs_views(const struct machine_config *config)
 {
     for (unsigned int i = 0; i < config->l2_count; i++)
-        if (config->l2[i].portions != NULL)
+        if (config->l2[i].portions != NULL || config->l2[i].guard != NULL)
             return true;
     return false;
 }
@@ -179,6 +179,7 @@ static int create_records(struct machine *machine, const struct machine_config *
         if (config->l2[i].engine != NULL)
             record->engine = engine_by_name(config->l2[i].engine);
         record->portions = config->l2[i].portions;
+        record->guard = config->l2[i].guard;
     }
     return 0;
 }

@@ -25,6 +25,7 @@ struct module_config {
     const char *command_line; /* a module's own; for an L2 program: its name and its arguments */
 };
 
+struct guard_config; /* protect/hook_policy.h */
 struct portion_table;
 struct event_log;
 
@@ -36,6 +37,7 @@ struct l2_config {
     unsigned int module_count;
     const char *engine; /* of its views: "flip", "remap", "slots"; NULL: what suits the host */
     const struct portion_table *portions; /* of its programs; NULL: none. Outlives the machine */
+    const struct guard_config *guard;     /* of its API; the same */
 };
 
 struct machine_config {

@@ -36,6 +36,7 @@ struct l2_record {
     enum engine_kind engine; /* that the stack wants; ENGINE_KINDS: none in particular */
     unsigned int source;     /* of machine_config.console */
     const struct portion_table *portions; /* of machine_config */
+    const struct guard_config *guard;     /* the same */
     bool in_use;                          /* an L2 of this name exists */
     uint64_t run_tsc;                     /* of vCPUs that are gone */
     struct callback_report *callbacks;    /* report.callback_count of them */

@@ -145,6 +145,16 @@ uint64_t report_refusals(const struct portions_report *portions)
     return refusals;
 }
 
+uint64_t report_guard_refusals(const struct guard_report *guard)
+{
+    uint64_t refusals = 0;
+
+    for (enum hook_reason r = HOOK_REASON_NONE; r < HOOK_REASONS; r++)
+        if (hook_is_refusal(r))
+            refusals += guard->reasons[r];
+    return refusals;
+}
+
 const char *report_call_name(size_t call)
 {
     return call < MEZZ_CALL_COUNT && call_names[call] != NULL ? call_names[call] : "unknown";

@@ -8,6 +8,7 @@
 
 #include "cage/cage.h"
 #include "hookguard/decision.h"
+#include "hookguard/hook_calls.h"
 #include "host/error.h"
 #include "mezz/callback.h"
 #include "mezz/exit.h"
@@ -71,6 +72,16 @@ struct portions_report {
     uint64_t unlogged; /* events that the log could not take */
 };
 
+/* What the guard of an L2's API (docs/hookguard.md) let through and refused. */
+struct guard_report {
+    bool declared;
+    uint64_t reasons[HOOK_REASONS];
+    uint64_t verdicts[MEZZ_GUARD_VERDICTS]; /* of calls that came back */
+    uint64_t held;                          /* events that waited for a call's end */
+    uint64_t forced_out;                    /* and those that did not, the budget being spent */
+    uint64_t unlogged;
+};
+
 struct l2_report {
     const char *name;
     enum l2_end end;
@@ -81,6 +92,7 @@ struct l2_report {
     const struct callback_report *callbacks;
     unsigned int callback_count;
     struct portions_report portions;
+    struct guard_report guard;
     uint64_t kvm_runs;
     uint64_t other_ioctls;  /* of its KVM vCPUs */
     uint64_t run_ns;        /* time inside KVM_RUN */
@@ -133,6 +145,7 @@ bool report_has_death(const struct machine_report *report);
 
 struct exit_counts report_total(const struct l2_report *l2);
 uint64_t report_refusals(const struct portions_report *portions);
+uint64_t report_guard_refusals(const struct guard_report *guard);
 /* "enter" for MEZZ_CALL_ENTER, and so on; never NULL. */
 const char *report_call_name(size_t call);
 uint64_t report_calls(const struct l1_report *l1);

@@ -67,6 +67,7 @@
 #define TINY_API_END     0x10200000
 #define TINY_AGENT_START 0x10200000 /* agent.elf: code the same in every process, data its own */
 #define TINY_AGENT_END   0x10400000
+#define TINY_GATE        0x10900000 /* with an agent: where its hooks ask a root hypervisor in */
 #define TINY_STACK_TOP   0x3ffff000
 #define TINY_STACK_PAGES 4
 

@@ -58,6 +58,9 @@ uint64_t space_map_zero(struct space *space, uint64_t vaddr);
 /* The entry for vaddr, with a new page table if there is none; NULL without memory for one. */
 uint64_t *space_entry(uint64_t pml4, uint64_t vaddr);
 
+/* A page of no memory that ring 3 may write to. */
+void space_map_device(struct space *space, uint64_t vaddr, uint64_t paddr);
+
 /* The page table for the 2 MiB around vaddr is that of another space. */
 void space_share_table(struct space *space, const struct space *from, uint64_t vaddr);
 

@@ -5,9 +5,10 @@
 #include "kernel/cpu.h"
 #include "kernel/memory.h"
 #include "kernel/timer.h"
+#include "mezz/gate.h"
 
 #define RFLAGS_USER  0x202 /* interrupts on, IOPL 0 */
-#define SPACE_PAGES  3
+#define SPACE_PAGES  4     /* and the gate's table */
 #define STACK_TABLES 2
 
 static struct process processes[PROCESS_MAX];
@@ -114,6 +115,7 @@ const char *process_create(const struct image *image)
     }
     if (agent) {
         space_map_plan(&space, &agent_plan, agent);
+        space_map_device(&space, TINY_GATE, MEZZ_GATE_ADDRESS);
     }
     p->frame.rsp = build_stack(&space, image->command);
     p->frame.rdi = p->frame.rsp;

@@ -102,6 +102,11 @@ uint64_t space_map_zero(struct space *space, uint64_t vaddr)
     return page;
 }
 
+void space_map_device(struct space *space, uint64_t vaddr, uint64_t paddr)
+{
+    map_page(space, vaddr, paddr | PTE_USER | PTE_WRITABLE | PTE_NX);
+}
+
 uint64_t *space_entry(uint64_t pml4, uint64_t vaddr)
 {
     uint64_t *pdpt = page_pointer(page_pointer(pml4)[0] & PTE_ADDRESS);

@@ -134,6 +134,17 @@ int script_run_stack(lua_State *lua); /* stack:run */
 void script_register_protect(lua_State *lua);
 int script_protect(lua_State *lua); /* l2:protect */
 
+/* script_guard.c */
+void script_register_guard(lua_State *lua);
+int script_guard(lua_State *lua); /* l2:guard */
+
+/* script_modules.c. what: how messages begin. The module of the L2 that is called so: its command
+ * line begins with the name. */
+const struct module_config *script_find_module(lua_State *lua, const char *what,
+                                               const struct l2_config *l2, const char *program);
+/* The whole file, to be freed. */
+void *script_read_file(lua_State *lua, const char *what, const char *path, size_t *size);
+
 void script_push_console(lua_State *lua, const struct console_text *console);
 
 /* script_result.c: pushes the result table of the run of the stack at index 1, and gives the

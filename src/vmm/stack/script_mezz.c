@@ -85,6 +85,7 @@ void script_register_mezz(lua_State *lua)
     script_register_stack(lua);
     script_register_console(lua);
     script_register_protect(lua);
+    script_register_guard(lua);
     luaL_newlib(lua, functions);
     lua_pushliteral(lua, MEZZ_PROGRAM_VERSION);
     lua_setfield(lua, -2, "version");

@@ -5,7 +5,6 @@
 
 #include "hookguard/decision.h"
 #include "hookguard/portions.h"
-#include "vmm/boot/input_file.h"
 #include "vmm/stack/script_lua.h"
 #include "vmm/stack/script_units.h"
 
@@ -15,7 +14,6 @@
 #define CALL          "l2:protect"
 #define NAME_LIMIT    63U
 #define PATH_MAX_TEXT 255U
-#define FILE_LIMIT    (16ULL << 20)
 
 /* What the portions of one L2 own outside of Lua. */
 struct script_portions {
@@ -237,53 +235,12 @@ static uint64_t read_tolerated(lua_State *lua, int list, const char **names)
     return tolerated;
 }
 
-/* The module of the L2 that is called so: its command line begins with the name. */
-static const struct module_config *find_module(lua_State *lua, const struct l2_config *l2,
-                                               const char *program)
-{
-    size_t length = strlen(program);
-
-    for (unsigned int i = 0; i < l2->module_count; i++) {
-        const char *line = l2->modules[i].command_line;
-
-        if (strncmp(line, program, length) == 0 && (line[length] == '\0' || line[length] == ' '))
-            return &l2->modules[i];
-    }
-    script_error(lua, CALL ": program: L2 %s has no program \"%s\"", l2->name, program);
-}
-
 static bool has_program(const struct portion_table *table, const char *name)
 {
     for (size_t i = 0; i < table->programs; i++)
         if (strcmp(table->program[i].name, name) == 0)
             return true;
     return false;
-}
-
-/* The whole file, to be freed. */
-static void *read_whole(lua_State *lua, const char *what, const char *path, size_t *size)
-{
-    struct input_file file;
-    struct error error;
-    void *bytes;
-    int code = input_file_open(&file, path, &error);
-
-    if (code != 0)
-        script_error(lua, CALL ": %s: %s", what, error.text);
-    *size = file.size;
-    if (file.size > FILE_LIMIT) {
-        input_file_close(&file);
-        script_error(lua, CALL ": %s: %s is larger than 16M", what, path);
-    }
-    bytes = malloc(file.size + 1);
-    code = bytes == NULL ? error_set(&error, ENOMEM, "out of memory")
-                         : input_file_read(&file, bytes, &error);
-    input_file_close(&file);
-    if (code != 0) {
-        free(bytes);
-        script_error(lua, CALL ": %s: %s", what, error.text);
-    }
-    return bytes;
 }
 
 static void add_program(lua_State *lua, struct script_portions *portions, const char *name,
@@ -296,7 +253,7 @@ static void add_program(lua_State *lua, struct script_portions *portions, const 
 
     if (has_program(&portions->table, name))
         return;
-    bytes = read_whole(lua, "program", path, &size);
+    bytes = script_read_file(lua, CALL ": program", path, &size);
     code = portion_table_add_program(&portions->table, name, bytes, size, &error);
     free(bytes);
     if (code != 0)
@@ -316,7 +273,7 @@ static struct patterns *add_rules(lua_State *lua, struct script_portions *portio
         return NULL;
     if (portions->pattern_count == PORTIONS_LIMIT)
         script_error(lua, CALL ": one more than %u portions", PORTIONS_LIMIT);
-    text = read_whole(lua, "rules", path, &size);
+    text = script_read_file(lua, CALL ": rules", path, &size);
     code = patterns_compile(&patterns, path, text, size, &error);
     free(text);
     if (code != 0)
@@ -372,7 +329,8 @@ int script_protect(lua_State *lua)
     to->on_refusal = read_on_refusal(lua, arguments.on_refusal);
     to->tolerated = read_tolerated(lua, arguments.tolerate, draft->tolerated);
     portions = portions_of(lua, l2, 3);
-    add_program(lua, portions, arguments.program, find_module(lua, l2, arguments.program)->path);
+    add_program(lua, portions, arguments.program,
+                script_find_module(lua, CALL ": program", l2, arguments.program)->path);
     to->patterns = add_rules(lua, portions, arguments.rules);
     if (portion_table_add(&portions->table, to, &error) != 0)
         script_error(lua, CALL ": %s", error.text);

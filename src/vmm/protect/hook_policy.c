@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/protect/hook_policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mezz/errors.h"
+#include "vmm/machine_state.h"
+#include "vmm/protect/hook_policy_state.h"
+
+static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame)
+{
+    const struct hook_policy *guard = context;
+    int code = guest_memory_translate(&guard->memory, cr3, linear, GUEST_READ | GUEST_USER, frame);
+
+    *frame &= ~(PAGE_SIZE - 1);
+    return code;
+}
+
+static int read_memory(void *context, uint64_t address, void *to, size_t length)
+{
+    const struct hook_policy *guard = context;
+
+    return guest_memory_read(&guard->memory, address, to, length);
+}
+
+static int write_memory(void *context, uint64_t address, const void *from, size_t length)
+{
+    struct hook_policy *guard = context;
+
+    return guest_memory_write(&guard->memory, address, from, length);
+}
+
+static int executable(void *context, uint64_t cr3,
+                      int (*function)(void *argument, uint64_t frame, bool user), void *argument)
+{
+    const struct hook_policy *guard = context;
+
+    return hook_tables_executable(&guard->memory, cr3, function, argument);
+}
+
+void hook_policy_fail(const struct hook_policy *guard, int code)
+{
+    machine_end(guard->l2->machine, MACHINE_HOST, "guard of L2 %s: %s", guard->l2->name,
+                strerror(code < 0 ? -code : EIO));
+}
+
+static void destroy(struct l2_policy *policy)
+{
+    struct hook_policy *guard = (struct hook_policy *)policy;
+
+    hooks_destroy(guard->hooks);
+    hook_views_destroy(guard);
+    free(guard);
+}
+
+static void vcpu_gone(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct hook_policy *guard = (struct hook_policy *)policy;
+
+    *hook_place_of(guard, vcpu) = (struct hook_place){.shown = 0};
+}
+
+/* Where the library and the agent lie, before anybody runs. */
+static int claim_all(struct hook_policy *guard, const struct l2_vcpu *vcpu)
+{
+    const struct extent_table *extents = space_view_extents(vcpu->place.view);
+    int code = 0;
+
+    for (size_t i = 0; i < extents->count && code >= 0; i++)
+        for (uint64_t at = 0; at < extents->extent[i].length && code >= 0; at += PAGE_SIZE)
+            code = hook_claim(guard->hooks, extents->extent[i].l2.value + at);
+    return code < 0 ? code : 0;
+}
+
+static int start(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct hook_policy *guard = (struct hook_policy *)policy;
+    int code = 0;
+
+    guest_memory_look(&guard->memory, vcpu);
+    if (!guard->claimed)
+        code = claim_all(guard, vcpu);
+    if (code == 0)
+        code = hook_views_show(guard, vcpu);
+    guard->claimed = code == 0;
+    return code == -ENOSPC ? MEZZ_E_LIMIT : code != 0 ? MEZZ_E_HOST : 0;
+}
+
+/* --- judgement --- */
+
+/* In a security view events wait, for as long as the budget says. */
+static void follow_events(struct hook_policy *guard, struct l2_vcpu *vcpu)
+{
+    if (hook_place_of(guard, vcpu)->in.view != 0 || !l2_holds_interrupts(vcpu))
+        return;
+    l2_hold_windows(vcpu, false);
+    l2_release_interrupts(vcpu);
+}
+
+static enum l2_verdict judge(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                             const struct hook_access *access)
+{
+    struct hook_outcome outcome;
+    enum l2_verdict verdict;
+
+    hook_judge(guard->hooks, &hook_place_of(guard, vcpu)->in, access, &outcome);
+    hook_note(guard, access, &outcome);
+    verdict = hook_answer(guard, vcpu, access, &outcome);
+    follow_events(guard, vcpu);
+    return verdict;
+}
+
+static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
+                                 const struct l2_access *refused)
+{
+    struct hook_policy *guard = (struct hook_policy *)policy;
+    struct hook_access access;
+
+    guest_memory_look(&guard->memory, vcpu);
+    hook_access_find(guard, vcpu, refused, &access);
+    return judge(guard, vcpu, &access);
+}
+
+static enum l2_verdict gate(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t index,
+                            uint64_t rip)
+{
+    struct hook_policy *guard = (struct hook_policy *)policy;
+    struct hook_access access;
+
+    (void)rip;
+    guest_memory_look(&guard->memory, vcpu);
+    hook_access_of_gate(vcpu, index, &access);
+    return judge(guard, vcpu, &access);
+}
+
+static enum l2_verdict interrupt(struct l2_policy *policy, struct l2_vcpu *vcpu, uint8_t vector)
+{
+    struct hook_policy *guard = (struct hook_policy *)policy;
+
+    (void)vector;
+    if (hook_place_of(guard, vcpu)->in.view == 0 || guard->config->budget_ns == 0)
+        return L2_PASS;
+    guard->l2->record->report.guard.held++;
+    l2_hold_windows(vcpu, true);
+    l2_policy_timer(vcpu, machine_time(guard->l2->machine) + guard->config->budget_ns);
+    return L2_HANDLED;
+}
+
+/* The budget is spent. The kernel's first instruction takes the vCPU out of the view. */
+static void tick(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct hook_policy *guard = (struct hook_policy *)policy;
+
+    if (!l2_holds_interrupts(vcpu))
+        return;
+    guard->l2->record->report.guard.forced_out += hook_place_of(guard, vcpu)->in.view != 0;
+    l2_hold_windows(vcpu, false);
+    l2_release_interrupts(vcpu);
+}
+
+int hook_policy_add(struct l2 *l2, const struct guard_config *config)
+{
+    static const struct l2_policy_ops ops = {
+        .start = start,
+        .violation = violation,
+        .gate = gate,
+        .interrupt = interrupt,
+        .tick = tick,
+        .vcpu_gone = vcpu_gone,
+        .destroy = destroy,
+    };
+    struct hook_policy *guard = calloc(1, sizeof(*guard));
+    int code;
+
+    if (guard == NULL)
+        return MEZZ_E_HOST;
+    guard->policy.ops = &ops;
+    guard->l2 = l2;
+    guard->config = config;
+    guard->callbacks =
+        (struct hook_memory){translate, read_memory, write_memory, executable, guard};
+    code = hooks_create(&guard->hooks, config->plan, &guard->callbacks, config->on_refusal);
+    if (code == 0)
+        code = hook_views_create(guard);
+    code = code != 0 ? MEZZ_E_HOST : l2_policy_add(l2, &guard->policy);
+    if (code != 0) {
+        hooks_destroy(guard->hooks);
+        hook_views_destroy(guard);
+        free(guard);
+        return code;
+    }
+    l2->record->report.guard.declared = true;
+    return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_PROTECT_HOOK_POLICY_H
+#define VMM_PROTECT_HOOK_POLICY_H
+
+#include <stdint.h>
+
+#include "hookguard/hook_plan.h"
+#include "hookguard/portions.h"
+
+struct l2;
+
+/* A guard of one L2's API library, as its stack file declares it. */
+struct guard_config {
+    const struct hook_plan *plan;
+    enum portion_refusal on_refusal;
+    uint64_t budget_ns; /* that events are held back in a security view; 0: not at all */
+};
+
+/* config outlives the L2. Before it has a vCPU. 0 or a mezz_error. */
+int hook_policy_add(struct l2 *l2, const struct guard_config *config);
+
+#endif

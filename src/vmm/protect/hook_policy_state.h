@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_PROTECT_HOOK_POLICY_STATE_H
+#define VMM_PROTECT_HOOK_POLICY_STATE_H
+
+#include "hookguard/hook_calls.h"
+#include "mezz/abi.h"
+#include "vmm/l2_policy.h"
+#include "vmm/protect/guest_memory.h"
+#include "vmm/protect/hook_policy.h"
+
+/* Between the files hook_*.c: the guard of an L2's API at work. */
+
+struct hook_view {
+    struct space_overlay *overlay; /* NULL: not made yet */
+    uint64_t version;              /* of the guard's pages that it was made of */
+};
+
+/* A vCPU. */
+struct hook_place {
+    struct hook_vcpu in;   /* where the guard has it */
+    uint32_t shown;        /* the view that it sees */
+    struct kvm_segment cs; /* of the program that is inside */
+    struct kvm_segment ss;
+    uint64_t rip; /* of the last violation that was nobody's, and how many in a row */
+    unsigned int repeated;
+};
+
+/* A page of the root's own for each of the plan's contents; UINT64_MAX: none. */
+struct hook_content {
+    uint64_t shown;
+    uint64_t secure;
+};
+
+struct hook_policy {
+    struct l2_policy policy;
+    struct l2 *l2;
+    const struct guard_config *config;
+    struct hooks *hooks;
+    struct hook_memory callbacks;
+    struct guest_memory memory;
+    struct hook_view view[HOOK_VIEWS + 1];
+    struct hook_place place[MEZZ_MAX_L2_VCPUS];
+    struct hook_content *content; /* of each page of the plan */
+    bool claimed;
+    struct view_patch *patch;
+    size_t patches;
+    size_t patch_capacity;
+    int patch_code;
+};
+
+static inline struct hook_place *hook_place_of(struct hook_policy *guard,
+                                               const struct l2_vcpu *vcpu)
+{
+    return &guard->place[vcpu->id - 1];
+}
+
+/* hook_tables.c: guest's page tables. As struct hook_memory says. */
+int hook_tables_executable(const struct guest_memory *memory, uint64_t cr3,
+                           int (*function)(void *argument, uint64_t frame, bool user),
+                           void *argument);
+
+/* hook_views.c. 0 or a negative errno of the host, after which the L2 cannot go on. */
+int hook_views_create(struct hook_policy *guard);
+void hook_views_destroy(struct hook_policy *guard);
+/* The vCPU sees the view that the guard has it in, as that is now. */
+int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu);
+
+/* hook_answer.c: what becomes of an access. */
+enum l2_verdict hook_answer(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                            const struct hook_access *access, const struct hook_outcome *outcome);
+void hook_policy_fail(const struct hook_policy *guard, int code);
+
+/* hook_access.c: what is to be known of the vCPU that the memory was looked at with. */
+void hook_access_find(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                      const struct l2_access *refused, struct hook_access *access);
+void hook_access_of_gate(struct l2_vcpu *vcpu, uint64_t index, struct hook_access *access);
+/* Where the processor pushed its frame: linear; 0: nowhere known. */
+uint64_t hook_access_frame(const struct hook_policy *guard, const struct hook_access *access);
+
+/* hook_note.c: counts and the log. */
+void hook_note(struct hook_policy *guard, const struct hook_access *access,
+               const struct hook_outcome *outcome);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "vmm/protect/hook_policy_state.h"
+#include "vmm/vmcs/x86.h"
+
+#define ENTRIES       512U
+#define LEVELS        4U
+#define TABLES_LIMIT  4096U
+#define CR4_LA57      (1ULL << 12)
+#define ENTRY_PRESENT (1ULL << 0)
+#define ENTRY_USER    (1ULL << 2)
+#define ENTRY_LARGE   (1ULL << 7)
+#define ENTRY_NX      (1ULL << 63)
+#define ENTRY_ADDRESS 0x000ffffffffff000ULL
+
+struct visit {
+    const struct guest_memory *memory;
+    int (*function)(void *argument, uint64_t frame, bool user);
+    void *argument;
+    unsigned int tables;
+};
+
+static int visit_pages(const struct visit *visit, uint64_t address, uint64_t length, bool user)
+{
+    int code = 0;
+
+    for (uint64_t at = 0; at < length && code == 0; at += PAGE_SIZE)
+        code = visit->function(visit->argument, address + at, user);
+    return code;
+}
+
+static int visit_table(struct visit *visit, uint64_t table, unsigned int level, bool user)
+{
+    const uint64_t span = PAGE_SIZE << (9 * (level - 1));
+    uint64_t entries[ENTRIES];
+    int code;
+
+    if (++visit->tables > TABLES_LIMIT)
+        return -E2BIG;
+    code = guest_memory_read(visit->memory, table, entries, sizeof(entries));
+    for (unsigned int i = 0; i < ENTRIES && code == 0; i++) {
+        uint64_t entry = entries[i];
+        uint64_t address = entry & ENTRY_ADDRESS;
+        bool users = user && entry & ENTRY_USER;
+
+        if (!(entry & ENTRY_PRESENT) || entry & ENTRY_NX)
+            continue;
+        if (level > 1 && !(entry & ENTRY_LARGE))
+            code = visit_table(visit, address, level - 1, users);
+        else
+            code = visit_pages(visit, address & ~(span - 1), span, users);
+    }
+    return code;
+}
+
+int hook_tables_executable(const struct guest_memory *memory, uint64_t cr3,
+                           int (*function)(void *argument, uint64_t frame, bool user),
+                           void *argument)
+{
+    struct visit visit = {memory, function, argument, 0};
+    const struct guest_paging *paging = &memory->paging;
+
+    if (!(paging->efer & EFER_LMA) || !(paging->cr0 & CR0_PG) || paging->cr4 & CR4_LA57)
+        return -EOPNOTSUPP;
+    return visit_table(&visit, guest_space(cr3), LEVELS, true);
+}

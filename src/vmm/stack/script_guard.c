@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/memory.h"
+#include "vmm/protect/hook_policy.h"
+#include "vmm/stack/script_lua.h"
+#include "vmm/stack/script_units.h"
+
+/* l2:guard { ... }: the guard of an L2's API library, laid out when it is declared. */
+
+#define GUARD_TYPE    "mezz guard"
+#define CALL          "l2:guard"
+#define NAME_LIMIT    63U
+#define PATH_MAX_TEXT 255U
+#define BUDGET        10000000ULL /* 10 ms */
+#define BUDGET_MAX    10000000000ULL
+
+/* What a guard owns outside of Lua. */
+struct script_guard {
+    struct guard_config config;
+    struct hook_plan plan;
+    struct program_image library;
+    struct program_image agent;
+};
+
+struct guard_arguments {
+    const char *library;
+    const char *agent;
+    const char *on_refusal;
+    uint64_t budget;
+    uint64_t gate;
+    int functions; /* stack indices */
+    int defences;
+};
+
+static const struct script_key guard_keys[] = {
+    {"library", KEY_TEXT, true, .max = PATH_MAX_TEXT,
+     .offset = offsetof(struct guard_arguments, library)},
+    {"agent", KEY_TEXT, true, .max = PATH_MAX_TEXT,
+     .offset = offsetof(struct guard_arguments, agent)},
+    {"functions", KEY_LIST, true, .offset = offsetof(struct guard_arguments, functions)},
+    {"defences", KEY_LIST, false, .offset = offsetof(struct guard_arguments, defences)},
+    {"on_refusal", KEY_WORD, false, .max = NAME_LIMIT,
+     .offset = offsetof(struct guard_arguments, on_refusal)},
+    {"budget", KEY_DURATION, false, 1000000, BUDGET_MAX, 0,
+     offsetof(struct guard_arguments, budget)},
+    {"gate", KEY_COUNT, false, PAGE_SIZE, (1ULL << 31) - PAGE_SIZE, 0,
+     offsetof(struct guard_arguments, gate)},
+    {.name = NULL},
+};
+
+/* The function's own table. */
+struct function_arguments {
+    int args;
+};
+
+static const struct script_key function_keys[] = {
+    {"args", KEY_LIST, false, .offset = offsetof(struct function_arguments, args)},
+    {.name = NULL},
+};
+
+/* A declaration and what it points to: one userdata, so that an error frees it. */
+struct draft {
+    struct hook_declaration declaration;
+    struct hook_function_declaration function[MEZZ_GUARD_FUNCTIONS];
+    struct hook_argument argument[MEZZ_GUARD_FUNCTIONS][MEZZ_GUARD_ARGUMENTS];
+};
+
+static int collect_guard(lua_State *lua)
+{
+    struct script_guard *guard = lua_touserdata(lua, 1);
+
+    hook_plan_destroy(&guard->plan);
+    program_image_close(&guard->library);
+    program_image_close(&guard->agent);
+    return 0;
+}
+
+/* --- words --- */
+
+static const char *const kinds[MEZZ_GUARD_KINDS] = {"value", "cstring", "buffer"};
+
+static const char *kind_name(const void *context, size_t i)
+{
+    (void)context;
+    return i < MEZZ_GUARD_KINDS ? kinds[i] : NULL;
+}
+
+static const char *defence_name(const void *context, size_t i)
+{
+    (void)context;
+    return hook_defence_name((unsigned int)i);
+}
+
+static const char *refusal_name(const void *context, size_t i)
+{
+    (void)context;
+    return i < REFUSAL_KINDS ? portion_refusal_name((enum portion_refusal)i) : NULL;
+}
+
+_Noreturn static void unknown(lua_State *lua, const char *what, const char *name,
+                              const char *(*candidate)(const void *, size_t))
+{
+    const char *meant = script_did_you_mean(name, candidate, NULL);
+
+    if (meant != NULL)
+        script_error(lua, CALL ": %s: there is no \"%s\"; did you mean \"%s\"?", what, name, meant);
+    script_error(lua, CALL ": %s: there is no \"%s\"", what, name);
+}
+
+static enum mezz_guard_kind read_kind(lua_State *lua, const char *what, int index)
+{
+    const char *name = script_check_text(lua, index, what, NAME_LIMIT);
+
+    for (unsigned int i = 0; i < MEZZ_GUARD_KINDS; i++)
+        if (strcmp(kinds[i], name) == 0)
+            return (enum mezz_guard_kind)i;
+    unknown(lua, what, name, kind_name);
+}
+
+static uint32_t read_defences(lua_State *lua, int list)
+{
+    uint32_t defences = 0;
+
+    if (list == 0)
+        return HOOK_ALL_DEFENCES;
+    for (lua_Integer i = 1; lua_rawgeti(lua, list, i) != LUA_TNIL; i++, lua_pop(lua, 1)) {
+        const char *name = script_check_text(lua, -1, CALL ": defences", NAME_LIMIT);
+        uint32_t defence = hook_defence_by_name(name);
+
+        if (defence == 0)
+            unknown(lua, "defences", name, defence_name);
+        defences |= defence;
+    }
+    lua_pop(lua, 1);
+    return defences;
+}
+
+static enum portion_refusal read_on_refusal(lua_State *lua, const char *name)
+{
+    enum portion_refusal refusal = name == NULL ? REFUSAL_KILL : portion_refusal_by_name(name);
+
+    if (refusal == REFUSAL_KINDS)
+        unknown(lua, "on_refusal", name, refusal_name);
+    return refusal;
+}
+
+/* --- functions --- */
+
+static uint64_t read_number(lua_State *lua, int table, const char *field, const char *what)
+{
+    int number = 0;
+    lua_Integer value = 0;
+
+    if (lua_getfield(lua, table, field) != LUA_TNIL) {
+        value = lua_tointegerx(lua, -1, &number);
+        if (!number || value < 1 || value > (lua_Integer)MEZZ_GUARD_COPY_LIMIT)
+            script_error(lua, CALL ": %s: %s: expected a number from 1 to %u", what, field,
+                         MEZZ_GUARD_COPY_LIMIT);
+    }
+    lua_pop(lua, 1);
+    return (uint64_t)value;
+}
+
+/* A word, or { word, length = , limit = }, on top of the stack. */
+static void read_argument(lua_State *lua, const char *what, struct hook_argument *argument)
+{
+    int at = lua_gettop(lua);
+    uint64_t length;
+
+    if (lua_type(lua, at) != LUA_TTABLE) {
+        argument->kind = read_kind(lua, what, at);
+        if (argument->kind == MEZZ_GUARD_BUFFER)
+            script_error(lua,
+                         CALL ": %s: a buffer's length is missing: { \"buffer\", length = 3 } "
+                              "if that is the third argument",
+                         what);
+        return;
+    }
+    lua_rawgeti(lua, at, 1);
+    argument->kind = read_kind(lua, what, -1);
+    lua_settop(lua, at);
+    argument->limit = (uint32_t)read_number(lua, at, "limit", what);
+    length = read_number(lua, at, "length", what);
+    if ((argument->kind == MEZZ_GUARD_BUFFER) != (length != 0) || length > MEZZ_GUARD_ARGUMENTS)
+        script_error(lua, CALL ": %s: length is the number of the argument with a buffer's length",
+                     what);
+    argument->length_in = length == 0 ? 0 : (unsigned int)length - 1;
+}
+
+static void read_function(lua_State *lua, int anchor, struct draft *draft, size_t i)
+{
+    struct hook_function_declaration *function = &draft->function[i];
+    struct function_arguments arguments = {.args = 0};
+    const char *what = lua_pushfstring(lua, CALL ": functions: %s", function->name);
+
+    script_read_keys(lua, what, function_keys, lua_gettop(lua) - 1, anchor, &arguments);
+    function->argument = draft->argument[i];
+    if (arguments.args == 0)
+        return;
+    function->arguments = lua_rawlen(lua, arguments.args);
+    if (function->arguments > MEZZ_GUARD_ARGUMENTS)
+        script_error(lua, "%s: at most %u arguments can be declared", what, MEZZ_GUARD_ARGUMENTS);
+    for (size_t a = 0; a < function->arguments; a++) {
+        int top = lua_gettop(lua);
+        const char *item =
+            lua_pushfstring(lua, "functions: %s: args[%d]", function->name, (int)a + 1);
+
+        lua_rawgeti(lua, arguments.args, (lua_Integer)a + 1);
+        read_argument(lua, item, &draft->argument[i][a]);
+        lua_settop(lua, top);
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct hook_function_declaration *)a)->name,
+                  ((const struct hook_function_declaration *)b)->name);
+}
+
+/* Names first, as a table has no order of its own. */
+static void read_functions(lua_State *lua, int table, int anchor, struct draft *draft)
+{
+    size_t count = 0;
+
+    for (lua_pushnil(lua); lua_next(lua, table) != 0; lua_pop(lua, 1), count++) {
+        if (lua_type(lua, -2) != LUA_TSTRING || lua_type(lua, -1) != LUA_TTABLE)
+            script_error(lua, CALL ": functions: expected names with what they take, such as "
+                                   "{ api_open = { args = { \"cstring\", \"value\" } } }");
+        if (count == MEZZ_GUARD_FUNCTIONS)
+            script_error(lua, CALL ": functions: at most %u", MEZZ_GUARD_FUNCTIONS);
+        draft->function[count].name = lua_tostring(lua, -2);
+    }
+    qsort(draft->function, count, sizeof(draft->function[0]), by_name);
+    for (size_t i = 0; i < count; i++) {
+        int top = lua_gettop(lua);
+
+        lua_getfield(lua, table, draft->function[i].name);
+        read_function(lua, anchor, draft, i);
+        lua_settop(lua, top);
+    }
+    draft->declaration.function = draft->function;
+    draft->declaration.functions = count;
+}
+
+/* --- the call --- */
+
+static void open_program(lua_State *lua, const char *what, const struct l2_config *l2,
+                         const char *name, struct program_image *image)
+{
+    const struct module_config *module = script_find_module(lua, what, l2, name);
+    struct error error;
+    size_t size;
+    void *bytes = script_read_file(lua, what, module->path, &size);
+    int code = program_image_open(image, name, bytes, size, &error);
+
+    free(bytes);
+    if (code != 0)
+        script_error(lua, "%s: %s", what, error.text);
+}
+
+int script_guard(lua_State *lua)
+{
+    struct guard_arguments arguments = {.budget = BUDGET, .gate = MEZZ_GUARD_GATE};
+    struct script_guard *guard;
+    struct l2_config *l2;
+    struct draft *draft;
+    struct error error;
+
+    l2 = script_check_l2(lua, CALL); /* 1: the L2 */
+    lua_settop(lua, 2);
+    lua_getiuservalue(lua, 1, OBJECT_ANCHOR); /* 3 */
+    if (l2->guard != NULL)
+        script_error(lua, CALL ": L2 %s has a guard already", l2->name);
+    script_read_keys(lua, CALL, guard_keys, 2, 3, &arguments);
+    luaL_checkstack(lua, 32, "too many values");
+    draft = lua_newuserdatauv(lua, sizeof(*draft), 0);
+    memset(draft, 0, sizeof(*draft));
+    guard = lua_newuserdatauv(lua, sizeof(*guard), 0);
+    memset(guard, 0, sizeof(*guard));
+    luaL_setmetatable(lua, GUARD_TYPE);
+    draft->declaration.defences = read_defences(lua, arguments.defences);
+    draft->declaration.gate = arguments.gate;
+    read_functions(lua, arguments.functions, 3, draft);
+    guard->config.on_refusal = read_on_refusal(lua, arguments.on_refusal);
+    guard->config.budget_ns = arguments.budget;
+    open_program(lua, CALL ": library", l2, arguments.library, &guard->library);
+    open_program(lua, CALL ": agent", l2, arguments.agent, &guard->agent);
+    if (hook_plan_make(&guard->plan, &guard->library, &guard->agent, &draft->declaration, &error) !=
+        0)
+        script_error(lua, CALL ": %s", error.text);
+    guard->config.plan = &guard->plan;
+    l2->guard = &guard->config;
+    lua_pushvalue(lua, -1);
+    script_anchor(lua, 3);
+    return 0;
+}
+
+void script_register_guard(lua_State *lua)
+{
+    luaL_newmetatable(lua, GUARD_TYPE);
+    lua_pushcfunction(lua, collect_guard);
+    lua_setfield(lua, -2, "__gc");
+    lua_pop(lua, 1);
+}
