@@ -21,17 +21,20 @@ struct bench_options {
     const char *images;
     const char *kvm;
     bool quick;
+    bool views;
 };
 
 /* --only's words that are no paths. */
 static const char only_boot[] = "boot";
 static const char only_instructions[] = "instructions";
+static const char only_views[] = "views";
 
 static const struct effort efforts[] = {
     {.rounds = 200, .fewest_rounds = 9, .cycles = 48, .budget_ns = 40 * SECOND_NS},
     {.rounds = 5, .fewest_rounds = 3, .cycles = 16, .budget_ns = 5 * SECOND_NS},
 };
 static const unsigned int boot_runs[] = {15, 3};
+static const unsigned int view_samples[] = {500, 100};
 
 static int status_of(int code)
 {
@@ -56,14 +59,16 @@ static bool is_asked(const struct bench_options *options, const char *word)
 /* --only: a path or a group of them, or one of the words. */
 static int check_only(const char *only)
 {
-    if (only == NULL || strcmp(only, only_boot) == 0 || strcmp(only, only_instructions) == 0)
+    if (only == NULL || strcmp(only, only_boot) == 0 || strcmp(only, only_instructions) == 0 ||
+        strcmp(only, only_views) == 0)
         return 0;
     for (size_t i = 0; i < path_count; i++)
         if (path_is_asked(&paths[i], only))
             return 0;
-    cli_complain("bench: --only %s: no such measurement; there are io, mmio, conditions_held, "
-                 "conditions_failed, l2s_reflect, l2s_callback (or one of their rows, as io.root), "
-                 "boot and instructions",
+    cli_complain("bench: --only %s: no such measurement; there are io, mmio, view, "
+                 "conditions_held, conditions_failed, l2s_reflect, l2s_callback (or one of their "
+                 "rows, as io.root), "
+                 "views, boot and instructions",
                  only);
     return CLI_BAD_INPUT;
 }
@@ -125,6 +130,9 @@ static int measure(struct bench_result *result, const struct bench_options *opti
     if (code != 0)
         return code;
     code = measure_paths(result, options, &kvm, image, error);
+    if (code == 0 && (options->views || is_asked(options, only_views)))
+        code = view_figures_measure(&result->views, &kvm, options->views,
+                                    view_samples[options->quick], error);
     if (code == 0 && is_asked(options, only_instructions))
         count_instructions(result, options, image);
     if (code == 0 && is_asked(options, only_boot))
@@ -189,6 +197,8 @@ int cli_bench(int argc, char **argv, const struct cli_command *command)
          .text = &options.json, .optional = true},
         {"quick", NULL, NULL, "fewer rounds: figures to look at, not to compare",
          .flag = &options.quick},
+        {"views", NULL, NULL, "views of every size and number, which takes minutes",
+         .flag = &options.views},
         {"only", NULL, "NAME", "one measurement or one group of them: io, mmio, io.callback, boot",
          .text = &options.only},
         {"images", NULL, "DIR", "search images here (also: MEZZ_IMAGES)", .text = &options.images},

@@ -20,6 +20,8 @@ const struct path paths[] = {
     {"mmio", "reflect", "reflect memory", true, false, L1_RUNNING, NULL},
     {"mmio", "classic", "classic memory", true, true, L1_RUNNING, NULL},
 
+    {"view", "gate", "gate memory", true, false, L1_ENTERED, "<= 1.05"},
+
     {"conditions_held", "0", "callback io", false, false, L1_IN_HANDLER, CALLBACK_GOAL},
     {"conditions_held", "1", "callback io conditions=1", false, false, L1_IN_HANDLER, NULL},
     {"conditions_held", "4", "callback io conditions=4", false, false, L1_IN_HANDLER, NULL},

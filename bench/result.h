@@ -2,11 +2,13 @@
 #ifndef BENCH_RESULT_H
 #define BENCH_RESULT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 #include "boot_time.h"
 #include "rounds.h"
+#include "view_figures.h"
 
 /* What `mezz bench` found out. docs/benchmarks.md says what the figures mean. */
 struct bench_result {
@@ -16,6 +18,7 @@ struct bench_result {
     unsigned int instructions;     /* per callback; 0: unknown */
     struct error instructions_why; /* why it is unknown; empty: it was not asked for */
     struct boot_times boot;
+    struct view_figures views;
 };
 
 /* Microseconds; R is that of a port (0) or of memory (1). */
@@ -34,5 +37,11 @@ double result_other_ioctls(const struct measurement *m);
 char *result_json(const struct bench_result *result);
 
 void result_table(FILE *to, const struct bench_result *result);
+
+/* The part about views (view_table.c). */
+void view_table(FILE *to, const struct view_figures *figures);
+json_t *view_json(const struct view_figures *figures);
+/* To four decimals; null unless it is known. */
+json_t *result_figure(double value, bool known);
 
 #endif

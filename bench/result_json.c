@@ -7,7 +7,7 @@
 
 /* A figure to four decimals; null where there is none. Whole numbers, as counts are, come out as
  * such. None is negative. */
-static json_t *figure(double value, bool known)
+json_t *result_figure(double value, bool known)
 {
     double whole = value * 10000 + 0.5;
 
@@ -23,11 +23,13 @@ static json_t *path_figures(const struct bench_result *result, const struct meas
 {
     bool counted = m->counted > 0;
 
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o}", "p50_us", figure(result_us(result, m, 50), 1), "p99_us",
-        figure(result_us(result, m, 99), 1), "ratio_p50", figure(result_ratio(m), 1), "ratio_p99",
-        figure(result_ratio_p99(result, m), 1), "kvm_runs", figure(result_kvm_runs(m), counted),
-        "other_ioctls", figure(result_other_ioctls(m), counted));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "p50_us",
+                     result_figure(result_us(result, m, 50), 1), "p99_us",
+                     result_figure(result_us(result, m, 99), 1), "ratio_p50",
+                     result_figure(result_ratio(m), 1), "ratio_p99",
+                     result_figure(result_ratio_p99(result, m), 1), "kvm_runs",
+                     result_figure(result_kvm_runs(m), counted), "other_ioctls",
+                     result_figure(result_other_ioctls(m), counted));
 }
 
 static json_t *detail(const struct bench_result *result)
@@ -47,9 +49,9 @@ static json_t *detail(const struct bench_result *result)
                             m != NULL ? path_figures(result, m) : json_null());
     }
     json_object_set_new(object, "r_mmio_us",
-                        figure(result_r_us(result, 1, 50), rounds->r[1].count > 0));
+                        result_figure(result_r_us(result, 1, 50), rounds->r[1].count > 0));
     json_object_set_new(object, "r_mmio_us_p99",
-                        figure(result_r_us(result, 1, 99), rounds->r[1].count > 0));
+                        result_figure(result_r_us(result, 1, 99), rounds->r[1].count > 0));
     json_object_set_new(object, "rounds", json_integer(rounds->done));
     return object;
 }
@@ -58,7 +60,7 @@ static json_t *ratio_of(const struct bench_result *result, const char *name)
 {
     const struct measurement *m = rounds_find(&result->rounds, "io", name);
 
-    return figure(m != NULL ? result_ratio(m) : 0, m != NULL);
+    return result_figure(m != NULL ? result_ratio(m) : 0, m != NULL);
 }
 
 static json_t *dispatch(const struct bench_result *result)
@@ -70,9 +72,9 @@ static json_t *dispatch(const struct bench_result *result)
                      "callback", ratio_of(result, "callback"), "reflect",
                      ratio_of(result, "reflect"), "classic", ratio_of(result, "classic"),
                      "callback_condition_failed", ratio_of(result, "condition_failed"),
-                     "callback_kvm_runs", figure(counted ? result_kvm_runs(m) : 0, counted),
+                     "callback_kvm_runs", result_figure(counted ? result_kvm_runs(m) : 0, counted),
                      "callback_other_ioctls",
-                     figure(counted ? result_other_ioctls(m) : 0, counted));
+                     result_figure(counted ? result_other_ioctls(m) : 0, counted));
 }
 
 static json_t *boot(const struct bench_result *result)
@@ -81,22 +83,23 @@ static json_t *boot(const struct bench_result *result)
     bool known = times->inside_ms.count > 0;
 
     return json_pack("{s:o, s:o, s:o, s:I}", "first_l2_output_ms",
-                     figure(series_percentile(&times->inside_ms, 50), known),
+                     result_figure(series_percentile(&times->inside_ms, 50), known),
                      "first_l2_output_ms_p99",
-                     figure(series_percentile(&times->inside_ms, 99), known), "outside_ms",
-                     figure(series_percentile(&times->outside_ms, 50), known), "runs",
+                     result_figure(series_percentile(&times->inside_ms, 99), known), "outside_ms",
+                     result_figure(series_percentile(&times->outside_ms, 50), known), "runs",
                      (json_int_t)times->inside_ms.count);
 }
 
 char *result_json(const struct bench_result *result)
 {
     bool known = result->rounds.r[0].count > 0;
-    json_t *object = json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "lane", result->lane, "kvm", result->kvm,
-        "r_us", figure(result_r_us(result, 0, 50), known), "r_us_p99",
-        figure(result_r_us(result, 0, 99), known), "dispatch", dispatch(result),
-        "l1_instructions_per_callback", figure(result->instructions, result->instructions != 0),
-        "boot", boot(result), "detail", detail(result));
+    json_t *object =
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "lane", result->lane, "kvm",
+                  result->kvm, "r_us", result_figure(result_r_us(result, 0, 50), known), "r_us_p99",
+                  result_figure(result_r_us(result, 0, 99), known), "dispatch", dispatch(result),
+                  "l1_instructions_per_callback",
+                  result_figure(result->instructions, result->instructions != 0), "boot",
+                  boot(result), "views", view_json(&result->views), "detail", detail(result));
     char *text =
         object != NULL ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     char *lines = NULL;

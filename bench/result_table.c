@@ -73,5 +73,6 @@ void result_table(FILE *to, const struct bench_result *result)
         print_path(to, result, &rounds->measurement[i]);
     print_gain(to, result, "io");
     print_gain(to, result, "mmio");
+    view_table(to, &result->views);
     print_rest(to, result);
 }

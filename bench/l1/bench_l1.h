@@ -12,6 +12,7 @@
 /* How an exit is dealt with: words of the command line. */
 enum bench_path {
     PATH_ROOT,     /* the root handles it */
+    PATH_GATE,     /* the same: the store is one to the gate, and the view another one each time */
     PATH_FAILED,   /* the same, and an observing callback's last condition does not hold */
     PATH_CALLBACK, /* an empty handler resumes */
     PATH_TURNS,    /* of three exits, two go to the handler, and one is reflected: the next L2 */
@@ -33,6 +34,8 @@ _Noreturn void give_up(const char *what);
 
 /* Builds the EPT12 that all L2s share; its EPTP. */
 uint64_t guest_memory_build(void);
+/* Gives the L2 that view and one that differs from it in one page. */
+void guest_add_views(uint64_t l2, uint64_t eptp);
 void guest_fill(struct mezz_vmcs12 *vmcs, const struct bench_setup *setup, uint64_t eptp);
 
 void callback_add(uint64_t l2, unsigned int index, const struct bench_setup *setup);

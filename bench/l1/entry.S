@@ -66,6 +66,14 @@ l2_memory_loop:
     movb %al, (%rbx)
     jmp l2_memory_loop
 
+    .balign 64
+    .globl l2_gate_loop
+l2_gate_loop:
+    movb %al, (%rbx)
+    jmp 1f
+1:  movb %cl, (%rbx)
+    jmp l2_gate_loop
+
     .section .rodata
     .balign 8
     .globl gdt

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An L2: 64-bit code of this image in L1's own page tables. */
+#include "mezz/guest.h"
 #include "bench_l1.h"
 #include "layout.h"
 #include "mezz/ept.h"
+#include "mezz/gate.h"
 
 #define CODE_RIGHTS     0xa09bU
 #define DATA_RIGHTS     0xc093U
@@ -16,7 +18,7 @@
 #define BITMAP_BYTES    4096
 _Static_assert(INTERCEPTED_PORT / 8 == REFLECTED_PORT / 8, "both are in one byte of the bitmap");
 
-extern const uint8_t l2_port_loop[], l2_turns_loop[], l2_memory_loop[];
+extern const uint8_t l2_port_loop[], l2_turns_loop[], l2_memory_loop[], l2_gate_loop[];
 extern const uint8_t page_pml4[], gdt[], gdt_end[];
 
 static const uint8_t io_bitmap_a[BITMAP_BYTES] __attribute__((aligned(4096))) = {
@@ -44,9 +46,33 @@ uint64_t guest_memory_build(void)
     return MEZZ_EPTP((uint64_t)ept_top);
 }
 
+/* The third GiB has one page, which is another one in the second view. */
+void guest_add_views(uint64_t l2, uint64_t eptp)
+{
+    static uint64_t top[MEZZ_EPT_ENTRIES] __attribute__((aligned(4096)));
+    static uint64_t middle[MEZZ_EPT_ENTRIES] __attribute__((aligned(4096)));
+    static uint64_t directory[2][MEZZ_EPT_ENTRIES] __attribute__((aligned(4096)));
+    static uint64_t table[2][MEZZ_EPT_ENTRIES] __attribute__((aligned(4096)));
+    static uint64_t list[MEZZ_EPT_ENTRIES] __attribute__((aligned(4096)));
+    uint64_t *const middles[2] = {ept_middle, middle};
+
+    top[0] = (uint64_t)middle | MEZZ_EPT_RWX;
+    middle[0] = ept_middle[0];
+    middle[DATA_WINDOW >> 30] = ept_middle[DATA_WINDOW >> 30];
+    for (unsigned int i = 0; i < 2; i++) {
+        middles[i][NOTHING >> 30] = (uint64_t)directory[i] | MEZZ_EPT_RWX;
+        directory[i][1] = (uint64_t)table[i] | MEZZ_EPT_RWX;
+        table[i][0] = ((uint64_t)table[i] & MEZZ_EPT_ADDRESS) | MEZZ_EPT_WRITE_BACK | MEZZ_EPT_RWX;
+    }
+    list[0] = eptp;
+    list[1] = MEZZ_EPTP((uint64_t)top);
+    if (mezz_call(MEZZ_CALL_EPTP_LIST, l2, (uint64_t)list, 2) != 0)
+        give_up("EPTP_LIST was refused\n");
+}
+
 static bool root_handles(const struct bench_setup *setup)
 {
-    return setup->path == PATH_ROOT || setup->path == PATH_FAILED;
+    return setup->path <= PATH_FAILED;
 }
 
 static void fill_system(struct mezz_vmcs12_system *system)
@@ -71,6 +97,8 @@ static const uint8_t *code_of(const struct bench_setup *setup)
 {
     if (setup->path == PATH_TURNS)
         return l2_turns_loop;
+    if (setup->path == PATH_GATE)
+        return l2_gate_loop;
     return setup->memory ? l2_memory_loop : l2_port_loop;
 }
 
@@ -85,6 +113,10 @@ void guest_fill(struct mezz_vmcs12 *vmcs, const struct bench_setup *setup, uint6
     vmcs->regs.gpr[MEZZ_RDX] = root ? MEZZ_PORT_POST : INTERCEPTED_PORT;
     vmcs->regs.gpr[MEZZ_RBX] = root ? window : NOTHING;
     vmcs->regs.gpr[MEZZ_RAX] = 0x5a;
+    if (setup->path == PATH_GATE) {
+        vmcs->regs.gpr[MEZZ_RBX] = MEZZ_GATE_ADDRESS;
+        vmcs->regs.gpr[MEZZ_RAX] = 1;
+    }
     fill_system(&vmcs->system);
     vmcs->msrs.pat = PAT_AFTER_RESET;
     vmcs->debug.dr6 = DR6_AFTER_RESET;

@@ -36,7 +36,9 @@ static void create(unsigned int index, const struct bench_setup *setup, uint64_t
     if (number < 0)
         give_up("VCPU_CREATE was refused\n");
     vcpu[index] = (uint64_t)number;
-    if (setup->path != PATH_ROOT && setup->path < PATH_REFLECT)
+    if (setup->path == PATH_GATE)
+        guest_add_views((uint64_t)l2, eptp);
+    if (setup->path >= PATH_FAILED && setup->path < PATH_REFLECT)
         callback_add((uint64_t)l2, index, setup);
 }
 

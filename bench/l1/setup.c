@@ -4,8 +4,9 @@
 /* The command line: PATH io|memory [l2s=N] [conditions=N]. */
 
 static const char *const path_words[] = {
-    [PATH_ROOT] = "root",   [PATH_FAILED] = "failed",   [PATH_CALLBACK] = "callback",
-    [PATH_TURNS] = "turns", [PATH_REFLECT] = "reflect", [PATH_CLASSIC] = "classic",
+    [PATH_ROOT] = "root",         [PATH_GATE] = "gate",   [PATH_FAILED] = "failed",
+    [PATH_CALLBACK] = "callback", [PATH_TURNS] = "turns", [PATH_REFLECT] = "reflect",
+    [PATH_CLASSIC] = "classic",
 };
 
 /* What follows the word in the line, or NULL. */

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_VIEW_FIGURES_H
+#define BENCH_VIEW_FIGURES_H
+
+#include "statistics.h"
+#include "views/host_traits.h"
+
+/* What views cost: switches of each engine, and making views. */
+
+struct view_row {
+    enum engine_kind engine;
+    unsigned int ring;
+    uint32_t views;
+    uint32_t pages;            /* that differ */
+    double r_us;               /* a bare exit of the same guest, in turn with the switches */
+    double gate_p50, gate_p99; /* R */
+    double forced_p50, forced_p99;
+};
+
+/* Bare vCPUs that run in turn on one thread, with nothing handed over: what the host takes for the
+ * change alone. R is one of them alone. */
+struct view_floor {
+    unsigned int ring;
+    uint32_t vcpus;
+    double r_us;
+    double p50, p99; /* R */
+};
+
+struct view_build {
+    enum engine_kind engine;
+    uint32_t extents;
+    double ms;        /* from the EPTP to a vCPU that can run; the best of a few */
+    double memory_kb; /* that the host has less afterwards, others' doings included */
+};
+
+struct view_memory {
+    enum engine_kind engine;
+    double mb; /* 64 views of 16 MiB, all of it read in each, beyond what the first one takes */
+};
+
+#define VIEW_ROWS 64U
+
+struct view_figures {
+    bool known;
+    struct host_traits host;
+    struct view_floor floor[4];
+    size_t floors;
+    struct view_row row[VIEW_ROWS];
+    size_t rows;
+    struct view_build build[9];
+    size_t builds;
+    struct view_memory memory[ENGINE_KINDS];
+    size_t memories;
+};
+
+/* all: every number of pages and views, the build times, the memory; otherwise two views that
+ * differ in a page. samples: of each switch. -errno and a message. */
+int view_figures_measure(struct view_figures *figures, const struct kvm *kvm, bool all,
+                         unsigned int samples, struct error *error);
+
+#endif
