@@ -8,6 +8,7 @@
 
 #include "mezz_process.h"
 #include "runner.h"
+#include "views/host_traits.h"
 
 #define STACK(firmware)                                                                      \
     "local s = mezz.stack { memory = '64M' }\n"                                              \
@@ -282,12 +283,14 @@ START_TEST(info)
     mezz_run(&mezz, words[0]);
     mezz_expect(&mezz, 0, "");
     ck_has(mezz.out, "\npage tables: ");
+    ck_has(mezz.out, "\nmemory views: engine ");
     mezz_run(&mezz, words[1]);
     mezz_expect(&mezz, 0, "");
     json = json_loads(mezz.out, 0, NULL);
     ck_assert_ptr_nonnull(json);
     ck_assert_int_eq(count_at(json, "api_version"), 12);
     ck_assert_str_ne(text_at(json, "paging.kind"), "unknown");
+    ck_assert_int_ne(engine_by_name(text_at(json, "views.engine")), ENGINE_KINDS);
     ck_assert(json_is_true(mezz_at(json, "capabilities.sync_regs")));
     json_decref(json);
     mezz_end(&mezz, 0);

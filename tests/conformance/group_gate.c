@@ -17,8 +17,8 @@ KIT_CODE(gate_last, GATE "movq %rax, 0xffc(%rdx)\n" READ_PAGE KIT_SPIN);
 KIT_CODE(gate_read, GATE "movq (%rdx), %rax\n" READ_PAGE KIT_SPIN);
 KIT_CODE(gate_fetch, GATE "jmp *%rdx");
 
-/* A thousand round trips between view 0 and view 1; RCX adds up what it sees. */
-KIT_CODE(gate_loop, GATE "movl $0x20002000, %ebx\n xorl %ecx, %ecx\n movl $1000, %esi\n"
+/* A hundred round trips between view 0 and view 1; RCX adds up what it sees. */
+KIT_CODE(gate_loop, GATE "movl $0x20002000, %ebx\n xorl %ecx, %ecx\n movl $100, %esi\n"
                          "1: movl $1, %eax\n movl %eax, (%rdx)\n addq (%rbx), %rcx\n"
                          "movl $0, %eax\n movl %eax, (%rdx)\n addq (%rbx), %rcx\n"
                          "decl %esi\n jnz 1b\n" KIT_SPIN);
@@ -62,8 +62,8 @@ static void switches(enum kit_mode mode, const char *label)
     goes("the same view", gate_4, 0);
     again(gate_loop, 0);
     views.guest.vmcs->regs.gpr[MEZZ_RSI] = 0;
-    CHECK_EQ("2000 switches", kit_exit_or_spin(&views.guest), MEZZ_EXIT_PREEMPTION_TIMER);
-    CHECK_EQ("each sees its view", views.guest.vmcs->regs.gpr[MEZZ_RCX], 1000 * (100 + 101));
+    CHECK_EQ("200 switches", kit_exit_or_spin(&views.guest), MEZZ_EXIT_PREEMPTION_TIMER);
+    CHECK_EQ("each sees its view", views.guest.vmcs->regs.gpr[MEZZ_RCX], 100 * (100 + 101));
     again(gate_read, 0);
     kit_exit_or_spin(&views.guest);
     CHECK_EQ("a read gives ones", views.guest.vmcs->regs.gpr[MEZZ_RAX], UINT64_MAX);

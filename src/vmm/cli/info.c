@@ -81,7 +81,7 @@ int info_collect(struct info *info, const char *device, struct error *error)
     if (uname(&system) == 0)
         snprintf(info->kernel, sizeof(info->kernel), "%s", system.release);
     info->cage = cage_offer();
-    host_paging_probe(&info->kvm, &info->paging, &info->probe_error);
+    host_traits_probe(&info->kvm, &info->host, &info->probe_error);
     return 0;
 }
 

@@ -9,7 +9,7 @@
 #include "cage/cage.h"
 #include "host/error.h"
 #include "host/kvm.h"
-#include "views/probe.h"
+#include "views/host_traits.h"
 
 /* What there is to know of this host's KVM. */
 
@@ -35,7 +35,7 @@ struct info {
     struct kvm kvm;
     int api_version;
     char kernel[65];
-    struct host_paging paging;
+    struct host_traits host;
     struct cage_offer cage;
     struct error probe_error; /* what PAGING_UNKNOWN is about */
 };

@@ -23,7 +23,7 @@ static const char *const meanings[] = {
 
 static void print_paging(FILE *out, const struct info *info)
 {
-    const struct host_paging *paging = &info->paging;
+    const struct host_paging *paging = &info->host.paging;
 
     fprintf(out, "page tables: %s (found out by a probe)\n%s", paging_name(paging->kind),
             meanings[paging->kind]);
@@ -34,6 +34,20 @@ static void print_paging(FILE *out, const struct info *info)
                 paging->slot_cures ? "yes" : "no", paging->remap_cures ? "yes" : "no");
     if (paging->kind == PAGING_UNKNOWN)
         fprintf(out, "  %s\n", info->probe_error.text);
+}
+
+static void print_engine(FILE *out, const struct info *info)
+{
+    const struct host_traits *host = &info->host;
+    const char *why;
+    enum engine_kind engine = engine_choose(host, &why);
+
+    fprintf(out, "memory views: engine %s: %s\n", engine_name(engine), why);
+    fprintf(out,
+            "  dirty ring: %s; each write of a guest's ring 0 is in it: %s; a vCPU's TLB is\n"
+            "  emptied on request: %s. A stack may force flip, remap or slots.\n",
+            host->ring_entries != 0 ? "yes" : "no", host->logs_each_write ? "yes" : "no",
+            host->flushes_on_request ? "yes" : "no");
 }
 
 static void print_cage(FILE *out, const struct info *info)
@@ -52,6 +66,7 @@ void info_print(FILE *out, const struct info *info)
     fprintf(out, "KVM: %s at %s, API version %d, Linux %s\n", info_kvm_name(), info->device,
             info->api_version, info->kernel);
     print_paging(out, info);
+    print_engine(out, info);
     print_cage(out, info);
     fprintf(out, "\n%-27s%10s  %s\n", "capability", "", "what it is good for");
     for (const struct info_capability *c = info_capabilities; c->name != NULL; c++) {
@@ -70,10 +85,13 @@ char *info_json(const struct info *info)
 {
     json_t *capabilities = json_object();
     json_t *object;
+    enum engine_kind engine;
+    const char *why;
     bool lost = false;
     char *text;
     char *line = NULL;
 
+    engine = engine_choose(&info->host, &why);
     for (const struct info_capability *c = info_capabilities; c->name != NULL; c++) {
         int value = info_capability_value(&info->kvm, c);
 
@@ -81,13 +99,17 @@ char *info_json(const struct info *info)
                                 c->bits == 0 ? json_integer(value) : json_boolean(value)) != 0)
             lost = true;
     }
-    object = json_pack("{s:s, s:i, s:s, s:s, s:i, s:s, s:{s:s, s:b, s:b}, s:{s:b, s:i}, s:o}",
-                       "mezz", MEZZ_PROGRAM_VERSION, "abi", (int)MEZZ_ABI_VERSION, "kvm",
-                       info_kvm_name(), "device", info->device, "api_version", info->api_version,
-                       "kernel", info->kernel, "paging", "kind", paging_name(info->paging.kind),
-                       "slot_cures", info->paging.slot_cures, "remap_cures",
-                       info->paging.remap_cures, "cage", "filters", info->cage.filters,
-                       "landlock_abi", (int)info->cage.landlock_abi, "capabilities", capabilities);
+    object = json_pack(
+        "{s:s, s:i, s:s, s:s, s:i, s:s, s:{s:s, s:b, s:b}, "
+        "s:{s:s, s:s, s:b, s:b, s:b}, s:{s:b, s:i}, s:o}",
+        "mezz", MEZZ_PROGRAM_VERSION, "abi", (int)MEZZ_ABI_VERSION, "kvm", info_kvm_name(),
+        "device", info->device, "api_version", info->api_version, "kernel", info->kernel, "paging",
+        "kind", paging_name(info->host.paging.kind), "slot_cures", info->host.paging.slot_cures,
+        "remap_cures", info->host.paging.remap_cures, "views", "engine", engine_name(engine), "why",
+        why, "dirty_ring", info->host.ring_entries != 0, "logs_each_write",
+        info->host.logs_each_write, "flushes_on_request", info->host.flushes_on_request, "cage",
+        "filters", info->cage.filters, "landlock_abi", (int)info->cage.landlock_abi, "capabilities",
+        capabilities);
     text = object != NULL && !lost ? json_dumps(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
     if (text != NULL && asprintf(&line, "%s\n", text) < 0)
