@@ -149,9 +149,10 @@ long cage_door_open(const struct cage_door *door)
 int cage_runtime_call(long number)
 {
 #ifdef SANITIZED
-    static const long calls[] = {SYS_sigaltstack, SYS_gettid,       SYS_sched_yield,
-                                 SYS_prlimit64,   SYS_rt_sigaction, SYS_openat,
-                                 SYS_open,        SYS_readlink,     SYS_stat};
+    static const long calls[] = {SYS_sigaltstack,  SYS_gettid, SYS_sched_yield, SYS_prlimit64,
+                                 SYS_rt_sigaction, SYS_getpid, SYS_openat,      SYS_open,
+                                 SYS_readlink,     SYS_stat,   SYS_pipe,        SYS_fstat,
+                                 SYS_newfstatat,   SYS_lseek};
 
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
         if (calls[i] == number)

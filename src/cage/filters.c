@@ -5,6 +5,7 @@
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -74,14 +75,12 @@ _Static_assert(CALL_COUNT <= 20, "the cage promises at most 20 system calls");
 #ifdef SANITIZED
 static const int runtime_calls[] = {
     SCMP_SYS(sigaltstack), SCMP_SYS(gettid),       SCMP_SYS(sched_yield),
-    SCMP_SYS(prlimit64),   SCMP_SYS(rt_sigaction),
+    SCMP_SYS(prlimit64),   SCMP_SYS(rt_sigaction), SCMP_SYS(getpid),
 };
-/* It looks for its own binary, to name functions, and does without. */
+/* To name functions and files it looks around, and does without. */
 static const int runtime_refusals[] = {
-    SCMP_SYS(openat),
-    SCMP_SYS(open),
-    SCMP_SYS(readlink),
-    SCMP_SYS(stat),
+    SCMP_SYS(openat), SCMP_SYS(open),  SCMP_SYS(readlink),   SCMP_SYS(stat),
+    SCMP_SYS(pipe),   SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(lseek),
 };
 #endif
 
@@ -186,6 +185,11 @@ static int add_rules(scmp_filter_ctx filter, enum cage_thread kind,
 #ifdef SANITIZED
     for (size_t i = 0; i < sizeof(runtime_calls) / sizeof(runtime_calls[0]) && code == 0; i++)
         code = seccomp_rule_add(filter, SCMP_ACT_ALLOW, runtime_calls[i], 0);
+    const struct scmp_arg_cmp is_terminal = {.arg = 1, .op = SCMP_CMP_EQ, .datum_a = TCGETS};
+
+    code = code != 0
+               ? code
+               : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1, is_terminal);
     for (size_t i = 0; i < sizeof(runtime_refusals) / sizeof(runtime_refusals[0]) && code == 0; i++)
         code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), runtime_refusals[i], 0);
 #endif
