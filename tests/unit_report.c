@@ -174,6 +174,25 @@ START_TEST(pack_of_a_stranger)
 }
 END_TEST
 
+/* A length that no console has is what a report uses to say "as long as the text is". */
+START_TEST(pack_with_a_console_without_end)
+{
+    struct l2_report l2[2];
+    struct machine_report report = sample(l2);
+    struct machine_report got;
+    struct console_text *const console = _i == 0 ? &report.l1.console : &l2[0].console;
+    size_t length;
+    void *bytes;
+
+    *console = (struct console_text){"text", SIZE_MAX, 0};
+    bytes = report_pack(&report, &length);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_int_eq(report_unpack(&got, bytes, length), -EBADMSG);
+    ck_assert_ptr_null(got.l2);
+    free(bytes);
+}
+END_TEST
+
 START_TEST(deaths)
 {
     struct l2_report l2[2];
@@ -265,4 +284,5 @@ START_TEST(table)
 END_TEST
 
 RUN_CASES("report", 30, EACH(utf8, ELEMENTS(texts)), ONCE(utf8_keeps_nul), ONCE(reasons),
-          ONCE(copy), EACH(pack_of_a_stranger, 2), ONCE(deaths), ONCE(json), ONCE(table))
+          ONCE(copy), EACH(pack_of_a_stranger, 2), EACH(pack_with_a_console_without_end, 2),
+          ONCE(deaths), ONCE(json), ONCE(table))

@@ -142,16 +142,17 @@ static void free_piece(void *context, const void **piece, size_t size)
     free((void *)(uintptr_t)*piece);
 }
 
-/* Numbers that others index tables by. */
+/* Numbers that others index tables by, and a length that would be taken for TEXT_BYTES. */
 static bool is_sound(const struct machine_report *report)
 {
     return report->end >= MACHINE_DONE && report->end <= MACHINE_HOST &&
-           report->l2_count <= COUNT_MAX;
+           report->l2_count <= COUNT_MAX && report->l1.console.length != TEXT_BYTES;
 }
 
 static bool l2_is_sound(const struct l2_report *l2)
 {
-    return l2->end >= L2_RUNNING && l2->end <= L2_DIED && l2->callback_count <= COUNT_MAX;
+    return l2->end >= L2_RUNNING && l2->end <= L2_DIED && l2->callback_count <= COUNT_MAX &&
+           l2->console.length != TEXT_BYTES;
 }
 
 /* One byte of two values, whatever came. */

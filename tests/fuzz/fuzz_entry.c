@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "entry_state.h"
 #include "vmm/vmcs/entry_checks.h"
 #include "vmm/vmcs/x86.h"
 
@@ -22,28 +23,6 @@ struct state {
     struct mezz_vmcs12_msrs msrs;
     struct mezz_vmcs12_debug debug;
 };
-
-static const struct mezz_segment data_segment = {
-    .limit = 0xffffffffU, .access_rights = 0xc093, .selector = 0x18};
-
-/* 64-bit, ring 0. */
-static void begin(struct state *state)
-{
-    *state = (struct state){.regs = {.guest_rflags = RFLAGS_FIXED}};
-    for (size_t i = 0; i < sizeof(state->system.segment) / sizeof(state->system.segment[0]); i++)
-        state->system.segment[i] = data_segment;
-    state->system.segment[MEZZ_CS] = (struct mezz_segment){
-        .limit = 0xffffffffU, .access_rights = 0xa09b, .selector = 0x10};
-    state->system.segment[MEZZ_LDTR] = (struct mezz_segment){.access_rights =
-                                                                 MEZZ_SEGMENT_UNUSABLE};
-    state->system.segment[MEZZ_TR] = (struct mezz_segment){
-        .limit = 0x67, .access_rights = 0x8b, .selector = 0x30};
-    state->system.guest_cr0 = 0x80010011;
-    state->system.guest_cr4 = 0x20;
-    state->system.guest_efer = LME | LMA;
-    state->msrs.pat = 0x0007040600070406ULL;
-    state->debug = (struct mezz_vmcs12_debug){.dr6 = 0xffff0ff0ULL, .dr7 = 0x400};
-}
 
 static bool canonical(uint64_t address)
 {
@@ -82,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct state state;
     uint64_t result[6];
 
-    begin(&state);
+    memset(&state, 0, sizeof(state));
+    entry_state(&state.regs, &state.system, &state.msrs, &state.debug);
     /* Three bytes each: where, and what is to be another bit there. */
     for (; size >= 3; size -= 3, data += 3)
         ((uint8_t *)&state)[(size_t)(data[0] | data[1] << 8) % sizeof(state)] ^= data[2];

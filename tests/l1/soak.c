@@ -7,32 +7,34 @@
 #include "kit.h"
 #include "kit_views.h"
 
-#define SLOTS        6
-#define SLOT_PAGES   160 /* of L1's memory, for one L2 */
-#define VIEWS        3
-#define TIMER_US     3000
-#define NS           1000000000ULL
-#define REPORT_NS    (60 * NS)
-#define COMPLAINTS   8 /* that are printed */
+#define SLOTS       6
+#define SLOT_PAGES  160 /* of L1's memory, for one L2 */
+#define VIEWS       3
+#define TIMER_US    3000
+#define NS          1000000000ULL
+#define REPORT_NS   (60 * NS)
+#define COMPLAINTS  8 /* that are printed */
 
-#define PORT_CALLED  0x10 /* a handler deals with it, when there is one */
-#define PORT_TOLD    0x11
+#define PORT_CALLED 0x10 /* a handler deals with it, when there is one */
+#define PORT_TOLD   0x11
 
-#define TEXT_OF(x)   #x
-#define NUMBER(x)    TEXT_OF(x)
+#define TEXT_OF(x)  #x
+#define NUMBER(x)   TEXT_OF(x)
 
 /* Each turn: an exit for the handler, a switch to view RSI mod 2 with what is there in RCX, and an
  * exit for L1. */
 KIT_CODE(soak_guest, "movl $0xfbad0000, %edx\n"
                      "movl $" NUMBER(KIT_L2_ABSENT) ", %ebx\n"
-                     "1: incl %esi\n"
-                     "outb %al, $" NUMBER(PORT_CALLED) "\n"
-                     "movl %esi, %eax\n"
-                     "andl $1, %eax\n"
-                     "movl %eax, (%rdx)\n"
-                     "movq (%rbx), %rcx\n"
-                     "outb %al, $" NUMBER(PORT_TOLD) "\n"
-                     "jmp 1b\n");
+                                                    "1: incl %esi\n"
+                                                    "outb %al, $" NUMBER(
+                                                        PORT_CALLED) "\n"
+                                                                     "movl %esi, %eax\n"
+                                                                     "andl $1, %eax\n"
+                                                                     "movl %eax, (%rdx)\n"
+                                                                     "movq (%rbx), %rcx\n"
+                                                                     "outb %al, $" NUMBER(
+                                                                         PORT_TOLD) "\n"
+                                                                                    "jmp 1b\n");
 
 struct slot {
     bool lives;
@@ -142,8 +144,8 @@ static void make(struct slot *slot, unsigned int number)
     kit_callback_init(&slot->callback, &slot->views.guest, MEZZ_EXIT_IO);
     kit_condition(&slot->callback, MEZZ_FIELD_PORT, MEZZ_OP_EQ, PORT_CALLED, 0);
     slot->used = kit.memory;
-    expect("within its pages",
-           slot->used <= slot->memory + (SLOT_PAGES - VIEWS) * MEZZ_PAGE_SIZE, true);
+    expect("within its pages", slot->used <= slot->memory + (SLOT_PAGES - VIEWS) * MEZZ_PAGE_SIZE,
+           true);
     slot->lives = true;
     slot->callback.fired = 0;
     set_list(slot);
@@ -262,8 +264,8 @@ static void act(unsigned int number)
 /* The number behind NAME= on the command line. */
 static uint64_t option(const char *name, uint64_t otherwise)
 {
-    const char *line = kit.start_info->cmdline_paddr != 0 ? kit_at(kit.start_info->cmdline_paddr)
-                                                          : "";
+    const char *line =
+        kit.start_info->cmdline_paddr != 0 ? kit_at(kit.start_info->cmdline_paddr) : "";
     uint64_t value = 0;
 
     for (; *line != '\0'; line++) {

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The call interface: the input is what an L1 and its L2s do, on a KVM that is none. L1 writes its
+ * memory, sets up VMCS12s and EPT12s, and calls; the L2s exit. The whole root between them is the
+ * real one. Whatever happens, the machine can be destroyed and nothing is left.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "entry_state.h"
+#include "fake_kvm.h"
+#include "mezz/callback.h"
+#include "mezz/calls.h"
+#include "mezz/ept.h"
+#include "mezz/gate.h"
+#include "vmm/machine_state.h"
+
+#define L1_MEMORY   (2ULL << 20)
+#define PAGES       32U   /* of L1's memory that the input knows */
+#define FIRST_PAGE  0x40U /* behind the image */
+#define TABLES      (FIRST_PAGE + PAGES)
+#define VIEWS       4U
+#define STEPS_MOST  400
+#define CALL_PORT   0x7e
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+static struct {
+    const uint8_t *at;
+    size_t left;
+} input;
+static struct machine *machine;
+static char image[64];
+
+static uint8_t take(void)
+{
+    if (input.left == 0)
+        return 0;
+    input.left--;
+    return *input.at++;
+}
+
+static uint64_t take_bytes(unsigned int count)
+{
+    uint64_t value = 0;
+
+    for (unsigned int i = 0; i < count; i++)
+        value |= (uint64_t)take() << 8 * i;
+    return value;
+}
+
+static uint64_t page_address(unsigned int page)
+{
+    return (FIRST_PAGE + page % PAGES) * PAGE_SIZE;
+}
+
+/* A number as calls take it: small, a page, odd, or anything. */
+static uint64_t take_number(void)
+{
+    static const uint64_t odd[] = {UINT64_MAX,      1ULL << 63,          0xfffffffffffff000ULL,
+                                   L1_MEMORY,       L1_MEMORY - 8,       L1_MEMORY - PAGE_SIZE,
+                                   512,             511,                 MEZZ_GATE_ADDRESS,
+                                   1ULL << 52,      0x7fffffffffffULL,   0x800000000000ULL};
+    uint8_t kind = take();
+
+    switch (kind % 8) {
+    case 0:
+    case 1:
+    case 2:
+        return kind / 8;
+    case 3:
+    case 4:
+        return page_address(kind / 8);
+    case 5:
+        return page_address(kind / 8) + take();
+    case 6:
+        return odd[kind / 8 % (sizeof(odd) / sizeof(odd[0]))];
+    default:
+        return take_bytes(1 + kind / 8 % 8);
+    }
+}
+
+static void *pointer(uint64_t address)
+{
+    return machine->memory.base + address;
+}
+
+static uint64_t eptp_of(unsigned int view)
+{
+    return MEZZ_EPTP((TABLES + 4ULL * (view % VIEWS)) * PAGE_SIZE);
+}
+
+static void write_memory(void)
+{
+    uint64_t address = page_address(take()) + take_bytes(2) % PAGE_SIZE;
+    unsigned int length = take() % 64U;
+
+    for (unsigned int i = 0; i < length; i++)
+        *(uint8_t *)pointer(address + i) = take();
+}
+
+/* One entry of the tables, in a level of a view. */
+static void write_entry(void)
+{
+    uint8_t table = take();
+    uint64_t *entry = pointer((TABLES + table % (4 * VIEWS)) * PAGE_SIZE);
+
+    entry[take_bytes(2) % MEZZ_EPT_ENTRIES] = take_number() ^ take();
+}
+
+/* View n: L2's page i is L1's page i, but that some are another one or have fewer rights. */
+static void write_tables(unsigned int view)
+{
+    uint64_t at = (TABLES + 4ULL * (view % VIEWS)) * PAGE_SIZE;
+    uint64_t *table = pointer(at);
+
+    memset(table, 0, 4 * PAGE_SIZE);
+    for (unsigned int level = 0; level < 3; level++)
+        table[512 * level] = (at + (level + 1) * PAGE_SIZE) | MEZZ_EPT_RWX;
+    for (uint64_t i = 0; i < 64; i++)
+        table[512 * 3 + i] =
+            (FIRST_PAGE + i % PAGES) * PAGE_SIZE | MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK;
+    table[512 * 3 + view] = (FIRST_PAGE + view) * PAGE_SIZE | MEZZ_EPT_READ | MEZZ_EPT_WRITE_BACK;
+}
+
+static void write_vmcs(struct mezz_vmcs12 *vmcs, unsigned int view)
+{
+    memset(vmcs, 0, sizeof(*vmcs));
+    vmcs->revision = MEZZ_VMCS12_REVISION;
+    entry_state(&vmcs->regs, &vmcs->system, &vmcs->msrs, &vmcs->debug);
+    vmcs->controls.cpu_based = MEZZ_CPU_HLT_EXITING | MEZZ_CPU_UNCONDITIONAL_IO_EXITING;
+    vmcs->ept.eptp = eptp_of(view);
+}
+
+static void write_registration(struct mezz_callback_registration *to)
+{
+    static const uint32_t reasons[] = {MEZZ_EXIT_IO,    MEZZ_EXIT_EPT_VIOLATION, MEZZ_EXIT_HLT,
+                                       MEZZ_EXIT_WRMSR, MEZZ_EXIT_GATE,          MEZZ_EXIT_RDMSR};
+
+    *to = (struct mezz_callback_registration){
+        .l2 = 1,
+        .reason = reasons[take() % 6],
+        .mode = take() % 2 != 0 ? MEZZ_MODE_DECIDE : MEZZ_MODE_OBSERVE,
+        .handler = 0x1000,
+        .stack = page_address(take()) + PAGE_SIZE,
+        .frame = page_address(take()),
+        .state_mask = MEZZ_STATE_MASK_ALLOWED & take_bytes(2),
+    };
+    to->condition_count = take() % 3;
+    for (unsigned int i = 0; i < to->condition_count; i++)
+        to->condition[i] = (struct mezz_condition){
+            .field = take(), .op = take(), .a = take_number(), .b = take_number()};
+}
+
+/* Things that an L1 would have ready. */
+static void prepare(void)
+{
+    uint8_t what = take();
+    uint64_t page = page_address(what / 8);
+    uint64_t *list = pointer(page);
+    struct mezz_l2_parameters parameters = {.name = {(char)('a' + what / 128)}};
+
+    switch (what % 8) {
+    case 0:
+    case 1:
+        write_vmcs(pointer(page), what / 8);
+        break;
+    case 2:
+    case 3:
+        write_tables(what / 8);
+        break;
+    case 4:
+        memcpy(pointer(page), &parameters, sizeof(parameters));
+        break;
+    case 5:
+        write_registration(pointer(page));
+        break;
+    case 6:
+        for (unsigned int i = 0; i < MEZZ_EPT_ENTRIES; i++)
+            list[i] = i < VIEWS ? eptp_of(i) : 0;
+        break;
+    default:
+        for (unsigned int i = 0; i < MEZZ_EPT_ENTRIES; i++)
+            list[i] = page_address(i);
+        break;
+    }
+}
+
+static void port_exit(struct kvm_run *run, bool in, uint16_t port, uint8_t size, uint32_t count)
+{
+    run->exit_reason = KVM_EXIT_IO;
+    run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+    run->io.port = port;
+    run->io.size = size;
+    run->io.count = count;
+    run->io.data_offset = sizeof(*run);
+}
+
+static int call(struct kvm_run *run, uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx)
+{
+    run->s.regs.regs.rax = number;
+    run->s.regs.regs.rdi = rdi;
+    run->s.regs.regs.rsi = rsi;
+    run->s.regs.regs.rdx = rdx;
+    port_exit(run, false, CALL_PORT, 1, 1);
+    return 0;
+}
+
+static int any_exit(struct kvm_run *run)
+{
+    static const uint8_t sizes[] = {1, 2, 4, 8};
+    uint8_t kind = take();
+    uint8_t *data = (uint8_t *)run + sizeof(*run);
+
+    switch (kind % 12) {
+    case 0:
+    case 1:
+        port_exit(run, kind & 16, take() % 4 != 0 ? 0x3f8 : (uint16_t)take_bytes(2),
+                  sizes[kind / 32 % 3], kind & 128 ? 1 + take() % 8U : 1);
+        for (unsigned int i = 0; i < 8; i++)
+            data[i] = take();
+        break;
+    case 2:
+    case 3:
+    case 4:
+        run->exit_reason = KVM_EXIT_MMIO;
+        run->mmio.phys_addr = kind & 64 ? MEZZ_GATE_ADDRESS + (take() & 0x87U)
+                                        : (take_bytes(1) % 80 << 12) + take();
+        run->mmio.len = sizes[kind / 16 % 4];
+        run->mmio.is_write = kind >= 128;
+        for (unsigned int i = 0; i < 8; i++)
+            run->mmio.data[i] = take();
+        break;
+    case 5:
+        run->exit_reason = KVM_EXIT_HLT;
+        break;
+    case 6:
+        run->exit_reason = kind & 16 ? KVM_EXIT_X86_RDMSR : KVM_EXIT_X86_WRMSR;
+        run->msr.index = kind & 32 ? 0xc0000080U + take() % 8 : (uint32_t)take_bytes(4);
+        run->msr.data = take_number();
+        break;
+    case 7:
+        run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+        run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+        run->emulation_failure.ndata = 3;
+        run->emulation_failure.flags = 1;
+        run->emulation_failure.insn_size = take() % 16;
+        for (unsigned int i = 0; i < 15; i++)
+            run->emulation_failure.insn_bytes[i] = i < 4 ? take() : 0x90;
+        break;
+    case 8:
+        run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+        break;
+    case 9:
+        run->exit_reason = kind & 64 ? KVM_EXIT_SHUTDOWN : KVM_EXIT_FAIL_ENTRY;
+        break;
+    case 10:
+        /* None that says something by what is in the page. */
+        run->exit_reason = 20 + take() % 9U;
+        break;
+    default:
+        return kind & 128 ? EINTR : kind & 64 ? EINVAL : ENOSPC;
+    }
+    return 0;
+}
+
+static int run_l1(struct kvm_run *run)
+{
+    for (int i = 0; i < 16; i++) {
+        uint8_t what = take();
+
+        switch (what % 16) {
+        case 0:
+            write_memory();
+            break;
+        case 1:
+            write_entry();
+            break;
+        case 2:
+        case 3:
+        case 4:
+            prepare();
+            break;
+        case 5:
+        case 6:
+        case 7:
+            return call(run, MEZZ_CALL_ENTER, 1 + what / 128, 0, 0);
+        case 8:
+        case 9:
+            return call(run, MEZZ_CALL_CALLBACK_RETURN, what / 16, take_number(), take_number());
+        case 10:
+            return any_exit(run);
+        default:
+            return call(run, take() % (MEZZ_CALL_COUNT + 2U), take_number(), take_number(),
+                        take_number());
+        }
+    }
+    return EINTR;
+}
+
+/* Registers that are not what they were. */
+static void alter(struct kvm_run *run, uint8_t how)
+{
+    struct kvm_sregs *sregs = &run->s.regs.sregs;
+
+    run->s.regs.regs.rip += how & 15;
+    if (how & 16)
+        ((uint64_t *)&run->s.regs.regs)[take() % (sizeof(run->s.regs.regs) / 8)] = take_number();
+    if (how & 32)
+        sregs->cr3 = take_number();
+    if (how & 64)
+        ((uint8_t *)sregs)[take_bytes(2) % sizeof(*sregs)] = take();
+    if (how & 128)
+        run->s.regs.events.interrupt.shadow = take() & 3;
+}
+
+int fake_kvm_run(unsigned int vm, struct kvm_run *run)
+{
+    bool over = input.left == 0;
+
+    if (over)
+        machine_end(machine, MACHINE_DONE, NULL);
+    run->exit_reason = KVM_EXIT_INTR;
+    if (over || (run->immediate_exit && take() % 8 != 0))
+        return EINTR;
+    run->ready_for_interrupt_injection = run->if_flag = vm == 0 || take() & 1;
+    if (vm == 0)
+        return run_l1(run);
+    alter(run, take());
+    return any_exit(run);
+}
+
+/* An image of a page, which is never run. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    static const char *const seed = "tests/fuzz/seeds/fuzz_elf_image/one";
+    char bytes[4096];
+    FILE *file;
+    size_t length;
+    int fd = memfd_create("image", MFD_CLOEXEC);
+
+    (void)argc;
+    (void)argv;
+    file = fopen(seed, "r");
+    if (file == NULL || fd < 0) {
+        fprintf(stderr, "%s: run this in the source's directory\n", seed);
+        exit(2);
+    }
+    length = fread(bytes, 1, sizeof(bytes), file);
+    fclose(file);
+    if (write(fd, bytes, length) != (ssize_t)length)
+        abort();
+    snprintf(image, sizeof(image), "/proc/self/fd/%d", fd);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct machine_config config = {
+        .l1_memory = L1_MEMORY, .l1_image = image, .timeout_ns = UINT64_MAX / 4};
+    struct error error;
+
+    if (size < 1)
+        return 0;
+    if (machine_create(&machine, &config, &error) != 0) {
+        fprintf(stderr, "%s\n", error.text);
+        abort();
+    }
+    fake_kvm_allow(machine->memory.base, L1_MEMORY);
+    machine->host_is_known = true;
+    machine->host.paging.kind = data[0] % 3 == 0 ? PAGING_HARDWARE : PAGING_SHADOW;
+    machine->host.logs_each_write = data[0] & 128;
+    input.at = data + 1;
+    input.left = size - 1;
+    for (int i = 0; i < STEPS_MOST && !machine->ended; i++)
+        l1_vcpu_step(machine->l1[0]);
+    machine_destroy(machine);
+    fake_kvm_allow(NULL, 0);
+    fake_kvm_check_closed();
+    return 0;
+}
