@@ -27,7 +27,7 @@ local function run(programs, changes)
         declaration[key] = value
     end
     tiny:protect(declaration)
-    local result = stack:run { timeout = "20s" }
+    local result = stack:run { timeout = "120s" }
     mezz.expect(result.status == "done", programs[1] .. ": L1 ended the machine, and well")
     mezz.expect(tiny.console:find "tiny-os: all programs ended", programs[1] .. ": the guest went on")
     return tiny

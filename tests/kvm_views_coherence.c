@@ -40,7 +40,7 @@ static void create(struct guest_views *guest, enum engine_kind engine)
 static void expect(struct guest_views *guest, uint32_t view, uint64_t value)
 {
     guest_switch(guest, view, CARRY_GATE);
-    ck_assert_uint_eq(guest_read(guest, 3, WORD), value);
+    ck_assert_uint_eq(guest_load(guest, 3, WORD), value);
 }
 
 /* Ring 0 of the guest writes a word of a page table, one to one mapped, and says INVLPG. */
@@ -205,7 +205,7 @@ START_TEST(second_vcpu)
         ck_assert_uint_eq(guest_run_on(&guest, &second, &read).value, OLD_VALUE);
         guest_writes(&guest, LEAF, NEW | ENTRY_FLAGS);
         ck_assert_uint_eq(guest_run_on(&guest, &second, &read).value, NEW_VALUE);
-        ck_assert_uint_eq(guest_read(&guest, 3, WORD), NEW_VALUE);
+        ck_assert_uint_eq(guest_load(&guest, 3, WORD), NEW_VALUE);
         guest_writes(&guest, LEAF, OLD | ENTRY_FLAGS);
     }
     view_vcpu_destroy(&second);

@@ -212,12 +212,12 @@ START_TEST(over_views_of_the_list)
     enter(&guest, overlay);
     for (uint32_t i = 0; i < 20; i++) {
         guest_switch(&guest, i * 3 % 4, CARRY_GATE);
-        ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100 + i * 3 % 4);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100 + i * 3 % 4);
         ck_assert_uint_eq(guest_run(&guest, &read).denied, R);
     }
     enter(&guest, NULL);
     ck_assert_uint_eq(guest_run(&guest, &read).denied, 0);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 101);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 101);
     leave(&guest, overlay);
     guest_destroy(&guest);
 }
@@ -249,7 +249,7 @@ START_TEST(many_overlays)
     space_figures(guest.space, &before);
     for (uint32_t i = 0; i < 3 * OVERLAYS; i++) {
         enter(&guest, overlay[i * 5 % OVERLAYS]);
-        ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 1000 + i * 5 % OVERLAYS % OWN_PAGES);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 1000 + i * 5 % OVERLAYS % OWN_PAGES);
     }
     space_figures(guest.space, &after);
     ck_assert_uint_eq(after.views, before.views);
@@ -321,7 +321,7 @@ START_TEST(a_hole)
     overlay = lay(&guest, &patch, 1, RWX);
     enter(&guest, overlay);
     ck_assert_uint_eq(guest_run(&guest, &read).denied, R);
-    ck_assert_uint_eq(guest_read(&guest, 3, NEXT), 0);
+    ck_assert_uint_eq(guest_load(&guest, 3, NEXT), 0);
     leave(&guest, overlay);
     guest_destroy(&guest);
 }
@@ -337,19 +337,19 @@ START_TEST(an_engine_comes_later)
     guest_map(&guest, 0, PAGE, GUEST_SPARE_L1, RWX);
     guest_use_views(&guest);
     ck_assert(!space_has_engine(guest.space));
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 0);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 0);
     *(uint64_t *)l1_pointer(&guest.builder.l1, l1_at(GUEST_SPARE_L1), 8) = 7;
     ck_assert_int_eq(space_set_engine(guest.space, (enum engine_kind)_i, &guest.host, &error), 0);
     ck_assert(space_has_engine(guest.space));
     ck_assert_int_eq(space_engine(guest.space), _i);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 7);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 7);
     guest_add_view(&guest);
     guest_map(&guest, 1, PAGE, GUEST_SPARE_L1 + PAGE_SIZE, RWX);
     guest_use_views(&guest);
     guest_switch(&guest, 1, CARRY_GATE);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 0);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 0);
     guest_switch(&guest, 0, CARRY_GATE);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 7);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 7);
     guest_destroy(&guest);
 }
 END_TEST

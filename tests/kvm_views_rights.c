@@ -126,7 +126,7 @@ START_TEST(rights_that_cannot_be)
     /* The former list is still there. */
     ck_assert_uint_eq(space_list_count(guest.space), 1);
     ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, view, CARRY_GATE, NULL), MEZZ_E_VIEW);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 0);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 0);
     guest_destroy(&guest);
 }
 END_TEST

@@ -104,7 +104,7 @@ START_TEST(many_views)
     guest_use_views(&guest);
     for (uint64_t at = GUEST_DATA; at < GUEST_MEMORY; at += PAGE_SIZE)
         *guest_at(&guest, at) = at;
-    guest_read(&guest, 3, GUEST_DATA);
+    guest_load(&guest, 3, GUEST_DATA);
     for (uint32_t view = 1; view < MANY_VIEWS; view++) {
         guest_add_view(&guest);
         guest_map(&guest, view, GUEST_DATA + view * PAGE_SIZE, GUEST_SPARE_L1 + view * PAGE_SIZE,
@@ -115,7 +115,7 @@ START_TEST(many_views)
     for (uint32_t view = 0; view < MANY_VIEWS; view++) {
         guest_switch(&guest, view, CARRY_GATE);
         for (uint64_t at = GUEST_DATA; at < GUEST_MEMORY; at += 16 * PAGE_SIZE)
-            guest_read(&guest, 3, at);
+            guest_load(&guest, 3, at);
     }
     used = (int64_t)(memory_in_use() - before);
     printf("%s: %u views of 16 MiB: %.1f MiB\n", engine_name(engine), MANY_VIEWS,

@@ -49,8 +49,8 @@ START_TEST(each_view_its_own_page)
         guest_switch(&guest, view, CARRY_GATE);
         ck_assert_uint_eq(guest.vcpu.index, view);
         ck_assert_uint_eq(space_view_eptp(guest.vcpu.view), guest.eptp[view]);
-        ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100 + view);
-        ck_assert_uint_eq(guest_read(&guest, 0, PAGE), 100 + view);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100 + view);
+        ck_assert_uint_eq(guest_load(&guest, 0, PAGE), 100 + view);
     }
     guest_destroy(&guest);
 }
@@ -70,12 +70,12 @@ START_TEST(a_gate_is_one_run)
     }
     for (uint32_t i = 0; i < 4; i++) {
         guest_switch(&guest, i % 2, CARRY_GATE);
-        guest_read(&guest, 3, PAGE);
+        guest_load(&guest, 3, PAGE);
     }
     view_vcpu_counts(&guest.vcpu, &runs[0], &ioctls[0]);
     for (uint32_t i = 0; i < 100; i++) {
         guest_switch(&guest, i % 2, CARRY_GATE);
-        guest_read(&guest, 3, PAGE);
+        guest_load(&guest, 3, PAGE);
     }
     view_vcpu_counts(&guest.vcpu, &runs[1], &ioctls[1]);
     ck_assert_uint_eq(runs[1] - runs[0], 100);
@@ -97,9 +97,9 @@ START_TEST(no_such_view)
     ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 1, CARRY_GATE, NULL), MEZZ_E_VIEW);
     ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 3, CARRY_GATE, NULL), MEZZ_E_VIEW);
     ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, UINT32_MAX, CARRY_ALL, NULL), MEZZ_E_VIEW);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100);
     guest_switch(&guest, 2, CARRY_GATE);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 101);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 101);
     /* A list with rubbish in it changes nothing. */
     list[1] = 0xdeadbeef;
     ck_assert_int_eq(space_set_list(guest.space, list, 3, NULL, NULL), MEZZ_E_EPT_FORMAT);
@@ -109,7 +109,7 @@ START_TEST(no_such_view)
                      MEZZ_E_ARGUMENT);
     ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 1, CARRY_GATE, NULL), MEZZ_E_VIEW);
     guest_switch(&guest, 0, CARRY_GATE);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100);
     guest_destroy(&guest);
 }
 END_TEST
@@ -122,12 +122,12 @@ START_TEST(list_without_the_current_view)
     create(&guest, (enum engine_kind)_i, 3);
     guest_switch(&guest, 2, CARRY_GATE);
     ck_assert_int_eq(space_set_list(guest.space, guest.eptp, 2, NULL, NULL), 0);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 102);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 102);
     guest_switch(&guest, 1, CARRY_GATE);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 101);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 101);
     ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 2, CARRY_GATE, NULL), MEZZ_E_VIEW);
     ck_assert_int_eq(view_vcpu_use(&guest.vcpu, guest.eptp[2], CARRY_GATE, NULL), 0);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 102);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 102);
     guest_destroy(&guest);
 }
 END_TEST
@@ -141,7 +141,7 @@ START_TEST(views_that_nobody_uses_go)
     ck_assert_int_eq(space_set_list(guest.space, guest.eptp, 1, NULL, NULL), 0);
     for (uint32_t view = 0; view < 40; view++) {
         ck_assert_int_eq(view_vcpu_use(&guest.vcpu, guest.eptp[view], CARRY_GATE, NULL), 0);
-        ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100 + view);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100 + view);
     }
     space_figures(guest.space, &figures);
     ck_assert_uint_le(figures.views, 10);
@@ -160,12 +160,12 @@ START_TEST(invept)
     put(&guest, spare(9), 900);
     guest_map(&guest, 1, PAGE, spare(9), MEZZ_EPT_RWX);
     guest_switch(&guest, 1, CARRY_GATE);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 101);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 101);
     guest_switch(&guest, (unsigned int)_i % 2, CARRY_GATE);
     space_invept(guest.space, guest.eptp[1]);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), (unsigned int)_i % 2 ? 900 : 100);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), (unsigned int)_i % 2 ? 900 : 100);
     guest_switch(&guest, 1, CARRY_GATE);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 900);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 900);
     guest_destroy(&guest);
 }
 END_TEST
@@ -186,10 +186,10 @@ START_TEST(invept_of_rubbish)
     ck_assert(space_view_has(guest.vcpu.view, l2_at(PAGE), MEZZ_EPT_RWX));
     guest_switch(&guest, 1, CARRY_GATE);
     ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 0, CARRY_GATE, NULL), MEZZ_E_EPT_ACCESS);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 101);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 101);
     guest_map(&guest, 0, PAGE, spare(0), MEZZ_EPT_RWX);
     guest_switch(&guest, 0, CARRY_GATE);
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100);
     guest_destroy(&guest);
 }
 END_TEST
@@ -214,7 +214,7 @@ START_TEST(entry_became_present)
     ck_assert_int_eq(space_view_rebuild(guest.vcpu.view, NULL), 0);
     ck_assert_uint_eq(space_view_builds(guest.vcpu.view), builds + 1);
     ck_assert(space_view_has(guest.vcpu.view, l2_at(PAGE), R | X));
-    ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 7);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 7);
     guest_destroy(&guest);
 }
 END_TEST
@@ -232,7 +232,7 @@ START_TEST(two_vcpus)
     guest_start(&second, &read);
     ck_assert_int_eq(view_vcpu_switch(&second, 1, CARRY_ALL, NULL), 0);
     for (int i = 0; i < 5; i++) {
-        ck_assert_uint_eq(guest_read(&guest, 3, PAGE), 100);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100);
         ck_assert_uint_eq(guest_run_on(&guest, &second, &read).value, 101);
     }
     /* The first is about to run, and the second wants to. */

@@ -309,7 +309,7 @@ struct guest_result guest_run(struct guest_views *guest, const struct guest_run 
     return guest_run_on(guest, &guest->vcpu, what);
 }
 
-uint64_t guest_read(struct guest_views *guest, unsigned int ring, uint64_t linear)
+uint64_t guest_load(struct guest_views *guest, unsigned int ring, uint64_t linear)
 {
     const struct guest_run what = {.code = CODE_READ, .ring = ring, .rbx = linear};
     struct guest_result result = guest_run(guest, &what);

@@ -101,7 +101,7 @@ struct guest_run {
 struct guest_result guest_run_on(struct guest_views *guest, struct view_vcpu *vcpu,
                                  const struct guest_run *what);
 struct guest_result guest_run(struct guest_views *guest, const struct guest_run *what);
-uint64_t guest_read(struct guest_views *guest, unsigned int ring, uint64_t linear);
+uint64_t guest_load(struct guest_views *guest, unsigned int ring, uint64_t linear);
 
 /* Registers as guest_run() begins with. */
 void guest_start(struct view_vcpu *vcpu, const struct guest_run *what);

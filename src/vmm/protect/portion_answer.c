@@ -40,9 +40,26 @@ static void load_registers(struct l2_vcpu *vcpu, const struct guard_outcome *out
     l2_regs_changed(vcpu);
 }
 
+/* The kernel is at its first instruction: the event was delivered, whatever KVM still says of it.
+ */
+static void end_delivery(struct l2_vcpu *vcpu)
+{
+    struct kvm_vcpu_events *events = &vcpu->kvm->run->s.regs.events;
+
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    if (!events->interrupt.injected && !events->exception.injected && !events->nmi.injected)
+        return;
+    events->interrupt.injected = 0;
+    events->exception.injected = 0;
+    events->nmi.injected = 0;
+    kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_EVENTS);
+}
+
 void portion_answer_switch(struct l2_vcpu *vcpu, const struct portion_access_facts *facts,
                            const struct guard_outcome *outcome)
 {
+    if (facts->entry.known)
+        end_delivery(vcpu);
     if (outcome->restore)
         load_registers(vcpu, outcome);
     else if (facts->access.keep != NULL && !facts->access.system_call && outcome->from != 0)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <x86intrin.h>
 
 #include "mezz/errors.h"
 #include "vmm/machine_state.h"
@@ -13,6 +14,9 @@
 /* A violation that the guard has nothing against, again and again at one address: the view and the
  * guard are not of one mind, and the L2 would never get on. */
 #define REPEATED_LIMIT 16U
+
+/* A vector for whoever asks how the kernel would be entered; any will do. */
+#define FIRST_INTERRUPT 32U
 
 static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame)
 {
@@ -183,8 +187,21 @@ void portion_leave_for_event(struct portions *portions, struct l2_vcpu *vcpu, un
 
 static enum l2_verdict interrupt(struct l2_policy *policy, struct l2_vcpu *vcpu, uint8_t vector)
 {
-    portion_leave_for_event((struct portions *)policy, vcpu, vector);
+    struct portions *portions = (struct portions *)policy;
+
+    if (portion_hold_back(portions, vcpu))
+        return L2_HANDLED;
+    portion_leave_for_event(portions, vcpu, vector);
     return L2_PASS;
+}
+
+/* Interrupts were held back for long enough. */
+static void tick(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    if (!vcpu->hold_windows || l2_drain(vcpu) != 0)
+        return;
+    portion_leave_for_event((struct portions *)policy, vcpu, FIRST_INTERRUPT);
+    portion_hold_end(vcpu);
 }
 
 /* True: it cannot go on like this. */
@@ -242,6 +259,8 @@ static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
                                  const struct l2_access *access)
 {
     struct portions *portions = (struct portions *)policy;
+    const struct portion_place *place = portion_place_of(portions, vcpu);
+    const uint64_t begun = __rdtsc();
     struct portion_access_facts facts;
     struct guard_outcome outcome;
     struct ept12_translation now;
@@ -257,6 +276,10 @@ static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
     verdict = answer(portions, vcpu, &facts, &outcome);
     if (verdict == L2_HANDLED)
         show(portions, vcpu);
+    if (place->in.view == 0)
+        portion_hold_end(vcpu);
+    else if (outcome.decision.verdict == VERDICT_SWITCH)
+        portion_hold_begin(portions, vcpu, begun);
     portions->l2->record->report.portions.scans = guard_scans(portions->guard);
     return verdict;
 }
@@ -267,6 +290,7 @@ int portion_policy_add(struct l2 *l2, const struct portion_table *table)
         .start = start,
         .violation = violation,
         .interrupt = interrupt,
+        .tick = tick,
         .vcpu_gone = vcpu_gone,
         .destroy = destroy,
     };

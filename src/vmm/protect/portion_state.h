@@ -20,6 +20,8 @@ struct portion_view {
 struct portion_place {
     struct guard_vcpu in; /* where the guard has it */
     uint32_t shown;       /* the view that it sees */
+    uint64_t entered_tsc; /* when that began, before the view was made ready */
+    uint64_t entered_run; /* vcpu->run_tsc then */
     uint64_t rip;         /* of the last violation that was nobody's, and how many in a row */
     unsigned int repeated;
 };
@@ -78,6 +80,14 @@ void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu);
 void portion_answer_error(struct portions *portions, struct l2_vcpu *vcpu,
                           const struct portion_access_facts *facts);
 void portion_answer_kill(struct portions *portions, struct l2_vcpu *vcpu);
+
+/* portion_hold.c: interrupts while a vCPU is in a portion. */
+/* The vCPU enters: `begun` is the time stamp before anything was done for that. */
+void portion_hold_begin(struct portions *portions, struct l2_vcpu *vcpu, uint64_t begun);
+/* True: the portion has had too little of its time for an interrupt to come now. */
+bool portion_hold_back(struct portions *portions, struct l2_vcpu *vcpu);
+/* The vCPU has left: what was held back comes now. */
+void portion_hold_end(struct l2_vcpu *vcpu);
 
 /* portion_policy.c: an event is about to be put into the vCPU, which has no instruction pending. If
  * it is in a portion, that is left now, so that the kernel finds nothing of it. */

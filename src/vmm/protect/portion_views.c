@@ -102,9 +102,14 @@ int portion_views_show(struct portions *portions, struct l2_vcpu *vcpu)
     /* With CR0.TS nobody but the kernel gets at the registers that a gate leaves behind. */
     code = l2_switch_overlay(vcpu, portions->view[view].overlay,
                              l2_sregs(vcpu)->cr0 & CR0_TS ? CARRY_GATE : CARRY_ALL);
-    if (code == 0)
-        place->shown = view;
-    return code;
+    if (code != 0)
+        return code;
+    place->shown = view;
+    /* There are KVMs whose run page has no event where the vCPU still has one, that was delivered:
+     * what the vCPU brings along takes its place. */
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    return 0;
 }
 
 void portion_views_destroy(struct portions *portions)

@@ -5,7 +5,7 @@
  */
 #include "programs/vault/attack.h"
 
-#define ROUNDS 300000
+#define ROUNDS 100000
 #define TIMES  20
 
 int main(int argc, char **argv)
