@@ -67,6 +67,18 @@ void carry_find_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu)
     }
 }
 
+/* In ring 3 a kernel has its own base put away, and the other one is in GS, where a change shows; in
+ * ring 0 it may have been changed while it was in GS. */
+bool carry_base_may_differ(struct kvm_vcpu *to, struct kvm_vcpu *from)
+{
+    const struct kvm_sregs *there = &from->run->s.regs.sregs;
+
+    kvm_vcpu_need(from, KVM_SYNC_X86_SREGS);
+    if (!(to->fresh & KVM_SYNC_X86_SREGS) || there->gs.base != to->run->s.regs.sregs.gs.base)
+        return true;
+    return there->gs.base != 0 && there->ss.dpl == 0;
+}
+
 int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from, const struct carried_msrs *msrs)
 {
     union msr_list list = {.header = {.nmsrs = msrs->count}};

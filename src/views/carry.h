@@ -23,6 +23,10 @@ struct carried_msrs {
 };
 void carry_find_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu);
 
+/* SWAPGS alters KERNEL_GS_BASE, and no filter tells: whether the two may have different ones. A
+ * guest without a base in GS has no use for it. */
+bool carry_base_may_differ(struct kvm_vcpu *to, struct kvm_vcpu *from);
+
 /* The MSRs that are no part of the system registers. Negative errno. */
 int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from, const struct carried_msrs *msrs);
 

@@ -11,7 +11,9 @@ static int take_core(struct view_vm *vm, uint32_t number, struct view_core **cor
                      struct error *error)
 {
     *core = vm->core[number];
-    if (*core != NULL && carry_clear(&(*core)->kvm) == 0)
+    /* What its TLB has is of page tables that are gone. */
+    if (*core != NULL && carry_flush(&(*core)->kvm, &(*core)->kvm) == 0 &&
+        carry_clear(&(*core)->kvm) == 0)
         return 0;
     if (*core != NULL)
         view_core_destroy(*core);
@@ -109,7 +111,8 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
         carry_find_msrs(&vcpu->space->msrs, &from->kvm);
     if (what == CARRY_ALL)
         code = carry_rest(&to->kvm, &from->kvm);
-    if (code == 0 && (what == CARRY_ALL || to->msrs != vcpu->msrs))
+    if (code == 0 && (what == CARRY_ALL || to->msrs != vcpu->msrs ||
+                      carry_base_may_differ(&to->kvm, &from->kvm)))
         code = carry_msrs(&to->kvm, &from->kvm, &vcpu->space->msrs);
     if (code != 0)
         return code;

@@ -23,6 +23,11 @@ KIT_CODE(gate_loop, GATE "movl $0x20002000, %ebx\n xorl %ecx, %ecx\n movl $100, 
                          "movl $0, %eax\n movl %eax, (%rdx)\n addq (%rbx), %rcx\n"
                          "decl %esi\n jnz 1b\n" KIT_SPIN);
 
+/* To view 1 and back, so that both have been there; then to view 1 between two SWAPGS. */
+KIT_CODE(gate_swap, GATE "movl $1, %eax\n movl %eax, (%rdx)\n xorl %eax, %eax\n movl %eax, (%rdx)\n"
+                         "swapgs\n movl $1, %eax\n movl %eax, (%rdx)\n swapgs\n"
+                         "movq %gs:0, %rcx\n" KIT_SPIN);
+
 static struct kit_views views;
 
 static void open_views(enum kit_mode mode, const void *code, uint64_t rax)
@@ -230,6 +235,29 @@ static void no_gate(void)
     kit_close(&views.guest);
 }
 
+/* KERNEL_GS_BASE goes along although nobody sees SWAPGS. Where ring 0 is emulated, SWAPGS may be an
+ * instruction that cannot be run. */
+static void swapped_bases(void)
+{
+    int64_t reason;
+
+    KIT_LABEL("SWAPGS");
+    open_views(KIT_LONG, gate_swap, 0);
+    views.guest.data[0] = 0x77;
+    views.guest.data[512] = 0x55;
+    views.guest.vmcs->system.segment[MEZZ_GS].base = KIT_L2_DATA;
+    views.guest.vmcs->msrs.kernel_gs_base = KIT_L2_DATA + MEZZ_PAGE_SIZE;
+    reason = kit_exit_or_spin(&views.guest);
+    CHECK("runs, or cannot",
+          reason == MEZZ_EXIT_PREEMPTION_TIMER || reason == MEZZ_EXIT_EMULATION_FAILURE);
+    CHECK_EQ("the base is back",
+             reason == MEZZ_EXIT_PREEMPTION_TIMER ? views.guest.vmcs->regs.gpr[MEZZ_RCX] : 0x77,
+             0x77);
+    if (reason == MEZZ_EXIT_EMULATION_FAILURE)
+        kit_note("this KVM cannot run SWAPGS in ring 0");
+    kit_close(&views.guest);
+}
+
 void group_gate(void)
 {
     no_gate();
@@ -238,6 +266,7 @@ void group_gate(void)
     refusals(KIT_LONG);
     refusals(KIT_USER);
     parts();
+    swapped_bases();
     sites();
     callback();
 }
