@@ -318,7 +318,8 @@ static int run_in_cage(struct caged_run *run, struct machine_report *report, str
     static struct terminal terminal;
     static struct machine_config config;
 
-    terminal_init(&terminal, stdout, false);
+    if (terminal.out == NULL)
+        ck_assert_int_eq(terminal_init(&terminal, STDOUT_FILENO, false), 0);
     config = (struct machine_config){
         .l1_image = test_image("nested_l1.elf"),
         .l1_memory = 8UL << 20,

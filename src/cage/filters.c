@@ -40,6 +40,7 @@ struct allowed {
 static const struct allowed calls[] = {
     CALL(ioctl, VCPU, KVM_REQUEST),
     CALL(write, MAIN | VCPU, TO_OUTPUT),
+    CALL(poll, MAIN | VCPU, ANYTHING), /* whether an output takes what is written */
     CALL(close, VCPU, ANYTHING),
     CALL(mmap, MAIN | VCPU, NO_CODE),
     CALL(munmap, MAIN | VCPU, ANYTHING),

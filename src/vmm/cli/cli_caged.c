@@ -66,15 +66,16 @@ static int build(const struct inside *inside, struct machine **machine, struct e
 
 static void send_report(const struct inside *inside, const struct machine_report *report)
 {
-    FILE *trace = inside->run->config->trace;
+    const struct patience *trace = inside->run->trace;
     struct event_log *log = inside->run->config->log;
-    struct channel_end end = {.terminal_error = inside->run->terminal->error};
+    struct channel_end end = {.terminal_error = inside->run->terminal->patience.error};
     size_t length;
     void *bytes;
 
-    errno = 0;
-    if (trace != NULL && (fflush(trace) != 0 || ferror(trace)))
-        end.trace_error = errno != 0 ? errno : EIO;
+    if (trace != NULL) {
+        fflush(inside->run->config->trace);
+        end.trace_error = trace->error;
+    }
     if (log != NULL) {
         event_log_flush(log);
         event_log_tell(log, &end.log);
@@ -95,11 +96,11 @@ _Noreturn static void run_inside(struct caged_run *run, int channel)
 
     inside.run = run;
     inside.channel = channel;
-    add_output(&inside, fileno(stdout));
-    add_output(&inside, fileno(stderr));
+    add_output(&inside, STDOUT_FILENO);
+    add_output(&inside, STDERR_FILENO);
     add_output(&inside, channel);
-    if (config->trace != NULL)
-        add_output(&inside, fileno(config->trace));
+    if (run->trace != NULL)
+        add_output(&inside, run->trace->fd);
     if (config->log != NULL)
         add_output(&inside, event_log_file(config->log));
     note_inherited(&inside);
@@ -177,9 +178,9 @@ static int take_result(struct caged_run *run, struct channel_result *result, int
     }
     if (!result->ended)
         return explain_death(run, result, status, error);
-    run->trace_error = result->end.trace_error;
-    if (run->terminal->error == 0)
-        run->terminal->error = result->end.terminal_error;
+    if (run->trace != NULL)
+        patient_fail(run->trace, result->end.trace_error);
+    patient_fail(&run->terminal->patience, result->end.terminal_error);
     code = report_unpack(report, result->report, result->length);
     if (code == 0 && run->config->log != NULL) {
         code = event_log_go_on(run->config->log, &result->end.log);

@@ -14,8 +14,8 @@
  */
 struct caged_run {
     const struct machine_config *config;
-    struct terminal *terminal; /* its `error` is set when the process could not write */
-    int trace_error;           /* errno of a write of config->trace that failed; 0 */
+    struct terminal *terminal; /* its patience has the error when the process could not write */
+    struct patience *trace;    /* the same for config->trace; NULL: there is none */
     int signal_number;         /* that ended the process; SIGSYS: the cage did; 0: none */
 };
 

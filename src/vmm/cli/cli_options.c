@@ -33,7 +33,7 @@ int cli_finish_stdout(int earlier)
 {
     int code = fflush(stdout) == 0 ? 0 : errno;
 
-    if (code == 0 && !ferror(stdout))
+    if (code == 0 && earlier == 0 && !ferror(stdout))
         return CLI_DONE;
     if (earlier != 0)
         code = earlier;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,10 +39,10 @@ struct run_options {
 struct run {
     struct run_options options;
     struct terminal terminal;
-    FILE *trace;           /* NULL: none */
+    FILE *trace; /* NULL: none */
+    struct patience trace_patience;
     struct event_log *log; /* NULL: none */
     uint64_t begun_ns;
-    int trace_error;     /* errno of a write in the machine's process that failed; 0 */
     int death;           /* signal that ended the machine's process; 0: none did */
     uint64_t started_ns; /* of the process; 0 once a machine has run */
 };
@@ -85,12 +87,14 @@ static int run_uncaged(struct run *run, const struct machine_config *config,
 static int run_caged(struct run *run, const struct machine_config *config,
                      struct machine_report *kept, struct error *error)
 {
-    struct caged_run caged = {.config = config, .terminal = &run->terminal};
+    struct caged_run caged = {
+        .config = config,
+        .terminal = &run->terminal,
+        .trace = config->trace != NULL ? &run->trace_patience : NULL,
+    };
     int code = caged_run(&caged, kept, error);
 
     run->death = caged.signal_number;
-    if (run->trace_error == 0)
-        run->trace_error = caged.trace_error;
     /* It may have come to that process alone. */
     if (code == 0 && kept->end == MACHINE_STOPPED && cli_signal == 0)
         cli_signal = kept->signal_number;
@@ -103,6 +107,7 @@ static int run_machine(void *context, const struct machine_config *wanted, struc
 {
     struct run *run = context;
     struct machine_config config = *wanted;
+    uint64_t give_up_at;
     int code;
 
     config.kvm_device = cli_kvm_device(run->options.kvm);
@@ -112,11 +117,14 @@ static int run_machine(void *context, const struct machine_config *wanted, struc
     config.console = terminal_write;
     config.console_context = &run->terminal;
     run->started_ns = 0;
-    terminal_begin(&run->terminal, longest_name(&config));
+    give_up_at = now_ns() + config.timeout_ns;
+    terminal_begin(&run->terminal, longest_name(&config), give_up_at);
+    atomic_store(&run->trace_patience.give_up_at, give_up_at);
     if (run->options.no_cage)
         code = run_uncaged(run, &config, &kept->report, error);
     else
         code = run_caged(run, &config, &kept->report, error);
+    terminal_end(&run->terminal);
     if (code != 0)
         return code;
     show_run(&run->terminal, run->options.file, kept, run->options.verbose);
@@ -145,6 +153,8 @@ static int status_of(const struct run *run, const struct script_record *record, 
     static const int bad_input[] = {EINVAL, ENOENT, EACCES, EPERM, EISDIR,      ENOTDIR,
                                     ELOOP,  ENXIO,  EFBIG,  EIO,   ENAMETOOLONG};
 
+    if (cli_signal == SIGPIPE)
+        return CLI_HOST;
     if (cli_signal != 0)
         return CLI_SIGNAL + cli_signal;
     if (run->death != 0)
@@ -184,23 +194,25 @@ static int finish(struct run *run, const struct script_record *record, int code,
     struct report_facts facts = {
         .record = record,
         .error = code != 0 ? error->text : "",
-        .exit_status = status_of(run, record, code),
         .kvm = info_kvm_name(),
         .lane = getenv("MEZZ_LANE"),
     };
-    int status = CLI_DONE;
 
     show_expectations(&run->terminal, record, run->options.verbose);
-    if (cli_signal != 0)
+    fflush(run->terminal.out);
+    facts.exit_status = status_of(run, record, code);
+    if (cli_signal != 0 && cli_signal != SIGPIPE)
         cli_complain("%s%sended by SIG%s", facts.error, code != 0 ? ": " : "",
                      sigabbrev_np(cli_signal));
-    else if (code != 0)
+    else if (code != 0 && cli_signal == 0)
         cli_complain("%s", error->text);
-    if (run->options.json != NULL)
-        status = write_json(run, &facts);
-    if (status == CLI_DONE && run->terminal.out == stdout)
-        status = cli_finish_stdout(run->terminal.error);
-    return status != CLI_DONE && facts.exit_status < CLI_SIGNAL ? status : facts.exit_status;
+    if (facts.exit_status < CLI_SIGNAL && run->terminal.patience.fd == STDOUT_FILENO &&
+        cli_finish_stdout(run->terminal.patience.error) != CLI_DONE)
+        facts.exit_status = CLI_HOST;
+    if (run->options.json != NULL && write_json(run, &facts) != CLI_DONE &&
+        facts.exit_status < CLI_SIGNAL)
+        facts.exit_status = CLI_HOST;
+    return facts.exit_status;
 }
 
 static int run_file(struct run *run, const char *const *directories)
@@ -232,19 +244,35 @@ static int run_file(struct run *run, const char *const *directories)
     return status;
 }
 
-static bool wants_colours(const struct run_options *options, FILE *out)
+static bool wants_colours(const struct run_options *options, int fd)
 {
     const char *no_color = getenv("NO_COLOR");
     const char *kind = getenv("TERM");
 
     return !options->no_colour && (no_color == NULL || no_color[0] == '\0') && kind != NULL &&
-           strcmp(kind, "dumb") != 0 && isatty(fileno(out));
+           strcmp(kind, "dumb") != 0 && isatty(fd);
 }
 
-/* The C library asks for a file's size before it makes a buffer of its own, which the cage does not
- * allow. */
-static char out_buffer[BUFSIZ];
-static char trace_buffer[BUFSIZ];
+/* A pipe without a reader is an error and not a wait. 0 or -1 with errno. */
+static int open_trace(struct run *run)
+{
+    const char *path = run->options.trace;
+    int fd = STDOUT_FILENO;
+
+    if (strcmp(path, "-") != 0) {
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+        if (fd < 0)
+            return -1;
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    }
+    run->trace = patient_open(&run->trace_patience, fd);
+    if (run->trace != NULL)
+        return 0;
+    if (fd != STDOUT_FILENO)
+        close(fd);
+    errno = ENOMEM;
+    return -1;
+}
 
 /* What can be written is found out before anything runs. */
 static int open_outputs(struct run *run)
@@ -266,13 +294,8 @@ static int open_outputs(struct run *run)
             return CLI_BAD_INPUT;
         }
     }
-    if (options->trace == NULL)
+    if (options->trace == NULL || open_trace(run) == 0)
         return CLI_DONE;
-    run->trace = fopen(options->trace, "we");
-    if (run->trace != NULL) {
-        setvbuf(run->trace, trace_buffer, _IOFBF, sizeof(trace_buffer));
-        return CLI_DONE;
-    }
     cli_complain("--trace: %s: cannot write: %s", options->trace, strerror(errno));
     return CLI_BAD_INPUT;
 }
@@ -280,20 +303,16 @@ static int open_outputs(struct run *run)
 /* The status of the run, unless the trace is not whole. */
 static int close_trace(struct run *run, int status)
 {
-    bool whole;
+    struct patience *patience = &run->trace_patience;
 
     if (run->trace == NULL)
         return status;
-    errno = 0;
-    whole = fflush(run->trace) == 0 && !ferror(run->trace);
-    whole = fclose(run->trace) == 0 && whole;
-    if (run->trace_error != 0) {
-        errno = run->trace_error;
-        whole = false;
-    }
-    if (whole)
+    fclose(run->trace);
+    if (patience->fd != STDOUT_FILENO && close(patience->fd) < 0 && patience->error == 0)
+        patience->error = errno;
+    if (patience->error == 0)
         return status;
-    cli_complain("%s: cannot write: %s", run->options.trace, strerror(errno));
+    cli_complain("%s: cannot write: %s", run->options.trace, strerror(patience->error));
     return status < CLI_SIGNAL ? CLI_HOST : status;
 }
 
@@ -312,9 +331,8 @@ static int close_log(struct run *run, int status)
     }
     events = event_log_events(run->log);
     if (event_log_close(run->log, now_ns() - run->begun_ns, head, &error) == 0) {
-        fprintf(run->terminal.out != NULL ? run->terminal.out : stdout,
-                "log %s: %llu events, head %s\n", run->options.log, (unsigned long long)events,
-                head);
+        fprintf(run->terminal.out, "log %s: %llu events, head %s\n", run->options.log,
+                (unsigned long long)events, head);
         return status;
     }
     cli_complain("--log: %s", error.text);
@@ -323,31 +341,46 @@ static int close_log(struct run *run, int status)
 
 static int close_outputs(struct run *run, int status)
 {
-    return close_trace(run, close_log(run, status));
+    status = close_trace(run, close_log(run, status));
+    /* An earlier error was told by finish(). */
+    if (fflush(run->terminal.out) == 0 || status >= CLI_SIGNAL || status == CLI_HOST)
+        return status;
+    cli_complain("cannot write: %s", strerror(run->terminal.patience.error));
+    return CLI_HOST;
+}
+
+static bool is_stdout(const char *output)
+{
+    return output != NULL && strcmp(output, "-") == 0;
 }
 
 static int run_with_options(struct run *run)
 {
     const struct run_options *options = &run->options;
-    bool json_to_stdout = options->json != NULL && strcmp(options->json, "-") == 0;
-    FILE *out = json_to_stdout ? stderr : stdout;
+    int out = is_stdout(options->json) || is_stdout(options->trace) ? STDERR_FILENO : STDOUT_FILENO;
     struct cli_images images;
-    int status = open_outputs(run);
+    int status;
 
-    if (status != CLI_DONE)
-        return close_outputs(run, status);
-    if (cli_images_find(&images, options->images) != 0) {
-        cli_complain("out of memory");
-        return close_outputs(run, CLI_HOST);
+    if (is_stdout(options->json) && is_stdout(options->trace)) {
+        cli_complain("--json and --trace cannot both be the standard output");
+        return CLI_BAD_INPUT;
     }
-    if (out == stdout)
-        setvbuf(out, out_buffer, _IOFBF, sizeof(out_buffer));
-    terminal_init(&run->terminal, out, wants_colours(options, out));
-    cli_signals_catch();
-    status = run_file(run, images.directories);
+    if (terminal_init(&run->terminal, out, wants_colours(options, out)) != 0) {
+        cli_complain("out of memory");
+        return CLI_HOST;
+    }
+    status = open_outputs(run);
+    if (status == CLI_DONE && cli_images_find(&images, options->images) != 0) {
+        cli_complain("out of memory");
+        status = CLI_HOST;
+    } else if (status == CLI_DONE) {
+        cli_signals_catch();
+        status = run_file(run, images.directories);
+        cli_images_release(&images);
+    }
+    status = close_outputs(run, status);
     terminal_destroy(&run->terminal);
-    cli_images_release(&images);
-    return close_outputs(run, status);
+    return status;
 }
 
 int cli_run(int argc, char **argv, const struct cli_command *command)
@@ -356,7 +389,8 @@ int cli_run(int argc, char **argv, const struct cli_command *command)
     const struct cli_option options[] = {
         {"json", NULL, "OUT", "write a report of the run to this file; - is the standard output",
          .text = &run.options.json},
-        {"trace", NULL, "OUT", "write the decision on each L2 exit to this file, as lines of JSON",
+        {"trace", NULL, "OUT",
+         "write the decision on each L2 exit to this file, as lines of JSON; - as for --json",
          .text = &run.options.trace},
         {"log", NULL, "FILE", "write what portions allowed and refused to this new file, as a log",
          .text = &run.options.log},

@@ -33,10 +33,17 @@ static void on_signal(int number)
 static void catch_with(int flags)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags | SA_RESTART};
+    struct sigaction before;
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
-        sigaction(caught[i], &action, NULL);
+        if (sigaction(caught[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(caught[i], &action, NULL);
+}
+
+void cli_signals_reader_gone(void)
+{
+    on_signal(SIGPIPE);
 }
 
 void cli_signals_catch(void)

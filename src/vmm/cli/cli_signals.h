@@ -9,14 +9,17 @@ struct machine;
 
 /*
  * SIGINT, SIGTERM and SIGHUP end a run in good order: the machine is stopped, the script ends, what
- * there is to report is reported. A second one ends the process at once. One per process, as signal
- * handlers are.
+ * there is to report is reported. A second one ends the process at once. One that is ignored when
+ * the process starts, as by nohup, stays so. One per process, as signal handlers are.
  */
 void cli_signals_catch(void);
 
 /* For a process that gets them both from the terminal and from the one that started it: as
  * cli_signals_catch, but a second one is as the first. */
 void cli_signals_catch_all(void);
+
+/* Nobody reads what the run shows any more: as a SIGPIPE would have it, but in good order. */
+void cli_signals_reader_gone(void);
 
 /* The signal that came, or 0. For script_config.interrupted. */
 extern volatile sig_atomic_t cli_signal;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/cli/cli_signals.h"
+
 #define SOURCE_SCRIPT (TERMINAL_SOURCES - 1)
 #define NAME_LIMIT    40
 
@@ -12,21 +14,33 @@
 static const char *const colours[] = {"\033[36m", "\033[32m", "\033[35m", "\033[33m", "\033[34m"};
 static const char *const plain = "\033[0m";
 
-void terminal_init(struct terminal *terminal, FILE *out, bool use_colours)
+int terminal_init(struct terminal *terminal, int fd, bool use_colours)
 {
-    *terminal = (struct terminal){.out = out, .colours = use_colours};
+    *terminal = (struct terminal){.colours = use_colours};
+    terminal->out = patient_open(&terminal->patience, fd);
+    if (terminal->out == NULL)
+        return -ENOMEM;
+    terminal->patience.closed = cli_signals_reader_gone;
     pthread_mutex_init(&terminal->lock, NULL);
+    return 0;
 }
 
 void terminal_destroy(struct terminal *terminal)
 {
+    fclose(terminal->out);
     pthread_mutex_destroy(&terminal->lock);
 }
 
-void terminal_begin(struct terminal *terminal, size_t longest)
+void terminal_begin(struct terminal *terminal, size_t longest, uint64_t give_up_at)
 {
+    atomic_store(&terminal->patience.give_up_at, give_up_at);
     memset(terminal->shown, 0, sizeof(terminal->shown));
     terminal->width = longest > NAME_LIMIT ? NAME_LIMIT : (int)longest;
+}
+
+void terminal_end(struct terminal *terminal)
+{
+    atomic_store(&terminal->patience.give_up_at, UINT64_MAX);
 }
 
 static const char *colour_of(const struct terminal *terminal, unsigned int source)
@@ -59,13 +73,6 @@ static void put_byte(FILE *out, char byte)
         putc(byte, out);
     else
         fprintf(out, "\\x%02x", (unsigned char)byte);
-}
-
-/* Under the lock. The first error is kept: it is told at the end, when errno is another's. */
-static void flush(struct terminal *terminal)
-{
-    if (fflush(terminal->out) != 0 && terminal->error == 0)
-        terminal->error = errno;
 }
 
 /* Under the lock. */
@@ -109,7 +116,7 @@ void terminal_write(void *context, unsigned int source, const char *name, const 
             end_line(terminal);
             put_text(terminal, source, name, notice, sizeof(notice) - 1);
         }
-        flush(terminal);
+        fflush(terminal->out);
     }
     pthread_mutex_unlock(&terminal->lock);
 }
@@ -120,7 +127,7 @@ void terminal_print(void *context, const char *text, size_t length)
 
     pthread_mutex_lock(&terminal->lock);
     put_text(terminal, SOURCE_SCRIPT, "", text, length);
-    flush(terminal);
+    fflush(terminal->out);
     pthread_mutex_unlock(&terminal->lock);
 }
 
@@ -128,6 +135,6 @@ void terminal_end_line(struct terminal *terminal)
 {
     pthread_mutex_lock(&terminal->lock);
     end_line(terminal);
-    flush(terminal);
+    fflush(terminal->out);
     pthread_mutex_unlock(&terminal->lock);
 }

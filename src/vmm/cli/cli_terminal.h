@@ -5,7 +5,10 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+
+#include "vmm/cli/cli_patient.h"
 
 /*
  * Where people read: lines of the levels' consoles, each behind its level's name and, on a
@@ -15,8 +18,8 @@
 #define TERMINAL_CAP     (1UL << 20) /* bytes of one level that are shown in one run */
 
 struct terminal {
-    FILE *out;
-    int error; /* errno of the first write that failed; 0 */
+    FILE *out; /* the patient one */
+    struct patience patience;
     bool colours;
     int width;            /* of the names in front */
     pthread_mutex_t lock; /* levels write from threads of their own */
@@ -28,11 +31,14 @@ enum {
     TERMINAL_L1 = 0
 };
 
-void terminal_init(struct terminal *terminal, FILE *out, bool colours);
+/* On a descriptor, which stays open. -ENOMEM. */
+int terminal_init(struct terminal *terminal, int fd, bool colours);
 void terminal_destroy(struct terminal *terminal);
 
-/* A new run: nothing was shown yet. longest: the longest name that will come. */
-void terminal_begin(struct terminal *terminal, size_t longest);
+/* A new run: nothing was shown yet. longest: the longest name that will come. While it lasts, a
+ * reader is waited for no longer than until give_up_at (CLOCK_MONOTONIC in ns). */
+void terminal_begin(struct terminal *terminal, size_t longest, uint64_t give_up_at);
+void terminal_end(struct terminal *terminal);
 
 /* machine_config.console: source 0 is L1, others are L2s, of that name. */
 void terminal_write(void *context, unsigned int source, const char *name, const char *text,

@@ -71,8 +71,10 @@ int main(int argc, char **argv)
         cli_complain("/dev/null: %s", strerror(errno));
         return CLI_HOST;
     }
-    /* A reader that went away is an error of the write, not a death in the middle of a run. */
+    /* A reader that went away, or a limit of file sizes, is an error of the write, not a death in
+     * the middle of a run. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         cli_complain("no command; mezz --help lists them");
         return CLI_BAD_INPUT;
