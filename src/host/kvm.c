@@ -28,6 +28,33 @@ static const struct {
     {KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1, "KVM_CAP_EXIT_ON_EMULATION_FAILURE", "5.14"},
 };
 
+static const char *const exit_names[] = {
+    [KVM_EXIT_UNKNOWN] = "UNKNOWN",
+    [KVM_EXIT_EXCEPTION] = "EXCEPTION",
+    [KVM_EXIT_IO] = "IO",
+    [KVM_EXIT_HYPERCALL] = "HYPERCALL",
+    [KVM_EXIT_DEBUG] = "DEBUG",
+    [KVM_EXIT_HLT] = "HLT",
+    [KVM_EXIT_MMIO] = "MMIO",
+    [KVM_EXIT_IRQ_WINDOW_OPEN] = "IRQ_WINDOW_OPEN",
+    [KVM_EXIT_SHUTDOWN] = "SHUTDOWN",
+    [KVM_EXIT_FAIL_ENTRY] = "FAIL_ENTRY",
+    [KVM_EXIT_INTR] = "INTR",
+    [KVM_EXIT_INTERNAL_ERROR] = "INTERNAL_ERROR",
+    [KVM_EXIT_SYSTEM_EVENT] = "SYSTEM_EVENT",
+    [KVM_EXIT_X86_RDMSR] = "X86_RDMSR",
+    [KVM_EXIT_X86_WRMSR] = "X86_WRMSR",
+    [KVM_EXIT_DIRTY_RING_FULL] = "DIRTY_RING_FULL",
+};
+
+const char *kvm_exit_name(uint32_t exit_reason)
+{
+    if (exit_reason >= sizeof(exit_names) / sizeof(exit_names[0]) ||
+        exit_names[exit_reason] == NULL)
+        return "unknown";
+    return exit_names[exit_reason];
+}
+
 int kvm_extension(const struct kvm *kvm, unsigned long capability)
 {
     int value = ioctl(kvm->fd, KVM_CHECK_EXTENSION, capability);

@@ -48,6 +48,9 @@ struct kvm_vcpu {
 /* device: a path, normally KVM_DEFAULT_DEVICE. -ENODEV and what to do about it when there is no
  * usable KVM or it lacks a capability. */
 int kvm_open(struct kvm *kvm, const char *device, struct error *error);
+
+/* Of a KVM_EXIT_... number, as it is called behind the prefix; "unknown". */
+const char *kvm_exit_name(uint32_t exit_reason);
 void kvm_close(struct kvm *kvm);
 
 /* KVM_CHECK_EXTENSION; 0 when it is not there. */

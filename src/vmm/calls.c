@@ -374,10 +374,17 @@ static int64_t carry_out(struct l1_vcpu *l1, uint64_t number, struct arguments *
     return rules[number].function(l1, arguments);
 }
 
-COLD COLD static void answer(struct l1_vcpu *l1, int64_t result)
+static void note_refusal(struct l1_report *report, uint64_t call, int64_t result)
+{
+    report->refused_calls++;
+    report->refused_call = call;
+    report->refused_error = (uint32_t)-result;
+}
+
+COLD static void answer(struct l1_vcpu *l1, int64_t result)
 {
     if (result < 0)
-        l1->machine->report.l1.refused_calls++;
+        note_refusal(&l1->machine->report.l1, l1->kvm.run->s.regs.regs.rax, result);
     l1->kvm.run->s.regs.regs.rax = (uint64_t)result;
     kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);
 }

@@ -69,6 +69,7 @@ int l1_vcpu_begin(struct l1_vcpu *l1, struct error *error)
     l1->timer_at = UINT64_MAX;
     atomic_store(&l1->running, true);
     l1_timer_not_after(l1, machine_time(l1->machine) + TICK_NS);
+    l1_timer_not_after(l1, l1->machine->deadline);
     return 0;
 }
 
@@ -136,6 +137,8 @@ void l1_check_time(struct l1_vcpu *l1)
         return;
     }
     check_handler(l1, now);
+    if (machine->deadline < next)
+        next = machine->deadline;
     if (l1->entered != NULL && now >= l1->entered->preempt_at)
         l1->preempt_due = true;
     else if (l1->entered != NULL && l1->entered->preempt_at < next)

@@ -201,6 +201,7 @@ static void set_times(struct machine *machine, const struct machine_config *conf
     machine->started_tsc = __rdtsc();
     machine->process_started_at =
         config->process_started_ns != 0 ? config->process_started_ns : machine->started_at;
+    machine->timeout = config->timeout_ns;
     machine->deadline = config->timeout_ns;
     machine->callback_timeout =
         config->callback_timeout_ns != 0 ? config->callback_timeout_ns : DEFAULT_CALLBACK_TIMEOUT;
@@ -384,7 +385,7 @@ void machine_run(struct machine *machine, struct machine_report *report)
     struct error error;
     int code = 0;
 
-    machine->deadline += start;
+    machine->deadline = start + machine->timeout;
     /* The threads that run guests take no signals of the process; the caller does. */
     sigfillset(&all);
     sigdelset(&all, SIGSYS); /* is the cage's, and of the thread that it came from */

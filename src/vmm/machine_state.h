@@ -81,6 +81,7 @@ struct machine {
     uint64_t started_at;    /* CLOCK_MONOTONIC in ns */
     uint64_t started_tsc;
     uint64_t process_started_at; /* CLOCK_MONOTONIC in ns */
+    uint64_t timeout;            /* of the run, in ns */
     uint64_t deadline;           /* machine time in ns */
     uint64_t callback_timeout;
     void (*console)(void *context, unsigned int source, const char *name, const char *text,

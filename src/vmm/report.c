@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mezz/calls.h"
+#include "mezz/errors.h"
 
 #define OWN_COUNT (MEZZ_EXIT_OWN_END - MEZZ_EXIT_OWN_FIRST)
 
@@ -66,6 +67,38 @@ static const char *const call_names[MEZZ_CALL_COUNT] = {
     [MEZZ_CALL_FRAME_POOL] = "frame_pool",
     [MEZZ_CALL_L1_INTERRUPT] = "l1_interrupt",
     [MEZZ_CALL_L1_VCPU_START] = "l1_vcpu_start",
+};
+
+static const char *const error_names[MEZZ_E_COUNT] = {
+    [MEZZ_E_CALL] = "CALL",
+    [MEZZ_E_ARGUMENT] = "ARGUMENT",
+    [MEZZ_E_ADDRESS] = "ADDRESS",
+    [MEZZ_E_ALIGNMENT] = "ALIGNMENT",
+    [MEZZ_E_ID] = "ID",
+    [MEZZ_E_LIMIT] = "LIMIT",
+    [MEZZ_E_BUSY] = "BUSY",
+    [MEZZ_E_STATE] = "STATE",
+    [MEZZ_E_HOST] = "HOST",
+    [MEZZ_E_UNSUPPORTED] = "UNSUPPORTED",
+    [MEZZ_E_VMCS] = "VMCS",
+    [MEZZ_E_FIELD] = "FIELD",
+    [MEZZ_E_EPT_FORMAT] = "EPT_FORMAT",
+    [MEZZ_E_EPT_ADDRESS] = "EPT_ADDRESS",
+    [MEZZ_E_EPT_ACCESS] = "EPT_ACCESS",
+    [MEZZ_E_EPT_LIMIT] = "EPT_LIMIT",
+    [MEZZ_E_REASON] = "REASON",
+    [MEZZ_E_REASON_KVM] = "REASON_KVM",
+    [MEZZ_E_MODE] = "MODE",
+    [MEZZ_E_HANDLER] = "HANDLER",
+    [MEZZ_E_STACK] = "STACK",
+    [MEZZ_E_STATE_MASK] = "STATE_MASK",
+    [MEZZ_E_CONDITIONS] = "CONDITIONS",
+    [MEZZ_E_CONDITION_FIELD] = "CONDITION_FIELD",
+    [MEZZ_E_CONDITION_OPERATOR] = "CONDITION_OPERATOR",
+    [MEZZ_E_CONDITION_VALUE] = "CONDITION_VALUE",
+    [MEZZ_E_ACTION] = "ACTION",
+    [MEZZ_E_EVENT] = "EVENT",
+    [MEZZ_E_VIEW] = "VIEW",
 };
 
 static const char *const end_names[] = {
@@ -153,6 +186,11 @@ uint64_t report_guard_refusals(const struct guard_report *guard)
         if (hook_is_refusal(r))
             refusals += guard->reasons[r];
     return refusals;
+}
+
+const char *report_error_name(uint32_t error)
+{
+    return error < MEZZ_E_COUNT && error_names[error] != NULL ? error_names[error] : "unknown";
 }
 
 const char *report_call_name(size_t call)

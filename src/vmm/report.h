@@ -102,7 +102,9 @@ struct l2_report {
 struct l1_report {
     struct console_text console;
     uint64_t calls[32];     /* by enum mezz_call */
-    uint64_t refused_calls; /* that returned an error */
+    uint64_t refused_calls; /* that returned an error; of the last one: */
+    uint64_t refused_call;  /* its number, whatever L1 gave */
+    uint32_t refused_error; /* enum mezz_error */
     uint64_t port_exits;    /* devices */
     uint64_t other_exits;
     uint64_t kvm_runs;
@@ -148,6 +150,8 @@ uint64_t report_refusals(const struct portions_report *portions);
 uint64_t report_guard_refusals(const struct guard_report *guard);
 /* "enter" for MEZZ_CALL_ENTER, and so on; never NULL. */
 const char *report_call_name(size_t call);
+/* Of an enum mezz_error, as it is called behind MEZZ_E_. */
+const char *report_error_name(uint32_t error);
 uint64_t report_calls(const struct l1_report *l1);
 uint64_t report_kvm_runs(const struct machine_report *report);
 

@@ -35,18 +35,43 @@ static bool complain_of_l2s(const char *file, const struct script_run *run)
     return any;
 }
 
+/* Of what a level wrote; bytes that could play with a terminal are shown as dots. */
+static void last_line(const struct console_text *console, char *line, size_t size)
+{
+    size_t end = console->length;
+    size_t start;
+
+    while (end > 0 && console->text[end - 1] == '\n')
+        end--;
+    for (start = end; start > 0 && console->text[start - 1] != '\n';)
+        start--;
+    snprintf(line, size, "%.*s", (int)(end - start < size ? end - start : size),
+             console->text + start);
+    for (; *line != '\0'; line++)
+        if (*line < ' ' || *line > '~')
+            *line = '.';
+}
+
 static void complain_of_l1(const char *file, const struct script_run *run)
 {
     const struct machine_report *report = &run->report;
-    unsigned long long refused = report->l1.refused_calls;
+    char refused[128] = "";
+    char last[192];
 
     if (report->end == MACHINE_DIED || report->end == MACHINE_TIMEOUT)
         cli_complain("%s:%u: %s", file, run->line, report->error.text);
-    else if (report->end == MACHINE_DONE && report->status != 0 && refused != 0)
-        cli_complain("%s:%u: L1 ended with status %u; %llu of its calls got an error code", file,
-                     run->line, report->status, refused);
-    else if (report->end == MACHINE_DONE && report->status != 0)
-        cli_complain("%s:%u: L1 ended with status %u", file, run->line, report->status);
+    if (report->end != MACHINE_DONE || report->status == 0)
+        return;
+    if (report->l1.refused_calls != 0)
+        snprintf(
+            refused, sizeof(refused),
+            "; %llu of its calls got an error code, the last one call %llu (%s): error %u (%s)",
+            (unsigned long long)report->l1.refused_calls,
+            (unsigned long long)report->l1.refused_call, report_call_name(report->l1.refused_call),
+            report->l1.refused_error, report_error_name(report->l1.refused_error));
+    last_line(&report->l1.console, last, sizeof(last));
+    cli_complain("%s:%u: L1 ended with status %u%s%s%s", file, run->line, report->status, refused,
+                 last[0] != '\0' ? "; its last line: " : "", last);
 }
 
 /* One line for what is one misfortune: an L1 whose guest died ends badly because of that. */

@@ -110,7 +110,7 @@ void report_table(FILE *out, const struct machine_report *report, bool detailed)
         print_l2(out, &report->l2[i]);
     fprintf(out, "ran %.1f ms", (double)report->duration_ns / NS_PER_MS);
     if (report->first_l2_output_ns != 0)
-        fprintf(out, "; first output of an L2 after %.1f ms",
+        fprintf(out, "; first output of an L2 %.1f ms after the start of mezz",
                 (double)report->first_l2_output_ns / NS_PER_MS);
     fprintf(out, "\n\n");
 }

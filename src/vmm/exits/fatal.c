@@ -48,9 +48,14 @@ static void append_l2(char *to, struct l2_vcpu *vcpu)
     const struct l2_exit *exit = &vcpu->exit;
     uint32_t reason = exit->reason & ~MEZZ_EXIT_ENTRY_FAILED;
 
-    append(to, "L2 %s, vCPU %u, after %llu exits; the last one: %s (%u), qualification 0x%llx",
-           vcpu->l2->name, vcpu->id, (ull)vcpu->exit_count, reason_name(reason), reason,
-           (ull)exit->qualification);
+    append(to, "L2 %s, vCPU %u, ", vcpu->l2->name, vcpu->id);
+    if (vcpu->exit_count == 0) {
+        append(to, "which has not exited yet\n");
+        append_registers(to, vcpu->kvm);
+        return;
+    }
+    append(to, "after %llu exits; the last one: %s (%u), qualification 0x%llx",
+           (ull)vcpu->exit_count, reason_name(reason), reason, (ull)exit->qualification);
     if (reason == MEZZ_EXIT_EPT_VIOLATION)
         append(to, ", guest-physical 0x%llx", (ull)exit->gpa);
     if (reason == MEZZ_EXIT_RDMSR || reason == MEZZ_EXIT_WRMSR)
@@ -61,8 +66,8 @@ static void append_l2(char *to, struct l2_vcpu *vcpu)
     append_registers(to, vcpu->kvm);
 }
 
-/* own: the calling thread is the vCPU's. Another one may be inside KVM_RUN, where registers cannot
- * be had. */
+/* own: the calling thread is the vCPU's. Another one may be inside KVM_RUN, where nothing of its
+ * run page can be had. */
 static void append_l1(char *to, struct l1_vcpu *l1, bool own)
 {
     static const char *const doing[] = {
@@ -71,10 +76,13 @@ static void append_l1(char *to, struct l1_vcpu *l1, bool own)
         [L1_IN_HANDLER] = "in a callback handler",
     };
 
-    append(to, "L1, vCPU %u, %s; the last exit of KVM: %u\n", l1->index, doing[l1->mode],
-           l1->kvm.run->exit_reason);
-    if (!own)
+    append(to, "L1, vCPU %u, %s", l1->index, doing[l1->mode]);
+    if (!own) {
+        append(to, "\n");
         return;
+    }
+    append(to, "; the last exit of KVM: %s (%u)\n", kvm_exit_name(l1->kvm.run->exit_reason),
+           l1->kvm.run->exit_reason);
     append_registers(to, &l1->kvm);
     if (l1->entered != NULL)
         append_l2(to, l1->entered);
@@ -104,7 +112,7 @@ void fatal_timeout(struct l1_vcpu *l1)
     for (unsigned int i = 0; i < machine->l1_count; i++)
         append_l1(machine->last_words, machine->l1[i], machine->l1[i] == l1);
     machine_end(machine, MACHINE_TIMEOUT, "the run's time of %llu ms is over",
-                (ull)(machine->deadline / 1000000));
+                (ull)(machine->timeout / 1000000));
 }
 
 void fatal_l2(struct l2_vcpu *vcpu)
