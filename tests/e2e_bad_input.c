@@ -55,8 +55,8 @@ static const struct {
     {L1("l1_halt.elf", "4M") RUN, 4, ":3: ", "halted"},
     {L1("l1_unknown_call.elf", "4M") RUN, 4,
      ":3: L1 ended with status 1; 1 of its calls got an "
-     "error code",
-     ""},
+     "error code, the last one call ",
+     " (unknown): error 1 (CALL)"},
     {L2("l2_jump_to_nothing.elf") RUN, 4, ":4: a guest died: L2 bad", "0x70000000"},
     {L2("l2_triple_fault.elf") RUN, 4, ":4: a guest died: L2 bad", "triple_fault"},
     {L2("text") RUN, 4, ":4: ", ""},
