@@ -13,7 +13,7 @@
 #include "mezz_process.h"
 #include "runner.h"
 
-#define L2(image) \
+#define L2(image)                                                            \
     "local s = mezz.stack {}\nlocal l1 = s:l1 { image = 'nested_l1.elf' }\n" \
     "l1:l2 { name = 'a', image = '" image "', memory = '4M' }\n"
 #define PIPE_SMALLEST 4096
@@ -87,7 +87,8 @@ START_TEST(one_that_goes_ends_the_run)
 
     mezz_begin(&mezz);
     mezz.out_to = "|";
-    mezz_run_text(&mezz, L2("l2_endless_output.elf") "s:run { timeout = '60s' }\nwhile true do end\n");
+    mezz_run_text(&mezz,
+                  L2("l2_endless_output.elf") "s:run { timeout = '60s' }\nwhile true do end\n");
     mezz_expect(&mezz, 3, "mezz: cannot write to the standard output: Broken pipe\n");
     ck_assert(seconds() - begun < 40);
     mezz_end(&mezz, 1);
@@ -138,8 +139,7 @@ START_TEST(the_json_has_the_status)
     mezz.out_to = "/dev/full";
     mezz_write(&mezz, "t.lua", "print 'text'\n", 13);
     mezz_run(&mezz, argv);
-    mezz_expect(&mezz, 3,
-                "mezz: cannot write to the standard output: No space left on device\n");
+    mezz_expect(&mezz, 3, "mezz: cannot write to the standard output: No space left on device\n");
     json = mezz_json(&mezz);
     ck_assert_int_eq(json_integer_value(mezz_at(json, "exit_status")), 3);
     json_decref(json);
