@@ -16,8 +16,8 @@ static inline void entry_state(struct mezz_vmcs12_regs *regs, struct mezz_vmcs12
     regs->guest_rflags = 2;
     for (size_t i = 0; i < MEZZ_SEGMENT_COUNT; i++)
         system->segment[i] = data;
-    system->segment[MEZZ_CS] = (struct mezz_segment){
-        .limit = 0xffffffffU, .access_rights = 0xa09b, .selector = 0x10};
+    system->segment[MEZZ_CS] =
+        (struct mezz_segment){.limit = 0xffffffffU, .access_rights = 0xa09b, .selector = 0x10};
     system->segment[MEZZ_LDTR] = (struct mezz_segment){.access_rights = MEZZ_SEGMENT_UNUSABLE};
     system->segment[MEZZ_TR] =
         (struct mezz_segment){.limit = 0x67, .access_rights = 0x8b, .selector = 0x30};

@@ -19,13 +19,13 @@
 #include "mezz/gate.h"
 #include "vmm/machine_state.h"
 
-#define L1_MEMORY   (2ULL << 20)
-#define PAGES       32U   /* of L1's memory that the input knows */
-#define FIRST_PAGE  0x40U /* behind the image */
-#define TABLES      (FIRST_PAGE + PAGES)
-#define VIEWS       4U
-#define STEPS_MOST  400
-#define CALL_PORT   0x7e
+#define L1_MEMORY  (2ULL << 20)
+#define PAGES      32U   /* of L1's memory that the input knows */
+#define FIRST_PAGE 0x40U /* behind the image */
+#define TABLES     (FIRST_PAGE + PAGES)
+#define VIEWS      4U
+#define STEPS_MOST 400
+#define CALL_PORT  0x7e
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -62,10 +62,18 @@ static uint64_t page_address(unsigned int page)
 /* A number as calls take it: small, a page, odd, or anything. */
 static uint64_t take_number(void)
 {
-    static const uint64_t odd[] = {UINT64_MAX,      1ULL << 63,          0xfffffffffffff000ULL,
-                                   L1_MEMORY,       L1_MEMORY - 8,       L1_MEMORY - PAGE_SIZE,
-                                   512,             511,                 MEZZ_GATE_ADDRESS,
-                                   1ULL << 52,      0x7fffffffffffULL,   0x800000000000ULL};
+    static const uint64_t odd[] = {UINT64_MAX,
+                                   1ULL << 63,
+                                   0xfffffffffffff000ULL,
+                                   L1_MEMORY,
+                                   L1_MEMORY - 8,
+                                   L1_MEMORY - PAGE_SIZE,
+                                   512,
+                                   511,
+                                   MEZZ_GATE_ADDRESS,
+                                   1ULL << 52,
+                                   0x7fffffffffffULL,
+                                   0x800000000000ULL};
     uint8_t kind = take();
 
     switch (kind % 8) {
@@ -229,8 +237,8 @@ static int any_exit(struct kvm_run *run)
     case 3:
     case 4:
         run->exit_reason = KVM_EXIT_MMIO;
-        run->mmio.phys_addr = kind & 64 ? MEZZ_GATE_ADDRESS + (take() & 0x87U)
-                                        : (take_bytes(1) % 80 << 12) + take();
+        run->mmio.phys_addr =
+            kind & 64 ? MEZZ_GATE_ADDRESS + (take() & 0x87U) : (take_bytes(1) % 80 << 12) + take();
         run->mmio.len = sizes[kind / 16 % 4];
         run->mmio.is_write = kind >= 128;
         for (unsigned int i = 0; i < 8; i++)
