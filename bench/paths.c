@@ -11,12 +11,14 @@ const struct path paths[] = {
     {"io", "root", "root io", false, false, L1_ENTERED, ROOT_GOAL},
     {"io", "condition_failed", "failed io conditions=1", false, false, L1_ENTERED, ROOT_GOAL},
     {"io", "callback", "callback io", false, false, L1_IN_HANDLER, CALLBACK_GOAL},
+    {"io", "callback_stays", "callback io stays", false, false, L1_IN_HANDLER, CALLBACK_GOAL},
     {"io", "reflect", "reflect io", false, false, L1_RUNNING, NULL},
     {"io", "classic", "classic io", false, true, L1_RUNNING, NULL},
 
     {"mmio", "root", "root memory", true, false, L1_ENTERED, ROOT_GOAL},
     {"mmio", "condition_failed", "failed memory conditions=1", true, false, L1_ENTERED, ROOT_GOAL},
     {"mmio", "callback", "callback memory", true, false, L1_IN_HANDLER, CALLBACK_GOAL},
+    {"mmio", "callback_stays", "callback memory stays", true, false, L1_IN_HANDLER, CALLBACK_GOAL},
     {"mmio", "reflect", "reflect memory", true, false, L1_RUNNING, NULL},
     {"mmio", "classic", "classic memory", true, true, L1_RUNNING, NULL},
 

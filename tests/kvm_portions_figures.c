@@ -60,8 +60,8 @@ static void declare(struct portion_table *table, const char *path, bool strict)
     ck_assert_msg(input_file_open(&file, path, &error) == 0, "%s", error.text);
     bytes = malloc(file.size);
     ck_assert_int_eq(input_file_read(&file, bytes, &error), 0);
-    ck_assert_int_eq(portion_table_add_program(table, declaration.program, bytes, file.size, &error),
-                     0);
+    ck_assert_int_eq(
+        portion_table_add_program(table, declaration.program, bytes, file.size, &error), 0);
     ck_assert_msg(portion_table_add(table, &declaration, &error) == 0, "%s", error.text);
     free(bytes);
     input_file_close(&file);

@@ -23,6 +23,7 @@ enum bench_path {
 struct bench_setup {
     enum bench_path path;
     bool memory; /* the exit is an EPT violation, otherwise I/O */
+    bool stays;  /* the handler waits behind its return: MEZZ_RETURN_STAY */
     unsigned int l2s;
     unsigned int conditions;
 };

@@ -20,6 +20,17 @@ static _Noreturn void handler(void)
     __builtin_unreachable();
 }
 
+/* Goes on behind the call when it is asked again. */
+static _Noreturn void handler_that_stays(void)
+{
+    __asm__ volatile("1: outb %%al, %[port]\n\tjmp 1b"
+                     :
+                     : [port] "i"(MEZZ_CALL_PORT), "a"(MEZZ_CALL_CALLBACK_RETURN),
+                       "D"(MEZZ_ACTION_RESUME), "d"(MEZZ_RETURN_STAY)
+                     : "memory");
+    __builtin_unreachable();
+}
+
 /* All of them hold for the exits of these L2s. RIP and TIME are left out: they cost a KVM_RUN and a
  * clock. */
 static const struct mezz_condition holding[MEZZ_MAX_CONDITIONS] = {
@@ -44,7 +55,7 @@ void callback_add(uint64_t l2, unsigned int index, const struct bench_setup *set
         .l2 = (uint32_t)l2,
         .reason = setup->memory ? MEZZ_EXIT_EPT_VIOLATION : MEZZ_EXIT_IO,
         .mode = setup->path == PATH_FAILED ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE,
-        .handler = (uint64_t)handler,
+        .handler = (uint64_t)(setup->stays ? handler_that_stays : handler),
         .stack = (uint64_t)page[index + 1],
         .frame = (uint64_t)page[index],
         .condition_count = setup->conditions,

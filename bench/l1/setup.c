@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench_l1.h"
 
-/* The command line: PATH io|memory [l2s=N] [conditions=N]. */
+/* The command line: PATH io|memory [stays] [l2s=N] [conditions=N]. */
 
 static const char *const path_words[] = {
     [PATH_ROOT] = "root",         [PATH_GATE] = "gate",   [PATH_FAILED] = "failed",
@@ -33,6 +33,8 @@ static void take_word(struct bench_setup *setup, const char *line)
 
     if (skip(line, "memory"))
         setup->memory = true;
+    if (skip(line, "stays"))
+        setup->stays = true;
     value = skip(line, "l2s=");
     if (value)
         setup->l2s = number_at(value);

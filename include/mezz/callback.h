@@ -126,7 +126,11 @@ enum mezz_callback_action {
 /* Flags of MEZZ_CALL_CALLBACK_RETURN (RDX). */
 #define MEZZ_RETURN_LOAD_REGS (1U << 0) /* load the frame's regs; the state mask must hold REGS */
 #define MEZZ_RETURN_FAULT     (1U << 1) /* RDMSR and WRMSR: #GP instead of completion */
-#define MEZZ_RETURN_FLAGS     (MEZZ_RETURN_LOAD_REGS | MEZZ_RETURN_FAULT)
+/* The handler waits: if the same callback is the next thing that runs on this vCPU of L1, the call
+ * returns, with all registers as they were, instead of the handler being started. It saves the root
+ * the load of L1's registers. Otherwise what waits is forgotten. */
+#define MEZZ_RETURN_STAY  (1U << 2)
+#define MEZZ_RETURN_FLAGS (MEZZ_RETURN_LOAD_REGS | MEZZ_RETURN_FAULT | MEZZ_RETURN_STAY)
 
 struct mezz_callback_counters {
     uint64_t evaluated;                   /* OUT */

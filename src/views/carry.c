@@ -67,8 +67,8 @@ void carry_find_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu)
     }
 }
 
-/* In ring 3 a kernel has its own base put away, and the other one is in GS, where a change shows; in
- * ring 0 it may have been changed while it was in GS. */
+/* In ring 3 a kernel has its own base put away, and the other one is in GS, where a change shows;
+ * in ring 0 it may have been changed while it was in GS. */
 bool carry_base_may_differ(struct kvm_vcpu *to, struct kvm_vcpu *from)
 {
     const struct kvm_sregs *there = &from->run->s.regs.sregs;

@@ -35,7 +35,8 @@ struct l1_vcpu {
     bool halted;        /* L1 executed HLT */
     uint32_t interrupt; /* that waits: MEZZ_EVENT_VALID and its vector, or 0 */
     struct l2_vcpu *entered;
-    struct kvm_regs entry_regs; /* L1's registers at its call of ENTER */
+    const struct callback *waits; /* its handler, behind its last call: MEZZ_RETURN_STAY; or NULL */
+    struct kvm_regs entry_regs;   /* L1's registers at its call of ENTER */
 
     /* Time: one timer ends KVM_RUN at a tick, or earlier for a preemption timer. */
     pid_t process;

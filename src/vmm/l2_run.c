@@ -74,6 +74,7 @@ static void leave(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int64_t status)
     l1->entered = NULL;
     l1->preempt_due = false;
     l1->mode = L1_RUNNING;
+    l1->waits = NULL;
     l1->kvm.run->s.regs.regs = l1->entry_regs;
     l1->kvm.run->s.regs.regs.rax = (uint64_t)status;
     kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);

@@ -188,7 +188,7 @@ static const struct forgery {
     {"the largest action", MEZZ_MODE_DECIDE, REGS, UINT64_MAX, 0, 0, NULL, MEZZ_E_ACTION},
     {"RESUME with a bit above", MEZZ_MODE_DECIDE, REGS, 1ULL << 32 | MEZZ_ACTION_RESUME, 0, 0, NULL,
      MEZZ_E_ACTION},
-    {"an unknown flag", MEZZ_MODE_DECIDE, REGS, MEZZ_ACTION_RESUME, 4, 0, NULL, MEZZ_E_ACTION},
+    {"an unknown flag", MEZZ_MODE_DECIDE, REGS, MEZZ_ACTION_RESUME, 8, 0, NULL, MEZZ_E_ACTION},
     {"a flag of 64 bits", MEZZ_MODE_DECIDE, REGS, MEZZ_ACTION_RESUME, 1ULL << 63, 0, NULL,
      MEZZ_E_ACTION},
     {"FAULT of an I/O exit", MEZZ_MODE_DECIDE, REGS, MEZZ_ACTION_RESUME, MEZZ_RETURN_FAULT, 0, NULL,

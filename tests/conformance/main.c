@@ -12,6 +12,7 @@ const struct kit_group kit_groups[] = {
     {"history", group_history, false},
     {"frame", group_frame, false},
     {"actions", group_actions, false},
+    {"stay", group_stay, false},
     {"inject", group_inject, false},
     {"flight", group_flight, false},
     {"vmcs", group_vmcs, false},

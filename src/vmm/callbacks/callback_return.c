@@ -199,15 +199,18 @@ HOT int64_t callback_return(struct l1_vcpu *l1, uint64_t action, uint64_t value,
     struct callback *callback = vcpu->asked;
     int64_t error;
 
+    l1->waits = flags & MEZZ_RETURN_STAY ? callback : NULL;
     /* What most handlers end with: nothing of it can be refused. */
-    if (action == MEZZ_ACTION_RESUME && flags == 0) {
+    if (action == MEZZ_ACTION_RESUME && (flags & ~(uint64_t)MEZZ_RETURN_STAY) == 0) {
         l2_complete(vcpu, value, false);
         leave_handler(vcpu);
         l2_resume(l1, vcpu);
         return 0;
     }
     error = carry_out(l1, vcpu, action, value, flags);
-    if (error != 0)
+    if (error != 0) {
+        l1->waits = NULL;
         callback->counters.refused_returns++;
+    }
     return error;
 }

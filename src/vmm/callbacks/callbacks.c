@@ -137,6 +137,14 @@ static void fill_callback(struct callback *callback, struct machine *machine, st
     };
 }
 
+/* Another one may get its address. */
+static void forget_waiting(struct machine *machine, const struct callback *callback)
+{
+    for (unsigned int i = 0; i < machine->l1_count; i++)
+        if (machine->l1[i]->waits == callback)
+            machine->l1[i]->waits = NULL;
+}
+
 static int64_t replace_callback(struct machine *machine, struct l2 *l2,
                                 const struct mezz_callback_registration *r)
 {
@@ -147,6 +155,7 @@ static int64_t replace_callback(struct machine *machine, struct l2 *l2,
     if (callback->running > 0)
         return -MEZZ_E_BUSY;
     callback_report(callback);
+    forget_waiting(machine, callback);
     unlink_callback(callback);
     fill_callback(callback, machine, l2, r);
     link_callback(callback);
@@ -207,6 +216,7 @@ void callback_report(const struct callback *callback)
 static void remove_callback(struct machine *machine, struct callback *callback)
 {
     callback_report(callback);
+    forget_waiting(machine, callback);
     unlink_callback(callback);
     machine->callback[callback->id - 1] = NULL;
     free(callback);
@@ -409,6 +419,9 @@ HOT void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callb
     vcpu->asked = callback;
     l1->mode = L1_IN_HANDLER;
     l1->handler_number++;
+    if (l1->waits == callback)
+        return;
+    l1->waits = NULL;
     put_at_handler(&l1->kvm.run->s.regs.regs, r, &vcpu->exit);
     kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);
 }
