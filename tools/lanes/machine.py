@@ -17,10 +17,12 @@ import base64
 import gzip
 import os
 import pty
+import re
 import selectors
 import subprocess
 import sys
 import time
+import tty
 from dataclasses import dataclass
 
 from lanes.errors import LaneError, TimeRanOut
@@ -28,6 +30,8 @@ from lanes.errors import LaneError, TimeRanOut
 PORTS = ("output", "report", "console")
 CHUNK = 65536
 CONSOLE_KEPT = 65536
+# What a Bochs with a debugger says of the terminal on which it shows its machine's screen.
+SCREEN = re.compile(rb'connected to screen "(/dev/pts/[0-9]+)"')
 
 
 @dataclass
@@ -111,6 +115,8 @@ class Machine:
         self._boot_limit = boot_limit
         self._deadline = time.monotonic() + boot_limit
         self._console = b""
+        self._told = b""  # by the emulator on its terminal, until it named its screen
+        self._screen = None
         self._console_file = open(setting.console, "wb") if setting.console else None
         self._process = None
         self._ports = {}
@@ -202,11 +208,25 @@ class Machine:
                 self._setting.sink(data)
         elif name == "report":
             self.report.feed(data)
+        elif name == "terminal":
+            self._find_screen(data)
         elif name == "console":
             self._console = (self._console + data)[-CONSOLE_KEPT:]
             if self._console_file:
                 self._console_file.write(data)
                 self._console_file.flush()
+
+    def _find_screen(self, data):
+        """Nobody looks at the screen, but somebody has to read it: what the guest's text screen
+        shows adds up, and when no more fits in, the emulator waits for ever."""
+        if self._screen is not None:
+            return
+        self._told = (self._told + data)[-CHUNK:]
+        found = SCREEN.search(self._told)
+        if found:
+            self._screen = os.open(found.group(1), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            tty.setraw(self._screen)
+            self._listen(self._screen, "screen")
 
     def _late(self):
         if self.report.begun:
