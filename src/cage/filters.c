@@ -85,10 +85,8 @@ static const int runtime_refusals[] = {
 };
 #endif
 
-/*
- * What may be asked of KVM. With a compiler's warnings on, requests are compared as the kernel
- * does: by their 32 bits. A missing one shows as "ioctl (FILE, REQUEST, ...)" in the message.
- */
+/* What may be asked of KVM: all 64 bits have to be these, where the kernel looks at 32. One that is
+ * missing here shows as "ioctl (FILE, REQUEST, ...)" in the message. */
 static const unsigned long requests[] = {
     /* of /dev/kvm */
     KVM_CHECK_EXTENSION,
