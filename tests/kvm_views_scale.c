@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,8 +7,8 @@
 #include "runner.h"
 #include "views_guest.h"
 
-/* Large views and many views: what they cost in time and memory is printed. Only what the project
- * promises of its own machine is asserted, with room for a slower one. */
+/* Large views and many views: what they cost in time and memory is printed. Time is not asserted: a
+ * slot waits for the host's kernel, which others keep busy. */
 
 #define FAR           (64ULL << 20) /* guest-physical, behind the guest's own memory */
 #define MANY_EXTENTS  8000U
@@ -57,7 +58,7 @@ static double build(struct guest_views *guest, uint32_t view)
     return guest_seconds() - begin;
 }
 
-/* The best of a few: a slot waits for the host's kernel, which others keep busy. */
+/* The best of a few. */
 START_TEST(many_extents)
 {
     const enum engine_kind engine = (enum engine_kind)_i;
@@ -80,7 +81,6 @@ START_TEST(many_extents)
     ck_assert_uint_ge(space_view_extents(guest.vcpu.view)->count, MANY_EXTENTS);
     printf("%s: a view with %zu extents: %.0f ms\n", engine_name(engine),
            space_view_extents(guest.vcpu.view)->count, best * 1e3);
-    ck_assert_double_le(best, BUILD_SECONDS * slowness());
     /* One page less: by difference. */
     guest_map(&guest, view, FAR + PAGE_SIZE, 0, 0);
     space_invept(guest.space, guest.eptp[view]);
@@ -89,6 +89,25 @@ START_TEST(many_extents)
     view_vcpu_after(&guest.vcpu);
     printf("%s: read again, with one page less: %.1f ms\n", engine_name(engine),
            (guest_seconds() - begin) * 1e3);
+    guest_destroy(&guest);
+}
+END_TEST
+
+/* Work that takes long is left undone when what it is for is over, and can be done after all. */
+START_TEST(left_undone)
+{
+    struct guest_views guest;
+    uint32_t view;
+
+    guest_create(&guest, (enum engine_kind)_i);
+    view = guest_add_view(&guest);
+    map_alternating(&guest, view, MANY_EXTENTS);
+    guest_use_views(&guest);
+    guest.over = true;
+    ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, view, CARRY_GATE, NULL), -EINTR);
+    guest.over = false;
+    ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, view, CARRY_GATE, NULL), 0);
+    ck_assert_uint_ge(space_view_extents(guest.vcpu.view)->count, MANY_EXTENTS);
     guest_destroy(&guest);
 }
 END_TEST
@@ -127,4 +146,4 @@ START_TEST(many_views)
 END_TEST
 
 RUN_CASES_IF(guest_obstacle, "views: scale", 120, EACH(many_extents, ENGINE_KINDS),
-             EACH(many_views, ENGINE_KINDS))
+             EACH(left_undone, ENGINE_KINDS), EACH(many_views, ENGINE_KINDS))

@@ -163,6 +163,13 @@ static void fill_memory(struct guest_views *guest)
     memcpy(guest_at(guest, GUEST_CODE), code_bytes, sizeof(code_bytes));
 }
 
+static bool is_over(void *context)
+{
+    const struct guest_views *guest = context;
+
+    return guest->over;
+}
+
 static void create(struct guest_views *guest, enum engine_kind engine)
 {
     struct space_config config = {0};
@@ -174,6 +181,8 @@ static void create(struct guest_views *guest, enum engine_kind engine)
     builder_create(&guest->builder);
     fill_memory(guest);
     config.kvm = &guest->kvm;
+    config.over = is_over;
+    config.context = guest;
     config.l1 = &guest->builder.l1;
     config.cpuid = guest->kvm.cpuid;
     if (engine != ENGINE_KINDS) {

@@ -52,6 +52,7 @@ struct guest_views {
     struct view_vcpu vcpu;
     uint64_t eptp[MEZZ_MAX_VIEWS];
     uint32_t views;
+    bool over; /* for space_config.over */
 };
 
 struct guest_result {

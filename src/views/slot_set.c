@@ -62,6 +62,11 @@ static int create_slot(struct slot_set *set, const struct extent *extent, uint8_
     return 0;
 }
 
+static bool is_over(const struct slot_set *set)
+{
+    return set->over != NULL && set->over(set->context);
+}
+
 /* Carries the slots of extents that stay over to `slot` and deletes the others, so that the new
  * ones, which may overlap them, can be made. */
 static int keep_or_delete(struct slot_set *set, const struct extent_table *to, uint32_t *slot)
@@ -80,10 +85,12 @@ static int keep_or_delete(struct slot_set *set, const struct extent_table *to, u
             continue;
         if (n < to->count && same(&to->extent[n], extent)) {
             slot[n] = set->slot[old];
-        } else {
+        } else if (!is_over(set)) {
             int code = delete_slot(set, set->slot[old]);
 
             result = result != 0 ? result : code;
+        } else {
+            result = -EINTR;
         }
     }
     return result;
@@ -125,9 +132,11 @@ static int change(struct slot_set *set, const struct extent_table *to, uint8_t *
     if (to->count > 0)
         memcpy(extent, to->extent, to->count * sizeof(*extent));
     code = keep_or_delete(set, to, slot);
-    for (size_t i = 0; i < to->count && code == 0; i++)
-        if (slot[i] == SLOT_NONE && rights_have_slot(extent[i].rights))
-            code = create_slot(set, &extent[i], host, &slot[i]);
+    for (size_t i = 0; i < to->count && code == 0; i++) {
+        if (slot[i] != SLOT_NONE || !rights_have_slot(extent[i].rights))
+            continue;
+        code = is_over(set) ? -EINTR : create_slot(set, &extent[i], host, &slot[i]);
+    }
     free(set->slot);
     free(set->built.extent);
     set->slot = slot;
@@ -146,7 +155,7 @@ int slot_set_apply(struct slot_set *set, const struct extent_table *to, uint8_t 
     if (before.count > 0)
         memcpy(before.extent, set->built.extent, before.count * sizeof(*before.extent));
     code = change(set, to, host);
-    if (code != 0 && change(set, &before, host) != 0)
+    if (code != 0 && code != -EINTR && change(set, &before, host) != 0)
         slot_set_clear(set);
     free(before.extent);
     return code;

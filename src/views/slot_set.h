@@ -29,6 +29,11 @@ struct slot_set {
     uint32_t free_count;
     uint32_t used; /* slot numbers below were used at least once */
     uint32_t capacity;
+    /* Whether what runs is over; NULL: never. Slots take up to a millisecond each on a busy host,
+     * so it is asked on the way: -EINTR then, and the slots are good for nothing but to be cleared.
+     */
+    bool (*over)(void *context);
+    void *context;
     uint32_t limit;
 };
 

@@ -46,6 +46,8 @@ struct space_config {
      * the MSR filter. 0 or a negative errno. NULL: nothing. */
     int (*vm_created)(void *context, const struct kvm_vm *vm);
     int (*vcpu_created)(void *context, struct kvm_vcpu *kvm);
+    /* Whether what runs is over, so that long work may be left undone. NULL: never. */
+    bool (*over)(void *context);
     void *context;
 };
 

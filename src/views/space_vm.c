@@ -39,6 +39,8 @@ int view_vm_create(struct space *space, struct view_vm **created, struct error *
     vm->space = space;
     slot_set_init(&vm->slots, &vm->vm, logs_writes(space) ? KVM_MEM_LOG_DIRTY_PAGES : 0,
                   RESERVED_SLOTS);
+    vm->slots.over = space->config.over;
+    vm->slots.context = space->config.context;
     vm->sync.seen = space->log.head;
     space->log.read = space->log.head;
     if (logs_writes(space))

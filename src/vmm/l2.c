@@ -35,6 +35,15 @@ static int vcpu_created(void *context, struct kvm_vcpu *kvm)
     return 0;
 }
 
+/* Its next look at the time ends the machine. */
+static bool over(void *context)
+{
+    const struct l2 *l2 = context;
+    struct machine *machine = l2->machine;
+
+    return atomic_load(&machine->stop_signal) != 0 || machine_time(machine) >= machine->deadline;
+}
+
 static int create_space(struct l2 *l2)
 {
     struct machine *machine = l2->machine;
@@ -44,6 +53,7 @@ static int create_space(struct l2 *l2)
         .cpuid = machine->l2_cpuid,
         .vm_created = vm_created,
         .vcpu_created = vcpu_created,
+        .over = over,
         .context = l2,
     };
     struct error error;
