@@ -186,7 +186,7 @@ START_TEST(agent_pages)
         {0x10202000, HOOK_PAGE_PLAN, 0, R | X},
         {0x10203000, HOOK_PAGE_DOOR, 0, 0},
         {0x10205000, HOOK_PAGE_DATA, 0, R | W | X},
-        {0x1020b000, HOOK_PAGE_EXCHANGE, R | X, R | W | X},
+        {0x1020a000, HOOK_PAGE_EXCHANGE, R | X, R | W | X},
     };
 
     must(HOOK_ALL_DEFENCES);

@@ -132,7 +132,7 @@ END_TEST
 static void print_all(struct machine_report *report)
 {
     struct script_run run = {.report = *report};
-    struct script_record record = {"t.lua", &run, 1, NULL, 0, 0};
+    struct script_record record = {"t.lua", &run, 1, NULL, 0, 0, NULL};
     struct report_facts facts = {&record, "", 0, "kvm_amd", NULL};
 
     free(report_json(&facts));
@@ -226,7 +226,7 @@ START_TEST(json)
     struct script_run run = {.report = sample(l2), .line = 7};
     char what[] = "it \xff works";
     struct script_expectation expectation = {what, 9, true};
-    struct script_record record = {"t.lua", &run, 1, &expectation, 1, 0};
+    struct script_record record = {"t.lua", &run, 1, &expectation, 1, 0, NULL};
     struct report_facts facts = {&record, "", 0, "kvm_amd", NULL};
     char *text = report_json(&facts);
     const json_t *levels;

@@ -366,12 +366,33 @@ static void gate(const struct judgement *it)
         refuse(it, HOOK_REASON_STRAY_GATE);
 }
 
+/* A function that makes a system call may have what it passes on its stack, which is the agent's:
+ * the kernel gets at what an argument points to there, as long as it serves that call. */
+static bool is_passed_to_kernel(const struct judgement *it)
+{
+    static const unsigned int arguments[] = {HOOK_RDI, HOOK_RSI, HOOK_RDX, 8, 9, 10};
+    const struct hook_binding *binding = hook_find_binding(it->hooks, it->access->cr3);
+    uint64_t linear = it->page->linear + it->access->offset;
+
+    if (it->access->cpl != 0 || binding == NULL || !binding->waits || !binding->system_call ||
+        linear < it->hooks->plan->stack || linear >= it->hooks->plan->stack_end ||
+        linear < binding->kept.gpr[HOOK_RSP] ||
+        binding->frame[it->page - it->hooks->plan->page] != it->access->frame)
+        return false;
+    for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++)
+        if (linear - binding->kept.gpr[arguments[i]] < MEZZ_GUARD_COPY_LIMIT)
+            return true;
+    return false;
+}
+
 static void data(const struct judgement *it)
 {
     bool write = it->access->kind == HOOK_WRITE;
 
     if (it->page == NULL)
         it->outcome->action = HOOK_NOT_OURS;
+    else if (is_passed_to_kernel(it))
+        it->outcome->action = HOOK_SERVE;
     else if (it->page->kind == HOOK_PAGE_GUARDED || it->page->kind == HOOK_PAGE_LIBRARY)
         refuse(it, write ? HOOK_REASON_CODE_WRITE : HOOK_REASON_AGENT_READ);
     else

@@ -99,7 +99,8 @@ struct hook_access {
     uint64_t cr3; /* without flags and PCID */
     uint64_t linear;
     bool linear_known;
-    uint64_t frame; /* accessed, page-aligned */
+    uint64_t frame;  /* accessed, page-aligned */
+    uint64_t offset; /* of data in it */
     uint64_t index; /* that the gate was told */
     struct hook_registers registers;
 
@@ -149,6 +150,7 @@ enum hook_reason {
 
 const char *hook_reason_name(enum hook_reason reason);
 bool hook_is_refusal(enum hook_reason reason);
+const char *hook_verdict_name(enum mezz_guard_verdict verdict);
 
 enum hook_action {
     HOOK_NOT_OURS,

@@ -65,3 +65,14 @@ bool hook_is_refusal(enum hook_reason reason)
 {
     return reason >= HOOK_REASON_NOT_ENTRY;
 }
+
+static const char *const verdict_names[MEZZ_GUARD_VERDICTS] = {
+    [MEZZ_GUARD_ALLOWED] = "allowed",   [MEZZ_GUARD_DENIED] = "denied",
+    [MEZZ_GUARD_KILLED] = "killed",     [MEZZ_GUARD_UNREADABLE] = "unreadable",
+    [MEZZ_GUARD_TOO_LONG] = "too_long",
+};
+
+const char *hook_verdict_name(enum mezz_guard_verdict verdict)
+{
+    return verdict_names[verdict];
+}

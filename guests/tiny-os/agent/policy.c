@@ -9,8 +9,16 @@
 guard_callback check_api_open, check_api_read, check_api_write, check_api_close, check_api_send,
     check_api_receive, check_api_sum, check_api_append;
 
-/* What the attackers look for: it must not be found in any view but the agent's. */
-static volatile char secret[] = "the agent's secret";
+/* What the attackers look for: made when the agent first runs, so that it is in no file, and in
+ * memory nowhere but here. */
+static char secret[32] __attribute__((aligned(256)));
+
+static void make_secret(void)
+{
+    for (unsigned i = 0; i < sizeof(secret); i++) {
+        ((volatile char *)secret)[i] = (char)(i * 37 + 101);
+    }
+}
 
 static int begins(const char *text, const char *with)
 {
@@ -23,6 +31,7 @@ static int begins(const char *text, const char *with)
 
 static int64_t check_name(const char *name)
 {
+    make_secret();
     if (begins(name, "forbidden")) {
         return MEZZ_GUARD_KILL;
     }
@@ -38,7 +47,7 @@ static int64_t check_name(const char *name)
         }
     }
 #endif
-    return secret[0] ? MEZZ_GUARD_ALLOW : -TINY_EINVAL;
+    return MEZZ_GUARD_ALLOW;
 }
 
 int64_t check_api_open(const struct guard_call *call)

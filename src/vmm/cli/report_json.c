@@ -167,6 +167,35 @@ static json_t *portions_of(struct builder *builder, const struct portions_report
     return object;
 }
 
+/* Those that happened. */
+static json_t *guard_reasons_of(struct builder *builder, const struct guard_report *guard,
+                                bool refusals)
+{
+    json_t *object = json_object();
+
+    for (enum hook_reason r = HOOK_REASON_NONE + 1; r < HOOK_REASONS; r++)
+        if (hook_is_refusal(r) == refusals && guard->reasons[r] != 0)
+            set(builder, object, hook_reason_name(r), count_of(guard->reasons[r]));
+    return object;
+}
+
+static json_t *guard_of(struct builder *builder, const struct guard_report *guard)
+{
+    json_t *object = json_object();
+
+    set(builder, object, "calls", count_of(guard->reasons[HOOK_REASON_CALL]));
+    for (unsigned int v = 0; v < MEZZ_GUARD_VERDICTS; v++)
+        set(builder, object, hook_verdict_name((enum mezz_guard_verdict)v),
+            count_of(guard->verdicts[v]));
+    set(builder, object, "events", guard_reasons_of(builder, guard, false));
+    set(builder, object, "refusals", guard_reasons_of(builder, guard, true));
+    set(builder, object, "refused", count_of(report_guard_refusals(guard)));
+    set(builder, object, "held", count_of(guard->held));
+    set(builder, object, "forced_out", count_of(guard->forced_out));
+    set(builder, object, "unlogged", count_of(guard->unlogged));
+    return object;
+}
+
 static void set_console(struct builder *builder, json_t *object, const struct console_text *console)
 {
     set(builder, object, "console", text_of(console->text, console->length));
@@ -187,6 +216,8 @@ static json_t *l2_of(struct builder *builder, const struct l2_report *l2)
     set(builder, object, "groups_loaded", groups_of(builder, l2));
     if (l2->portions.declared)
         set(builder, object, "portions", portions_of(builder, &l2->portions));
+    if (l2->guard.declared)
+        set(builder, object, "guard", guard_of(builder, &l2->guard));
     set(builder, object, "kvm_runs", count_of(l2->kvm_runs));
     set(builder, object, "vcpu_ioctls", count_of(l2->other_ioctls));
     set(builder, object, "run_ms", ms_of(l2->run_ns));
@@ -335,6 +366,8 @@ char *report_json(const struct report_facts *facts)
     if (facts->error[0] != '\0')
         set(&builder, object, "error", string_of(facts->error));
     set(&builder, object, "expectations", expectations_of(&builder, record));
+    if (record->rows != NULL)
+        set(&builder, object, "rows", json_incref(record->rows));
     if (record->run_count > 1)
         set(&builder, object, "runs", runs_of(&builder, record));
     if (object != NULL && !builder.lost)

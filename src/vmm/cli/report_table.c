@@ -79,6 +79,20 @@ static void print_portions(FILE *out, const struct portions_report *portions)
     }
 }
 
+static void print_guard(FILE *out, const struct guard_report *guard)
+{
+    print_name(out, 2, "", "guarded calls");
+    fprintf(out, "%9" PRIu64 "  %" PRIu64 " allowed, %" PRIu64 " denied\n",
+            guard->reasons[HOOK_REASON_CALL], guard->verdicts[MEZZ_GUARD_ALLOWED],
+            guard->verdicts[MEZZ_GUARD_DENIED]);
+    for (enum hook_reason r = HOOK_REASON_NONE; r < HOOK_REASONS; r++) {
+        if (!hook_is_refusal(r) || guard->reasons[r] == 0)
+            continue;
+        print_name(out, 4, "", hook_reason_name(r));
+        fprintf(out, "%9" PRIu64 "  refused\n", guard->reasons[r]);
+    }
+}
+
 static void print_l2(FILE *out, const struct l2_report *l2)
 {
     struct exit_counts total = report_total(l2);
@@ -99,6 +113,8 @@ static void print_l2(FILE *out, const struct l2_report *l2)
     }
     if (l2->portions.declared)
         print_portions(out, &l2->portions);
+    if (l2->guard.declared)
+        print_guard(out, &l2->guard);
 }
 
 void report_table(FILE *out, const struct machine_report *report, bool detailed)

@@ -51,12 +51,17 @@ static bool find_vector(const struct hook_policy *guard, uint64_t rip, unsigned 
 }
 
 /* As the security view shows it. */
-static bool is_system_call(const struct hook_policy *guard, uint64_t rip)
+static bool is_system_call(const struct hook_policy *guard, uint64_t cr3, uint64_t rip)
 {
     const struct hook_page *page = hook_page_at(guard->config->plan, rip);
+    uint8_t bytes[2] = {0, 0};
 
-    return page != NULL && page->secure != NULL && rip % PAGE_SIZE <= PAGE_SIZE - 2 &&
-           page->secure[rip % PAGE_SIZE] == 0xcd && page->secure[rip % PAGE_SIZE + 1] == 0x80;
+    if (page != NULL && page->secure != NULL && rip % PAGE_SIZE < PAGE_SIZE - 1)
+        memcpy(bytes, page->secure + rip % PAGE_SIZE, sizeof(bytes));
+    else if (page != NULL ||
+             guest_memory_read_linear(&guard->memory, cr3, rip, bytes, sizeof(bytes)) != 0)
+        return false;
+    return bytes[0] == 0xcd && bytes[1] == 0x80;
 }
 
 uint64_t hook_access_frame(const struct hook_policy *guard, const struct hook_access *access)
@@ -87,7 +92,7 @@ static void find_interrupt(struct hook_policy *guard, struct hook_access *access
     access->interrupt.rip = frame[0];
     access->interrupt.rflags = frame[2];
     access->interrupt.rsp = frame[3];
-    access->interrupt.call_instruction = is_system_call(guard, frame[0]);
+    access->interrupt.call_instruction = is_system_call(guard, access->cr3, frame[0]);
 }
 
 void hook_access_find(struct hook_policy *guard, struct l2_vcpu *vcpu,
@@ -95,6 +100,7 @@ void hook_access_find(struct hook_policy *guard, struct l2_vcpu *vcpu,
 {
     begin(vcpu, access);
     access->frame = refused->address.value & ~(PAGE_SIZE - 1);
+    access->offset = refused->address.value % PAGE_SIZE;
     access->kind = refused->right == MEZZ_EPT_EXECUTE ? HOOK_FETCH
                    : refused->right == MEZZ_EPT_WRITE ? HOOK_WRITE
                                                       : HOOK_READ;

@@ -7,12 +7,6 @@
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/policy_log.h"
 
-static const char *const verdict_names[MEZZ_GUARD_VERDICTS] = {
-    [MEZZ_GUARD_ALLOWED] = "allowed",   [MEZZ_GUARD_DENIED] = "denied",
-    [MEZZ_GUARD_KILLED] = "killed",     [MEZZ_GUARD_UNREADABLE] = "unreadable",
-    [MEZZ_GUARD_TOO_LONG] = "too-long",
-};
-
 static const char *verdict_of(const struct hook_outcome *outcome)
 {
     static const char *const actions[] = {
@@ -21,7 +15,7 @@ static const char *verdict_of(const struct hook_outcome *outcome)
     };
 
     if (outcome->reason == HOOK_REASON_RETURN)
-        return verdict_names[outcome->verdict];
+        return hook_verdict_name(outcome->verdict);
     return hook_is_refusal(outcome->reason) ? actions[outcome->action] : "allowed";
 }
 

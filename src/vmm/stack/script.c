@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/stack/script.h"
 
+#include <jansson.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,6 +81,7 @@ void script_destroy(struct script *script)
         free(record->expectations[i].text);
     free(record->runs);
     free(record->expectations);
+    json_decref(record->rows);
     free(script);
 }
 

@@ -63,6 +63,8 @@ struct script_expectation {
     bool passed;
 };
 
+struct json_t;
+
 /* What a script leaves. */
 struct script_record {
     const char *path;
@@ -71,6 +73,7 @@ struct script_record {
     struct script_expectation *expectations;
     size_t expectation_count;
     size_t failed;
+    struct json_t *rows; /* of mezz.row: an array, or NULL */
 };
 
 /* The configuration and what it points to live as long as the script. -ENOMEM with a message. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,8 @@
 /* The table mezz, and print. */
 
 #define EXPECTATION_LIMIT 512U
+#define ROW_LIMIT         1000U /* rows of a file */
+#define ROW_KEYS          16U
 
 /* print(...): as Lua's, to the script's host. */
 static int script_print(lua_State *lua)
@@ -65,6 +68,57 @@ static int script_expect(lua_State *lua)
     return 1;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The value on top of the stack; NULL: one that a row cannot have. */
+static json_t *row_value(lua_State *lua)
+{
+    switch (lua_type(lua, -1)) {
+    case LUA_TBOOLEAN:
+        return json_boolean(lua_toboolean(lua, -1));
+    case LUA_TNUMBER:
+        return lua_isinteger(lua, -1) ? json_integer(lua_tointeger(lua, -1))
+                                      : json_real(lua_tonumber(lua, -1));
+    case LUA_TSTRING:
+        return json_string(lua_tostring(lua, -1));
+    default:
+        return NULL;
+    }
+}
+
+/* mezz.row { name = value, ... }: a result of the file's own, for `rows` of its JSON. */
+static int script_row(lua_State *lua)
+{
+    struct script_record *record = &script_of(lua)->record;
+    const char *key[ROW_KEYS];
+    size_t keys = 0;
+    json_t *row;
+
+    if (lua_type(lua, 1) != LUA_TTABLE)
+        script_error(lua, "mezz.row: expected named values in braces");
+    for (lua_pushnil(lua); lua_next(lua, 1) != 0; lua_pop(lua, 1)) {
+        if (lua_type(lua, -2) != LUA_TSTRING || keys == ROW_KEYS)
+            script_error(lua, "mezz.row: expected at most %u named values", ROW_KEYS);
+        key[keys++] = lua_tostring(lua, -2);
+    }
+    qsort(key, keys, sizeof(key[0]), by_text);
+    if (record->rows == NULL)
+        record->rows = json_array();
+    row = json_object();
+    if (json_array_size(record->rows) >= ROW_LIMIT || json_array_append_new(record->rows, row) != 0)
+        script_error(lua, "mezz.row: more than %u rows", ROW_LIMIT);
+    for (size_t i = 0; i < keys; i++) {
+        lua_getfield(lua, 1, key[i]);
+        if (json_object_set_new(row, key[i], row_value(lua)) != 0)
+            script_error(lua, "mezz.row: %s: expected a text, a number or a boolean", key[i]);
+        lua_pop(lua, 1);
+    }
+    return 0;
+}
+
 static int script_image(lua_State *lua)
 {
     if (lua_type(lua, 1) != LUA_TSTRING)
@@ -76,11 +130,9 @@ static int script_image(lua_State *lua)
 
 void script_register_mezz(lua_State *lua)
 {
-    static const luaL_Reg functions[] = {{"stack", script_new_stack},
-                                         {"image", script_image},
-                                         {"expect", script_expect},
-                                         {"print", script_print},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"stack", script_new_stack}, {"image", script_image},
+                                         {"expect", script_expect},   {"print", script_print},
+                                         {"row", script_row},         {NULL, NULL}};
 
     script_register_stack(lua);
     script_register_console(lua);

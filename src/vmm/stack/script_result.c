@@ -89,6 +89,27 @@ static void push_portions(lua_State *lua, const struct portions_report *portions
     script_make_strict(lua, "portions");
 }
 
+static void push_guarded(lua_State *lua, const struct guard_report *guard)
+{
+    lua_newtable(lua);
+    set_number(lua, "calls", guard->reasons[HOOK_REASON_CALL]);
+    for (unsigned int v = 0; v < MEZZ_GUARD_VERDICTS; v++)
+        set_number(lua, hook_verdict_name((enum mezz_guard_verdict)v), guard->verdicts[v]);
+    set_number(lua, "refused", report_guard_refusals(guard));
+    set_number(lua, "held", guard->held);
+    set_number(lua, "forced_out", guard->forced_out);
+    set_number(lua, "unlogged", guard->unlogged);
+    for (int refusals = 0; refusals < 2; refusals++) {
+        lua_newtable(lua);
+        for (enum hook_reason r = HOOK_REASON_NONE + 1; r < HOOK_REASONS; r++)
+            if (hook_is_refusal(r) == refusals)
+                set_number(lua, hook_reason_name(r), guard->reasons[r]);
+        script_make_strict(lua, refusals ? "refusals" : "events");
+        lua_setfield(lua, -2, refusals ? "refusals" : "events");
+    }
+    script_make_strict(lua, "guarded");
+}
+
 static void push_l2(lua_State *lua, const struct l2_report *l2)
 {
     lua_newtable(lua);
@@ -101,6 +122,8 @@ static void push_l2(lua_State *lua, const struct l2_report *l2)
     lua_setfield(lua, -2, "exits");
     push_portions(lua, &l2->portions);
     lua_setfield(lua, -2, "portions");
+    push_guarded(lua, &l2->guard);
+    lua_setfield(lua, -2, "guarded");
     set_number(lua, "kvm_runs", l2->kvm_runs);
     set_ms(lua, "run_ms", l2->run_ns);
     set_string(lua, "last_words", l2->last_words);

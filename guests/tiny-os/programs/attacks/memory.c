@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attacks by page tables, for which the kernel is the attacker's. */
+#include "programs/attacks/attack.h"
+
+#define MEMORY_PAGES 4096 /* 16 MiB */
+
+static uint8_t page[PAGE] __attribute__((aligned(4096)));
+
+static void meet_agent(void)
+{
+    api_close(api_open("public.txt", TINY_OPEN_CREATE));
+}
+
+/* The hook becomes what was there before. */
+bool attack_overwrite(void)
+{
+    volatile uint8_t *hook = (volatile uint8_t *)ELSEWHERE;
+
+    map(ELSEWHERE, frame_of(0, (uint64_t)api_open), TINY_MAP_READ | TINY_MAP_WRITE);
+    for (unsigned i = 0; i < TINY_API_PREAMBLE; i++) {
+        hook[i] = 0x90;
+    }
+    return api_open(forbidden_name, TINY_OPEN_CREATE) >= 0 && forbidden_file_exists();
+}
+
+/* Does the function begin otherwise than in its file? */
+bool attack_read_hook(void)
+{
+    const volatile uint8_t *code = (const volatile uint8_t *)(uint64_t)api_open;
+    bool changed = false;
+
+    for (unsigned i = 0; i < TINY_API_PREAMBLE; i++) {
+        changed |= code[i] != 0x90;
+    }
+    return changed;
+}
+
+/* All of physical memory, page by page. */
+bool attack_discover(void)
+{
+    meet_agent();
+    for (uint64_t i = 0; i < MEMORY_PAGES; i++) {
+        map(ELSEWHERE, i * PAGE, TINY_MAP_READ);
+        if (has_secret((const volatile uint8_t *)ELSEWHERE)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A second mapping of the agent's data. */
+bool attack_alias(void)
+{
+    meet_agent();
+    for (uint64_t i = 0; i < AGENT_PAGES; i++) {
+        map(ELSEWHERE, frame_of(0, AGENT_DATA + i * PAGE), TINY_MAP_READ | TINY_MAP_WRITE);
+        if (has_secret((const volatile uint8_t *)ELSEWHERE)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What runs in the agent's place: takes the data along and leaves by the door. */
+extern const uint8_t impostor[], impostor_end[];
+static uint8_t loot[AGENT_PAGES * PAGE] __attribute__((aligned(4096)));
+__asm__(".text\n"
+        "impostor:\n"
+        "movabsq $0x10205000, %rsi\n"
+        "movabsq $loot, %rdi\n"
+        "movl $0x2000, %ecx\n"
+        "rep movsb\n"
+        "xorl %edi, %edi\n"
+        "movabsq $0x10203000, %rax\n"
+        "jmp *%rax\n"
+        "impostor_end:\n");
+
+/* The agent's address leads to code of the attacker's. */
+bool attack_remap(void)
+{
+    meet_agent();
+    for (unsigned i = 0; impostor + i < impostor_end; i++) {
+        page[i] = impostor[i];
+    }
+    loot[0] = loot[PAGE] = 1; /* they are there */
+    map(AGENT_CODE, frame_of(0, (uint64_t)page), TINY_MAP_READ | TINY_MAP_EXECUTE);
+    api_open("public.txt", 0);
+    return has_secret(loot) || has_secret(loot + PAGE);
+}

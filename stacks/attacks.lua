@@ -1,0 +1,166 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Attacks on guarded API functions, portions and the root: each with everything that stops it, and
+-- with exactly that switched off. It has to fail and to succeed; docs/hookguard.md explains the rows.
+-- `mezz run stacks/attacks.lua --json OUT` writes each row of the table as a member of "rows".
+
+local all = { "padding", "api-nx", "app-nx", "gate-sites", "gate-index", "read-only",
+    "agent-hidden", "agent-stack", "copies", "return-check", "mapping-check", "kernel-nx" }
+
+local function without(list, names)
+    local drop, kept = {}, {}
+    for _, name in ipairs(names) do drop[name] = true end
+    for _, name in ipairs(list) do
+        if not drop[name] then kept[#kept + 1] = name end
+    end
+    return kept
+end
+
+-- One guest whose programs attack, under a guard with these defences.
+local function guarded(attack, defences)
+    local stack = mezz.stack { memory = "64M" }
+    local l1 = stack:l1 { image = "nested_l1.elf", memory = "48M", cmdline = "exits=callback" }
+    local agent = attack.agent or "agent.elf"
+    local programs = { "libapi.elf", agent, "attack.elf " .. attack.program }
+    if attack.helper then programs[4] = "attack.elf " .. attack.program .. "-helper" end
+    local tiny = l1:l2 { name = "tiny", image = "tiny-os.elf", memory = "16M", programs = programs,
+        cmdline = "hostile" } -- the kernel maps what attackers want
+    tiny:guard {
+        library = "libapi.elf", agent = agent, defences = defences, on_refusal = attack.on_refusal,
+        functions = {
+            api_open = { args = { "cstring", "value" } },
+            api_write = { args = { "value", { "buffer", length = 3 }, "value" } },
+            api_read = {}, api_close = {}, api_send = {}, api_receive = {}, api_sum = {},
+            api_append = { args = { "cstring", "value", "value" } },
+        },
+    }
+    local result = stack:run { timeout = "60s" }
+    mezz.expect(result.status == "done", attack.name .. ": L1 ended the machine, and well")
+    return tiny
+end
+
+-- id and name as in the table of docs/hookguard.md; off: what stops it; needs: what else would.
+local attacks = {
+    { "1a", "stray gate", program = "stray-gate", off = { "gate-sites" }, needs = { "app-nx" },
+        reason = "stray-gate" },
+    { "1b", "stray gate, no list of sites", program = "stray-gate", off = { "app-nx" },
+        needs = { "gate-sites" }, reason = "outside" },
+    { "1c", "gate within an instruction", program = "hidden-gate", off = { "gate-sites" },
+        needs = { "app-nx" }, reason = "stray-gate" },
+    { "2", "bad view index", program = "bad-index", off = { "gate-index" },
+        needs = { "app-nx" }, reason = "bad-index" },
+    { "3a", "hook skip, every offset", program = "skip", off = { "api-nx" },
+        needs = { "padding" }, reason = "not-an-entry", on_refusal = "error" },
+    { "3b", "the same, padding", program = "skip", off = { "padding" }, needs = { "api-nx" },
+        reason = "not-an-entry", on_refusal = "error" },
+    { "4", "stolen prologue", program = "stolen-prologue", off = { "api-nx" },
+        needs = { "padding" }, reason = "not-an-entry" },
+    { "5a", "straddling instruction", program = "straddle", off = { "api-nx" },
+        needs = { "padding" }, reason = "not-an-entry" },
+    { "5b", "the same, padding", program = "straddle", off = { "padding" },
+        needs = { "api-nx" }, reason = "not-an-entry" },
+    { "6", "hook overwrite", program = "overwrite", off = { "read-only" },
+        needs = { "api-nx", "padding" }, reason = "code-write" },
+    { "7", "hook detection by reading", program = "read-hook", off = { "api-nx" } },
+    { "8", "shadow discovery", program = "discover", off = { "agent-hidden" },
+        reason = "agent-read", on_refusal = "error" },
+    { "9", "remap", program = "remap", off = { "mapping-check" }, reason = "remapped" },
+    { "10a", "alias of the agent's data", program = "alias", off = { "agent-hidden" },
+        reason = "agent-read" },
+    { "10b", "alias of the function", program = "alias-call", off = { "api-nx" },
+        needs = { "padding" }, reason = "alias" },
+    { "13", "argument race", program = "race", helper = true, agent = "agent-waits.elf",
+        off = { "copies" } },
+    { "14a", "shared stack: return address", program = "return", helper = true,
+        agent = "agent-waits.elf", off = { "return-check" }, reason = "return-changed" },
+    { "14b", "shared stack: the agent's frames", program = "stack", helper = true,
+        agent = "agent-waits.elf", off = { "agent-stack" }, needs = { "app-nx" } },
+    { "15", "interrupt in the security view", program = "interrupt", helper = true,
+        agent = "agent-waits.elf", off = { "kernel-nx" }, needs = { "app-nx" },
+        reason = "not-an-entry" },
+}
+
+local line = "%-5s %-34s %-16s %-12s %-12s %s"
+local function row(id, name, defence, with, without_it, reason)
+    print(line:format(id, name, defence, with, without_it, reason))
+    mezz.row { id = id, name = name, defence = defence, with = with, without = without_it,
+        reason = reason }
+end
+
+print(line:format("", "attack", "stopped by", "with it", "without it", "refused as"))
+for _, attack in ipairs(attacks) do
+    local id, name = attack[1], attack[2]
+    attack.name = id .. " " .. name
+    local base = without(all, attack.needs or {})
+    local with = guarded(attack, base)
+    local bare = guarded(attack, without(base, attack.off))
+    local won = "attack: " .. attack.program:gsub("%-", "%%-") .. "[%-%a]*: succeeded"
+    local stopped = not with.console:match(won)
+    local succeeded = bare.console:match(won) ~= nil
+
+    row(id, name, table.concat(attack.off, ", "), stopped and "stopped" or "SUCCEEDED",
+        succeeded and "succeeded" or "STOPPED", attack.reason or "-")
+    mezz.expect(stopped, attack.name .. ": fails")
+    mezz.expect(succeeded, attack.name .. ": succeeds without " .. attack.off[1])
+    if attack.reason then
+        mezz.expect(with.guarded.refusals[attack.reason] > 0,
+            attack.name .. ": is refused as " .. attack.reason)
+    end
+end
+
+-- --- portions: stacks/portions.lua has all of them ---
+
+local function portion(program, tolerated)
+    local stack = mezz.stack { memory = "64M" }
+    local l1 = stack:l1 { image = "nested_l1.elf", memory = "48M", cmdline = "exits=callback" }
+    local tiny = l1:l2 { name = "tiny", image = "tiny-os.elf", memory = "16M",
+        programs = { program }, cmdline = "hostile" }
+    tiny:protect { program = program, portion = "vault", sections = { ".vault", ".secret" },
+        entries = { "vault_sign", "vault_check" }, rules = "rules/example.yar",
+        tolerate = tolerated }
+    stack:run { timeout = "60s" }
+    return tiny.console:find "the attack succeeded" ~= nil
+end
+
+for _, attack in ipairs {
+    { "18", "portion entered elsewhere", "vault-middle.elf", "not-an-entry-point" },
+    { "19", "malicious bytes", "vault-pattern.elf", "pattern" },
+} do
+    local id, name, program, reason = table.unpack(attack)
+    local stopped, succeeded = not portion(program), portion(program, { reason })
+    row(id, name, "portion", stopped and "stopped" or "SUCCEEDED",
+        succeeded and "succeeded" or "STOPPED", reason)
+    mezz.expect(stopped, id .. " " .. name .. ": fails")
+    mezz.expect(succeeded, id .. " " .. name .. ": succeeds when it is only logged")
+end
+
+-- --- hostile L1s: what the root checks of L1 cannot be switched off ---
+
+local function hostile(cmdline)
+    local stack = mezz.stack { memory = "64M" }
+    local l1 = stack:l1 { image = "hostile_l1.elf", memory = "32M", cmdline = cmdline }
+    local result = stack:run { timeout = "60s", callback_timeout = "300ms", may_die = true }
+    return result, l1
+end
+
+for _, attack in ipairs {
+    { "16a", "callback that never returns", "handler=spins", "L1 ends, with a diagnosis" },
+    { "16b", "callback abuse, forged VMCS12", "seed=1616 count=300", "error codes" },
+    { "17", "double fetch", "seed=1717 count=300", "copied once" },
+    { "20", "hostile EPT12", "seed=2020 count=300", "error codes" },
+} do
+    local id, name, cmdline, reason = table.unpack(attack)
+    local result, l1 = hostile(cmdline)
+    local stopped
+    if id == "16a" then
+        stopped = result.status == "died" and result.error:find "has not returned" ~= nil
+    else
+        stopped = result.status == "done" and l1.refused_calls > 0
+    end
+    row(id, name, "the root", stopped and "stopped" or "SUCCEEDED", "always on", reason)
+    mezz.expect(stopped, id .. " " .. name .. ": fails")
+end
+
+-- tiny-OS has one processor. Views of several vCPUs: tests/kvm_views_switch.c, kvm_views_scale.c.
+for _, attack in ipairs { { "11", "sibling vCPU" }, { "12", "swap window" } } do
+    row(attack[1], attack[2], "views", "not run", "not run", "tests/kvm_views_switch")
+end
