@@ -101,7 +101,7 @@ struct hook_access {
     bool linear_known;
     uint64_t frame;  /* accessed, page-aligned */
     uint64_t offset; /* of data in it */
-    uint64_t index; /* that the gate was told */
+    uint64_t index;  /* that the gate was told */
     struct hook_registers registers;
 
     /* The kernel's first fetch: what the processor pushed. */
