@@ -40,7 +40,9 @@ struct l2 {
     uint8_t msr_filter[PAGE_SIZE]; /* MSR bitmap page: what exits of what KVM handles */
 };
 
-#define L2_EXIT_QUEUE 8
+/* Writes of 8 bytes that the elements of an INS make, which KVM stores 1,024 bytes at a time, and
+ * some. */
+#define L2_EXIT_QUEUE 136
 
 struct l2_vcpu {
     struct l2 *l2;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mezz/errors.h"
+#include "vmm/exits/drain.h"
 #include "vmm/machine_state.h"
 #include "vmm/vmcs/vmcs12.h"
 #include "vmm/vmcs/x86.h"
@@ -134,23 +135,14 @@ void l2_inject_event(struct l2_vcpu *vcpu, uint32_t info, uint32_t error_code)
 
 int l2_abort_instruction(struct l2_vcpu *vcpu)
 {
-    const struct kvm_regs before = *l2_regs(vcpu);
-    const bool read = vcpu->exit.flags & MEZZ_EXIT_PENDING;
     int code;
 
-    if (!vcpu->kvm_pending)
-        return 0;
-    if (read && !vcpu->exit.done)
-        l2_exit_answer(&vcpu->exit, 0, false);
-    vcpu->exit.done = true;
+    /* As if nobody had answered: a drain takes it back. */
+    vcpu->exit.done = false;
     code = l2_drain(vcpu);
+    vcpu->exit.done = true;
     vcpu->queued = 0;
-    vcpu->string.left = 0;
-    if (code != 0 || !read)
-        return code;
-    *l2_regs(vcpu) = before;
-    l2_regs_changed(vcpu);
-    return 0;
+    return code;
 }
 
 struct kvm_regs *l2_regs(struct l2_vcpu *vcpu)

@@ -6,6 +6,7 @@
 
 #include "host/hot.h"
 #include "mezz/errors.h"
+#include "vmm/exits/drain.h"
 #include "vmm/exits/exit_rules.h"
 #include "vmm/exits/paging_tables.h"
 #include "vmm/exits/trace.h"
@@ -26,11 +27,22 @@ static struct exit_counts *counts_of(const struct l2_vcpu *vcpu, unsigned int re
     return &vcpu->l2->record->report.exits[reason];
 }
 
+static void end_unless(int code, struct l2_vcpu *vcpu)
+{
+    if (code != 0 && code != -EAGAIN)
+        machine_end(vcpu->l2->machine, MACHINE_HOST,
+                    "KVM_RUN does not end an instruction of L2 %s at 0x%llx: %s", vcpu->l2->name,
+                    (unsigned long long)vcpu->kvm->run->s.regs.regs.rip, strerror(-code));
+}
+
 void l2_drain_or_end(struct l2_vcpu *vcpu)
 {
-    if (l2_drain(vcpu) != 0)
-        machine_end(vcpu->l2->machine, MACHINE_HOST, "KVM cannot end an instruction of L2 %s",
-                    vcpu->l2->name);
+    end_unless(l2_drain(vcpu), vcpu);
+}
+
+void l2_progress_or_end(struct l2_vcpu *vcpu)
+{
+    end_unless(l2_progress(vcpu), vcpu);
 }
 
 void l2_settle(struct l2_vcpu *vcpu)

@@ -36,8 +36,9 @@ void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
  * on every KVM. */
 void l2_settle(struct l2_vcpu *vcpu);
 
-/* l2_drain; a KVM that cannot ends the machine. */
+/* exits/drain.h; a KVM that cannot ends the machine. */
 void l2_drain_or_end(struct l2_vcpu *vcpu);
+void l2_progress_or_end(struct l2_vcpu *vcpu);
 
 /* For each access that EPT12 may have got since: does it on memory. Otherwise answers with value.
  */

@@ -6,6 +6,7 @@
 
 #include "mezz/errors.h"
 #include "mezz/gate.h"
+#include "vmm/exits/drain.h"
 #include "vmm/exits/msrs.h"
 #include "vmm/machine_state.h"
 

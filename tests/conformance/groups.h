@@ -18,6 +18,7 @@ void group_classic(void);
 void group_io(void);
 void group_memory(void);
 void group_fragments(void);
+void group_strings(void);
 void group_rights(void);
 void group_hlt(void);
 void group_msr(void);

@@ -21,6 +21,7 @@ const struct kit_group kit_groups[] = {
     {"io", group_io, false},
     {"memory", group_memory, false},
     {"fragments", group_fragments, false},
+    {"strings", group_strings, false},
     {"rights", group_rights, false},
     {"hlt", group_hlt, false},
     {"msr", group_msr, false},

@@ -2,6 +2,7 @@
 #include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/callbacks/callbacks.h"
+#include "vmm/exits/drain.h"
 #include "vmm/l2_gate.h"
 #include "vmm/l2_policy.h"
 #include "vmm/l2_run.h"

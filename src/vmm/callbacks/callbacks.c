@@ -392,11 +392,15 @@ static void put_at_handler(struct kvm_regs *regs, const struct mezz_callback_reg
 }
 
 /* The root has handled the exit: lets KVM end the instruction, and notes what that did to the VMCS.
- */
-static void finish_handled(struct l2_vcpu *vcpu)
+ * Elements of a string I/O that are still to come end it later, unless the handler has to see
+ * registers. */
+static void finish_handled(struct l2_vcpu *vcpu, uint64_t state_mask)
 {
-    l2_drain_or_end(vcpu);
-    sync_note_progress(vcpu);
+    if (vcpu->string.left > 0 && !(state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS)))
+        return;
+    l2_progress_or_end(vcpu);
+    if (!vcpu->kvm_pending)
+        sync_note_progress(vcpu);
 }
 
 HOT void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback)
@@ -406,7 +410,7 @@ HOT void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callb
     uint64_t now = 0;
 
     if (observes)
-        finish_handled(vcpu);
+        finish_handled(vcpu, r->state_mask);
     else if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
         l2_settle(vcpu);
     if (observes || callback->timed)

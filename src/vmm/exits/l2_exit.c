@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/exits/l2_exit.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "host/hot.h"
 #include "vmm/exits/guest_walk.h"
 #include "vmm/l2_view.h"
 #include "vmm/vmcs/x86.h"
-
-/* The extra exits of one instruction that a drain accepts: a page-crossing 16-byte locked access
- * makes four. An instruction that makes more is ended by a fault of the host, not by waiting. */
-#define DRAIN_LIMIT 64
 
 /* What an OUT of 1, 2 or 4 bytes writes. */
 static uint64_t written(const uint8_t *element, uint32_t size)
@@ -34,6 +29,20 @@ static void take_element(struct l2_vcpu *vcpu)
     exit->answer = in ? element : NULL;
     vcpu->string.next += exit->size;
     vcpu->string.left--;
+}
+
+/* KVM has not ended those before, so its registers are still at the first. It stores them within
+ * one page: neither the count nor RDI wraps, whatever the address size. */
+static void move_registers(struct l2_vcpu *vcpu)
+{
+    struct kvm_regs *regs = &vcpu->kvm->run->s.regs.regs;
+
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS);
+    regs->rcx--;
+    if (regs->rflags & RFLAGS_DF)
+        regs->rdi -= vcpu->exit.size;
+    else
+        regs->rdi += vcpu->exit.size;
 }
 
 HOT static void decode_io(struct l2_vcpu *vcpu)
@@ -60,6 +69,8 @@ bool l2_exit_next(struct l2_vcpu *vcpu)
 {
     if (vcpu->string.left > 0) {
         take_element(vcpu);
+        if (vcpu->exit.answer != NULL)
+            move_registers(vcpu);
         return true;
     }
     if (vcpu->queued == 0)
@@ -91,7 +102,7 @@ static uint64_t rights_of_access(struct l2_vcpu *vcpu, uint64_t gpa, uint32_t si
     return (uint64_t)vcpu->extent->rights << 3;
 }
 
-HOT static void decode_mmio(struct l2_vcpu *vcpu, struct l2_exit *to)
+HOT void l2_exit_decode_mmio(struct l2_vcpu *vcpu, struct l2_exit *to)
 {
     struct kvm_run *run = vcpu->kvm->run;
 
@@ -219,7 +230,7 @@ HOT void l2_exit_decode(struct l2_vcpu *vcpu)
     vcpu->string.left = 0;
     vcpu->kvm_pending = false;
     if (vcpu->kvm->run->exit_reason == KVM_EXIT_MMIO)
-        decode_mmio(vcpu, &vcpu->exit);
+        l2_exit_decode_mmio(vcpu, &vcpu->exit);
     else
         decode_rare(vcpu);
 }
@@ -230,67 +241,4 @@ HOT void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault)
         memcpy(exit->answer, &value, exit->size);
     if (exit->failure != NULL)
         *exit->failure = fault;
-}
-
-/* An exit inside a drain: the rest of an instruction that L1 already knows of. */
-static void queue_or_answer(struct l2_vcpu *vcpu)
-{
-    struct kvm_run *run = vcpu->kvm->run;
-
-    if (run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write) {
-        if (vcpu->queued < L2_EXIT_QUEUE)
-            decode_mmio(vcpu, &vcpu->queue[vcpu->queued++]);
-    } else if (run->exit_reason == KVM_EXIT_MMIO) {
-        memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
-        space_view_access(vcpu->place.view, l2_at(run->mmio.phys_addr), false, run->mmio.data,
-                          run->mmio.len);
-    } else if (run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_IN) {
-        memset((uint8_t *)run + run->io.data_offset, 0xff, (size_t)run->io.size * run->io.count);
-    }
-}
-
-/* Elements of a string I/O that nobody dispatched: their place in the run page is about to go. */
-static void drop_string(struct l2_vcpu *vcpu)
-{
-    if (vcpu->string.left > 0 && vcpu->kvm->run->io.direction == KVM_EXIT_IO_IN)
-        memset(vcpu->string.next, 0xff, (size_t)vcpu->string.left * vcpu->kvm->run->io.size);
-    vcpu->string.left = 0;
-}
-
-/* One KVM_RUN in the view that the instruction ran in. */
-static int run_on(struct l2_vcpu *vcpu, bool *own)
-{
-    int result = l2_view_hold(vcpu);
-
-    *own = false;
-    if (result != 0)
-        return result;
-    vcpu->kvm->run->immediate_exit = 1;
-    result = kvm_vcpu_run(vcpu->kvm);
-    *own = l2_view_after(vcpu);
-    return result;
-}
-
-int l2_drain(struct l2_vcpu *vcpu)
-{
-    int result = 0;
-
-    if (!vcpu->kvm_pending)
-        return 0;
-    drop_string(vcpu);
-    vcpu->exit.answer = NULL;
-    vcpu->exit.failure = NULL;
-    for (int i = 0; i < DRAIN_LIMIT; i++) {
-        bool own;
-
-        result = run_on(vcpu, &own);
-        if (result != 0)
-            break;
-        if (!own)
-            queue_or_answer(vcpu);
-    }
-    vcpu->kvm_pending = false;
-    if (result == 0)
-        return -ELOOP;
-    return result == -EINTR ? 0 : result;
 }

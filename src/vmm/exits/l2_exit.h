@@ -35,7 +35,7 @@ struct l2_string {
 };
 
 /* Makes the next element of a string I/O, or the next queued exit, vcpu->exit. False: there is
- * none. */
+ * none. Registers in the run page are then those at this element. */
 bool l2_exit_next(struct l2_vcpu *vcpu);
 
 /* Translates what the last KVM_RUN of the vCPU gave into vcpu->exit, and sets kvm_pending. */
@@ -44,14 +44,7 @@ void l2_exit_decode(struct l2_vcpu *vcpu);
 /* Gives a pending read its value and tells KVM whether an MSR access faults. */
 void l2_exit_answer(const struct l2_exit *exit, uint64_t value, bool fault);
 
-/*
- * Drain before touch: lets KVM end the instruction that it has pending, without running L2 further,
- * so that registers can be replaced afterwards (otherwise KVM would overwrite them at the next
- * KVM_RUN). Exits that the instruction makes on the way, as the second half of an access that
- * crosses a page, are queued: writes are presented to L1 afterwards, reads are answered from memory
- * or with ones. Everything that replaces state of a vCPU calls this first. 0 or a negative errno of
- * KVM.
- */
-int l2_drain(struct l2_vcpu *vcpu);
+/* Translates the access to memory in the run page. */
+void l2_exit_decode_mmio(struct l2_vcpu *vcpu, struct l2_exit *to);
 
 #endif

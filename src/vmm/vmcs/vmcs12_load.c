@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mezz/errors.h"
+#include "vmm/exits/drain.h"
 #include "vmm/exits/msrs.h"
 #include "vmm/l2_policy.h"
 #include "vmm/machine_state.h"

@@ -26,6 +26,7 @@
 #define RFLAGS_FIXED    (1ULL << 1)
 #define RFLAGS_TF       (1ULL << 8)
 #define RFLAGS_IF       (1ULL << 9)
+#define RFLAGS_DF       (1ULL << 10)
 #define RFLAGS_VM       (1ULL << 17)
 #define RFLAGS_RESERVED (~0x3f7fd7ULL)
 

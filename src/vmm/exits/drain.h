@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VMM_DRAIN_H
+#define VMM_DRAIN_H
+
+struct l2_vcpu;
+
+/*
+ * Drain before touch: lets KVM end the instruction that it has pending, without running L2 further,
+ * so that registers can be replaced afterwards (otherwise KVM would overwrite them at the next
+ * KVM_RUN). Everything that replaces state of a vCPU calls this first. 0 or a negative errno of
+ * KVM.
+ *
+ * Of a REP string instruction only the elements end that were dealt with: RIP is at it, and the
+ * others run when L2 does. Writes that the instruction makes on the way are queued, to be presented
+ * afterwards. A read that nobody has answered yet takes the instruction, or the element, back: it
+ * runs again with L2, and what it stored meanwhile it then stores again.
+ */
+int l2_drain(struct l2_vcpu *vcpu);
+
+/* The same for an instruction whose state is looked at and not replaced: it stops at the next read,
+ * which is queued as any other exit; kvm_pending is set then. */
+int l2_progress(struct l2_vcpu *vcpu);
+
+#endif
