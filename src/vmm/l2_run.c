@@ -212,6 +212,7 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     vcpu->preempt_at = UINT64_MAX;
     if (vcpu->controls.pin_based & MEZZ_PIN_PREEMPTION_TIMER) {
         vcpu->preempt_at = machine_time(l1->machine) + 1000ULL * vcpu->controls.preemption_timer;
+        l1->preempt_due = vcpu->controls.preemption_timer == 0;
         l1_timer_not_after(l1, vcpu->preempt_at);
     }
     l2_resume(l1, vcpu);
