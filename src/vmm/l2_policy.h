@@ -3,6 +3,7 @@
 #define VMM_L2_POLICY_H
 
 #include "views/overlay.h"
+#include "vmm/exits/drain.h"
 #include "vmm/l2_view.h"
 
 /*

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "vmm/exits/drain.h"
 #include "vmm/protect/portion_state.h"
 #include "vmm/vmcs/x86.h"
 
