@@ -8,12 +8,12 @@
 #include "mezz_process.h"
 #include "runner.h"
 
-#define STACK                                                                                   \
-    "local s = mezz.stack { memory = '64M' }\n"                                                 \
-    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback' }\n" \
-    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"              \
-    "    cmdline = 'hostile'%s%s%s, programs = { %s } }\n"                                      \
-    "%s%s%s\n"                                                                                  \
+#define STACK                                                                                     \
+    "local s = mezz.stack { memory = '64M' }\n"                                                   \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback%s' }\n" \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"                \
+    "    cmdline = 'hostile'%s%s%s, programs = { %s } }\n"                                        \
+    "%s\n"                                                                                        \
     "s:run { timeout = '120s', may_die = %s }\n"
 
 #define PROTECT                                                                            \
@@ -27,6 +27,7 @@ struct wanted {
     const char *attack; /* "-read" for vault-read.elf; "": vault.elf */
     const char *more;   /* of the declaration; NULL: there is none */
     bool may_die;
+    const char *l1; /* words for L1; NULL: none */
 };
 
 static void run(struct mezz_process *mezz, const struct wanted *wanted, const char *log)
@@ -40,9 +41,10 @@ static void run(struct mezz_process *mezz, const struct wanted *wanted, const ch
     if (wanted->more != NULL)
         snprintf(declaration, sizeof(declaration), PROTECT, wanted->attack, wanted->more);
     snprintf(programs, sizeof(programs), "'vault%s.elf'", wanted->attack);
-    snprintf(text, sizeof(text), STACK, wanted->engine != NULL ? ", engine = '" : "",
+    snprintf(text, sizeof(text), STACK, wanted->l1 != NULL ? wanted->l1 : "",
+             wanted->engine != NULL ? ", engine = '" : "",
              wanted->engine != NULL ? wanted->engine : "", wanted->engine != NULL ? "'" : "",
-             programs, declaration, "", "", wanted->may_die ? "true" : "false");
+             programs, declaration, wanted->may_die ? "true" : "false");
     mezz_begin(mezz);
     mezz_write(mezz, "t.lua", text, strlen(text));
     mezz_run(mezz, argv);
@@ -110,7 +112,7 @@ START_TEST(engine)
     json_t *json;
 
     snprintf(path, sizeof(path), "levels.l2.tiny.portions.refusals.%s", refusal);
-    run(&mezz, &(struct wanted){name, attack, "", false}, NULL);
+    run(&mezz, &(struct wanted){name, attack, "", false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert(!says(json, SUCCEEDED));
@@ -119,7 +121,7 @@ START_TEST(engine)
     json_decref(json);
     mezz_end(&mezz, 2);
     snprintf(tolerate, sizeof(tolerate), "tolerate = { '%s' }", refusal);
-    run(&mezz, &(struct wanted){name, attack, tolerate, false}, NULL);
+    run(&mezz, &(struct wanted){name, attack, tolerate, false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert(says(json, SUCCEEDED));
@@ -132,7 +134,7 @@ END_TEST
 /* An honest program on each engine, with data served access by access, too. */
 START_TEST(honest)
 {
-    const struct wanted wanted = {engines[_i / 2], "", _i % 2 ? "strict = true" : "", false};
+    const struct wanted wanted = {engines[_i / 2], "", _i % 2 ? "strict = true" : "", false, NULL};
     struct mezz_process mezz;
     json_t *json;
 
@@ -153,7 +155,7 @@ START_TEST(undeclared)
     struct mezz_process mezz;
     json_t *json;
 
-    run(&mezz, &(struct wanted){NULL, "-read", NULL, false}, NULL);
+    run(&mezz, &(struct wanted){NULL, "-read", NULL, false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert(says(json, SUCCEEDED));
@@ -186,7 +188,7 @@ START_TEST(answer)
     struct mezz_process mezz;
     json_t *json;
 
-    run(&mezz, &(struct wanted){NULL, answers[_i].attack, answers[_i].more, dies}, NULL);
+    run(&mezz, &(struct wanted){NULL, answers[_i].attack, answers[_i].more, dies, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert_int_ge(count_at(json, "levels.l2.tiny.portions.refused"), 1);
@@ -198,6 +200,37 @@ START_TEST(answer)
         ck_assert_msg(says(json, answers[_i].console), "%s", mezz.out);
         ck_assert(says(json, "tiny-os: all programs ended"));
     }
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
+/* L1 decides by a callback. */
+static const struct {
+    const char *attack;
+    const char *l1;
+    const char *said; /* by L1 */
+    const char *console;
+} asked[] = {
+    {"-read", " portions=allow", "portion 1, reason 22: allowed", SUCCEEDED},
+    {"-read", " portions=refuse", "portion 1, reason 22: refused", "general protection"},
+    {"-write", " portions=allow", "portion 1, reason 23: allowed", SUCCEEDED},
+    {"-write", " portions=refuse", "portion 1, reason 23: refused", "general protection"},
+    {"-middle", " portions=allow", "portion 1, reason 10: allowed", SUCCEEDED},
+    {"-middle", " portions=refuse", "portion 1, reason 10: refused", "general protection"},
+};
+
+START_TEST(l1_decides)
+{
+    struct mezz_process mezz;
+    json_t *json;
+
+    run(&mezz, &(struct wanted){NULL, asked[_i].attack, "", false, asked[_i].l1}, NULL);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert_msg(says(json, asked[_i].console), "%s", mezz.out);
+    ck_assert_msg(strstr(mezz.out, asked[_i].said) != NULL, "%s", mezz.out);
+    ck_assert_int_ge(count_at(json, "levels.l2.tiny.exits.portion.callback"), 1);
     json_decref(json);
     mezz_end(&mezz, 2);
 }
@@ -244,7 +277,7 @@ START_TEST(log_is_whole)
     char *text;
     char *rip;
 
-    run(&mezz, &(struct wanted){NULL, "-read", "", false}, "events.log");
+    run(&mezz, &(struct wanted){NULL, "-read", "", false, NULL}, "events.log");
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     text = log_of(&mezz, &length);
@@ -274,4 +307,4 @@ END_TEST
 RUN_CASES_IF(mezz_obstacle, "e2e_portions", 300, ONCE(stack),
              EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)),
              EACH(honest, 2 * ELEMENTS(engines)), ONCE(undeclared), EACH(answer, ELEMENTS(answers)),
-             ONCE(log_is_whole))
+             EACH(l1_decides, ELEMENTS(asked)), ONCE(log_is_whole))

@@ -60,6 +60,17 @@ enum mezz_exit_reason {
 #define MEZZ_EXIT_RETIRED (1U << 0)
 #define MEZZ_EXIT_PENDING (1U << 1)
 
+/*
+ * Exit qualification of MEZZ_EXIT_PORTION: why the root refuses the access (its own number, named
+ * in docs/portions-policy.md), how it was made (0 read, 1 write, 2 fetch), and to which portion.
+ * guest_physical_address is what was accessed. L2 goes on with a value: MEZZ_PORTION_ALLOW and the
+ * access takes place, anything else and it is refused as the stack says.
+ */
+#define MEZZ_PORTION_REASON_MASK  0xffULL
+#define MEZZ_PORTION_ACCESS_SHIFT 8
+#define MEZZ_PORTION_ID_SHIFT     16
+#define MEZZ_PORTION_ALLOW        1ULL
+
 /* Exit qualification of MEZZ_EXIT_IO (SDM table 28-5). */
 #define MEZZ_IO_SIZE_MASK  0x7ULL /* size - 1: 0, 1 or 3 */
 #define MEZZ_IO_IN         (1ULL << 3)

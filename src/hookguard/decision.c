@@ -65,6 +65,8 @@ enum decision_reason decision_refusal_by_name(const char *name)
     return REASON_KINDS;
 }
 
+_Static_assert(REASON_NOT_ENTRY == 10 && REASON_UNSAFE_SPACE == 28,
+               "docs/portions-policy.md lists the numbers");
 _Static_assert(REASON_KINDS <= 64, "decision_request.tolerated has a bit for each");
 
 /* Nothing to switch to: what is only to be logged is an error all the same. */

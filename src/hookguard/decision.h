@@ -94,6 +94,7 @@ enum decision_verdict {
     VERDICT_KINDS
 };
 
+/* L1 sees the numbers (MEZZ_EXIT_PORTION): new ones go to the end. */
 enum decision_reason {
     REASON_NONE,
     /* Allowed. */

@@ -155,7 +155,7 @@ static void find_target_facts(struct guard *guard, struct facts *facts)
     uint32_t rights = guard_page_rights(facts->portion, facts->page);
 
     request->on_refusal = facts->portion->on_refusal;
-    request->tolerated = facts->portion->tolerated;
+    request->tolerated = access->allowed ? UINT64_MAX : facts->portion->tolerated;
     request->writable = rights & MEZZ_EPT_WRITE;
     request->executable = rights & MEZZ_EPT_EXECUTE;
     request->alias = !access->linear_known || (access->linear & ~(PAGE_SIZE - 1)) !=

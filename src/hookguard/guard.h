@@ -111,6 +111,9 @@ struct guard_access {
         uint64_t next_rip;
     } frame_of_interrupt;
 
+    /* Whoever was asked allows it: a refusal is only logged. */
+    bool allowed;
+
     /* What the root keeps of an interrupted portion, and takes from the kernel: otherwise a kernel
      * that makes the portion fault could go on with other registers. NULL: nothing is kept. At a
      * system call the kernel is given the registers, and its result in RAX is taken. */

@@ -62,6 +62,21 @@ static _Noreturn void observed_exit(struct mezz_callback_frame *frame, uint64_t 
     resume(l2, frame, value);
 }
 
+/* The cookie's bit 0: it may happen. */
+static _Noreturn void portion_exit(struct mezz_callback_frame *frame, uint64_t reason,
+                                   uint64_t qualification, uint64_t value, uint64_t cookie)
+{
+    const bool allow = cookie & 1;
+    const struct l2 *l2 = (const struct l2 *)(cookie & ~1ULL);
+
+    (void)reason;
+    (void)value;
+    say("guest %s: portion %u, reason %u: %s", l2->name,
+        (unsigned int)(qualification >> MEZZ_PORTION_ID_SHIFT),
+        (unsigned int)(qualification & MEZZ_PORTION_REASON_MASK), allow ? "allowed" : "refused");
+    resume(l2, frame, allow ? MEZZ_PORTION_ALLOW : 0);
+}
+
 static const struct mezz_callback_registration uart_registration = {
     .reason = MEZZ_EXIT_IO,
     .mode = MEZZ_MODE_DECIDE,
@@ -76,7 +91,7 @@ static const struct mezz_callback_registration uart_registration = {
 
 static const char *attach(struct l1 *l1, struct l2 *l2,
                           const struct mezz_callback_registration *template, uint64_t handler,
-                          int64_t *error)
+                          uint64_t cookie, int64_t *error)
 {
     struct mezz_callback_registration registration;
     uint64_t frame = arena_take(&l1->arena, 2 * MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE);
@@ -88,14 +103,14 @@ static const char *attach(struct l1 *l1, struct l2 *l2,
     registration.handler = handler;
     registration.frame = frame;
     registration.stack = frame + 2 * MEZZ_PAGE_SIZE;
-    registration.cookie = address_of(l2);
+    registration.cookie = cookie;
     *error = mezz_call(MEZZ_CALL_CALLBACK_REGISTER, address_of(&registration), 0, 0);
     return *error < 0 ? "CALLBACK_REGISTER" : NULL;
 }
 
 const char *callback_attach(struct l1 *l1, struct l2 *l2, int64_t *error)
 {
-    return attach(l1, l2, &uart_registration, (uint64_t)uart_exit, error);
+    return attach(l1, l2, &uart_registration, (uint64_t)uart_exit, address_of(l2), error);
 }
 
 const char *observe_attach(struct l1 *l1, struct l2 *l2, int64_t *error)
@@ -106,7 +121,15 @@ const char *observe_attach(struct l1 *l1, struct l2 *l2, int64_t *error)
 
     for (unsigned int i = 0; i < sizeof(reasons) / sizeof(reasons[0]) && !wrong; i++) {
         template.reason = reasons[i];
-        wrong = attach(l1, l2, &template, (uint64_t)observed_exit, error);
+        wrong = attach(l1, l2, &template, (uint64_t)observed_exit, address_of(l2), error);
     }
     return wrong;
+}
+
+const char *portions_attach(struct l1 *l1, struct l2 *l2, bool allow, int64_t *error)
+{
+    static const struct mezz_callback_registration registration = {.reason = MEZZ_EXIT_PORTION,
+                                                                   .mode = MEZZ_MODE_DECIDE};
+
+    return attach(l1, l2, &registration, (uint64_t)portion_exit, address_of(l2) | allow, error);
 }

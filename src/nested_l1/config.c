@@ -42,6 +42,16 @@ static bool read_word(struct config *config, struct text word)
         say("command line: ept= wants dirty or cow");
         return false;
     }
+    if (text_skip(word, TEXT("portions="), &value)) {
+        bool allow = text_equal(value, TEXT("allow"));
+
+        if (allow || text_equal(value, TEXT("refuse"))) {
+            config->portions = allow ? CONFIG_PORTIONS_ALLOW : CONFIG_PORTIONS_REFUSE;
+            return true;
+        }
+        say("command line: portions= wants allow or refuse");
+        return false;
+    }
     say("command line: unknown word '%.*s'", (int)word.length, word.start);
     return false;
 }

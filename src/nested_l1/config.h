@@ -33,10 +33,16 @@ struct guest_config {
 #define CONFIG_EPT_DIRTY 1U /* EPT12 with dirty flags, counted at a guest's end */
 #define CONFIG_EPT_COW   2U /* images are copied when they are written */
 
+/* Who decides on an access to a portion that the root refuses. */
+#define CONFIG_PORTIONS_ROOT   0U /* the root, as the stack says */
+#define CONFIG_PORTIONS_ALLOW  1U /* L1, by a callback: it may happen */
+#define CONFIG_PORTIONS_REFUSE 2U /* L1: as the stack says */
+
 struct config {
     const struct personality *personality; /* NULL: not said */
     uint64_t slice;                        /* nanoseconds */
     uint32_t ept;                          /* CONFIG_EPT_... */
+    uint32_t portions;                     /* CONFIG_PORTIONS_... */
     unsigned int guest_count;
     struct guest_config guest[CONFIG_GUESTS];
 };

@@ -81,6 +81,13 @@ enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint64_t 
     return verdict;
 }
 
+void l2_policies_answered(struct l2_vcpu *vcpu, uint64_t value)
+{
+    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL; policy = policy->next)
+        if (policy->ops->answered != NULL)
+            policy->ops->answered(policy, vcpu, value);
+}
+
 void l2_policies_tick(struct l2_vcpu *vcpu)
 {
     vcpu->policy_at = UINT64_MAX;

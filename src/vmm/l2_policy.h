@@ -46,6 +46,9 @@ struct l2_policy_ops {
      * back until l2_release_interrupts(), as a local APIC would, once for each vector: to L1 it
      * counts as taken. */
     enum l2_verdict (*interrupt)(struct l2_policy *policy, struct l2_vcpu *vcpu, uint8_t vector);
+    /* L1, to which an exit with reason MEZZ_EXIT_PORTION was left, lets L2 go on, and this is the
+     * value that it completes the exit with. */
+    void (*answered)(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t value);
     /* The time of l2_policy_timer() is over. */
     void (*tick)(struct l2_policy *policy, struct l2_vcpu *vcpu);
     /* The vCPU, which does not run, is about to go; the L2 is, after all its vCPUs. */
@@ -69,6 +72,7 @@ int l2_policies_start(struct l2_vcpu *vcpu);
 /* vcpu->exit is a violation that EPT12 has nothing to do with. */
 enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right);
 enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint64_t rip);
+void l2_policies_answered(struct l2_vcpu *vcpu, uint64_t value);
 void l2_policies_tick(struct l2_vcpu *vcpu);
 void l2_policies_vcpu_gone(struct l2_vcpu *vcpu);
 void l2_policies_destroy(struct l2 *l2);

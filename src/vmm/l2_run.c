@@ -67,6 +67,10 @@ void l2_complete_access(struct l2_vcpu *vcpu, uint64_t value, bool fault)
     if (exit->done)
         return;
     exit->done = true;
+    if (exit->reason == MEZZ_EXIT_PORTION) {
+        l2_policies_answered(vcpu, value);
+        return;
+    }
     if (exit->reason == MEZZ_EXIT_EPT_VIOLATION && exit->size != 0) {
         uint64_t data = exit->value;
 

@@ -46,7 +46,8 @@ void l2_complete_access(struct l2_vcpu *vcpu, uint64_t value, bool fault);
 static inline void l2_complete(struct l2_vcpu *vcpu, uint64_t value, bool fault)
 {
     /* Of an OUT nothing is left to do. */
-    if (vcpu->exit.flags & MEZZ_EXIT_RETIRED && vcpu->exit.reason != MEZZ_EXIT_EPT_VIOLATION)
+    if (vcpu->exit.flags & MEZZ_EXIT_RETIRED && vcpu->exit.reason != MEZZ_EXIT_EPT_VIOLATION &&
+        vcpu->exit.reason != MEZZ_EXIT_PORTION)
         vcpu->exit.done = true;
     else
         l2_complete_access(vcpu, value, fault);

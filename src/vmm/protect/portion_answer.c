@@ -67,13 +67,14 @@ void portion_answer_switch(struct l2_vcpu *vcpu, const struct portion_access_fac
 }
 
 /* Does the data access on memory, whatever the view has. One exit does not cross a page. */
-void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu)
+void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu,
+                          const struct portion_access_facts *facts)
 {
     struct l2_exit *exit = &vcpu->exit;
     uint64_t data = exit->value;
 
     exit->done = true;
-    if (exit->qualification & MEZZ_EPT_VIOLATION_WRITE) {
+    if (facts->access.access == ACCESS_WRITE) {
         guest_memory_write(&portions->memory, exit->gpa, &data, exit->size);
         return;
     }

@@ -154,7 +154,6 @@ static bool judge(struct portions *portions, struct l2_vcpu *vcpu,
         guard_refuse(portions->guard, &place->in, &facts->access, REASON_UNSAFE_SPACE, outcome);
         code = portion_views_follow(portions);
     }
-    note(portions, &facts->access, outcome);
     if (code != 0)
         portion_fail(portions, code);
     return portions->version != version;
@@ -179,6 +178,7 @@ void portion_leave_for_event(struct portions *portions, struct l2_vcpu *vcpu, un
     guest_memory_look(&portions->memory, vcpu);
     portion_access_of_event(portions, vcpu, vector, &facts);
     judge(portions, vcpu, &facts, &outcome);
+    note(portions, &facts.access, &outcome);
     if (place->in.view != 0)
         guard_refuse(portions->guard, &place->in, &facts.access, REASON_UNSAFE_SPACE, &outcome);
     portion_answer_switch(vcpu, &facts, &outcome);
@@ -214,11 +214,13 @@ static bool is_stuck(struct portion_place *place, uint64_t rip)
 
 /* The guard has nothing against it: views have changed since. */
 static enum l2_verdict resume(struct portions *portions, struct l2_vcpu *vcpu,
-                              const struct guard_access *access)
+                              const struct portion_access_facts *facts)
 {
+    const struct guard_access *access = &facts->access;
+
     if (access->access == ACCESS_FETCH)
         return is_stuck(portion_place_of(portions, vcpu), access->rip) ? L2_PASS : L2_HANDLED;
-    portion_answer_serve(portions, vcpu);
+    portion_answer_serve(portions, vcpu, facts);
     return L2_HANDLED;
 }
 
@@ -226,6 +228,7 @@ static enum l2_verdict resume(struct portions *portions, struct l2_vcpu *vcpu,
 static enum l2_verdict stop(struct l2_vcpu *vcpu, const struct guard_outcome *outcome)
 {
     vcpu->l2->stopped = true;
+    vcpu->exit.done = true;
     vcpu->exit.reason = MEZZ_EXIT_PORTION;
     vcpu->exit.qualification = (uint64_t)outcome->decision.reason;
     return L2_REFLECT;
@@ -240,7 +243,7 @@ static enum l2_verdict answer(struct portions *portions, struct l2_vcpu *vcpu,
         portion_answer_switch(vcpu, facts, outcome);
         return L2_HANDLED;
     case VERDICT_SERVE:
-        portion_answer_serve(portions, vcpu);
+        portion_answer_serve(portions, vcpu, facts);
         return L2_HANDLED;
     case VERDICT_ERROR:
         portion_answer_error(portions, vcpu, facts);
@@ -251,20 +254,64 @@ static enum l2_verdict answer(struct portions *portions, struct l2_vcpu *vcpu,
     case VERDICT_STOP:
         return stop(vcpu, outcome);
     default:
-        return resume(portions, vcpu, &facts->access);
+        return resume(portions, vcpu, facts);
     }
+}
+
+/* Judges the access and does what comes of it. */
+static enum l2_verdict settle(struct portions *portions, struct l2_vcpu *vcpu,
+                              const struct portion_access_facts *facts,
+                              const struct guard_outcome *outcome, uint64_t begun)
+{
+    const struct portion_place *place = portion_place_of(portions, vcpu);
+    enum l2_verdict verdict;
+
+    note(portions, &facts->access, outcome);
+    verdict = answer(portions, vcpu, facts, outcome);
+    if (verdict == L2_HANDLED)
+        show(portions, vcpu);
+    if (place->in.view == 0)
+        portion_hold_end(vcpu);
+    else if (outcome->decision.verdict == VERDICT_SWITCH)
+        portion_hold_begin(portions, vcpu, begun);
+    portions->l2->record->report.portions.scans = guard_scans(portions->guard);
+    return verdict;
+}
+
+/* L1 has a handler for what is refused. */
+static bool asks_l1(const struct l2 *l2, const struct guard_outcome *outcome)
+{
+    const struct callback *callback = l2->callbacks[reason_index(MEZZ_EXIT_PORTION)];
+
+    while (callback != NULL && callback->registration.mode != MEZZ_MODE_DECIDE)
+        callback = callback->next;
+    return callback != NULL && outcome->decision.refused;
+}
+
+/* The exit becomes one that L1 answers: see answered(). */
+static enum l2_verdict ask(struct portion_place *place, struct l2_vcpu *vcpu,
+                           const struct portion_access_facts *facts,
+                           const struct guard_outcome *outcome)
+{
+    const struct guard_access *access = &facts->access;
+
+    place->asked = true;
+    place->facts = *facts;
+    vcpu->exit.reason = MEZZ_EXIT_PORTION;
+    vcpu->exit.qualification = (uint64_t)outcome->decision.reason |
+                               (uint64_t)access->access << MEZZ_PORTION_ACCESS_SHIFT |
+                               (uint64_t)outcome->portion->id << MEZZ_PORTION_ID_SHIFT;
+    return L2_REFLECT;
 }
 
 static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
                                  const struct l2_access *access)
 {
     struct portions *portions = (struct portions *)policy;
-    const struct portion_place *place = portion_place_of(portions, vcpu);
     const uint64_t begun = __rdtsc();
     struct portion_access_facts facts;
     struct guard_outcome outcome;
     struct ept12_translation now;
-    enum l2_verdict verdict;
 
     if (space_view_lookup_ept(vcpu->place.view, access->address, &now) != 0 ||
         !(now.rights & access->right))
@@ -273,15 +320,29 @@ static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
     portion_access_find(portions, vcpu, access, &facts);
     if (judge(portions, vcpu, &facts, &outcome))
         l2_kick_others(vcpu);
-    verdict = answer(portions, vcpu, &facts, &outcome);
-    if (verdict == L2_HANDLED)
-        show(portions, vcpu);
-    if (place->in.view == 0)
-        portion_hold_end(vcpu);
-    else if (outcome.decision.verdict == VERDICT_SWITCH)
-        portion_hold_begin(portions, vcpu, begun);
-    portions->l2->record->report.portions.scans = guard_scans(portions->guard);
-    return verdict;
+    if (asks_l1(portions->l2, &outcome) && outcome.decision.verdict != VERDICT_SWITCH)
+        return ask(portion_place_of(portions, vcpu), vcpu, &facts, &outcome);
+    return settle(portions, vcpu, &facts, &outcome, begun);
+}
+
+/* L1 has decided: MEZZ_PORTION_ALLOW, or as the stack says. */
+static void answered(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t value)
+{
+    struct portions *portions = (struct portions *)policy;
+    struct portion_place *place = portion_place_of(portions, vcpu);
+    struct portion_access_facts facts = place->facts;
+    struct guard_outcome outcome;
+
+    if (!place->asked)
+        return;
+    place->asked = false;
+    guest_memory_look(&portions->memory, vcpu);
+    facts.access.allowed = value == MEZZ_PORTION_ALLOW;
+    if (facts.access.keep != NULL)
+        facts.access.keep = &facts.keep;
+    if (judge(portions, vcpu, &facts, &outcome))
+        l2_kick_others(vcpu);
+    settle(portions, vcpu, &facts, &outcome, __rdtsc());
 }
 
 int portion_policy_add(struct l2 *l2, const struct portion_table *table)
@@ -290,6 +351,7 @@ int portion_policy_add(struct l2 *l2, const struct portion_table *table)
         .start = start,
         .violation = violation,
         .interrupt = interrupt,
+        .answered = answered,
         .tick = tick,
         .vcpu_gone = vcpu_gone,
         .destroy = destroy,

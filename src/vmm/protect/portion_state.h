@@ -16,6 +16,13 @@ struct portion_view {
     struct view_plan plan;         /* that the overlay has */
 };
 
+/* One access, and what was found out for it. */
+struct portion_access_facts {
+    struct guard_access access;
+    struct guard_registers keep;
+    struct kernel_entry entry;
+};
+
 /* A vCPU. */
 struct portion_place {
     struct guard_vcpu in; /* where the guard has it */
@@ -24,6 +31,8 @@ struct portion_place {
     uint64_t entered_run; /* vcpu->run_tsc then */
     uint64_t rip;         /* of the last violation that was nobody's, and how many in a row */
     unsigned int repeated;
+    bool asked; /* L1 is to decide on what follows */
+    struct portion_access_facts facts;
 };
 
 struct portions {
@@ -40,13 +49,6 @@ struct portions {
     struct view_plan plan;
     struct view_patch *patch;
     size_t patch_capacity;
-};
-
-/* One access, and what was found out for it. */
-struct portion_access_facts {
-    struct guard_access access;
-    struct guard_registers keep;
-    struct kernel_entry entry;
 };
 
 static inline struct portion_place *portion_place_of(struct portions *portions,
@@ -76,7 +78,8 @@ void portion_views_destroy(struct portions *portions);
 /* portion_answer.c: what becomes of an access. */
 void portion_answer_switch(struct l2_vcpu *vcpu, const struct portion_access_facts *facts,
                            const struct guard_outcome *outcome);
-void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu);
+void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu,
+                          const struct portion_access_facts *facts);
 void portion_answer_error(struct portions *portions, struct l2_vcpu *vcpu,
                           const struct portion_access_facts *facts);
 void portion_answer_kill(struct portions *portions, struct l2_vcpu *vcpu);
