@@ -176,6 +176,10 @@ int hook_policy_add(struct l2 *l2, const struct guard_config *config)
 
     if (guard == NULL)
         return MEZZ_E_HOST;
+    /* The views differ in rights, for which the other engines need slots at each switch: flip costs
+     * a fraction of that also where it is not the first choice. */
+    if (l2->engine == ENGINE_KINDS)
+        l2->engine = ENGINE_FLIP;
     guard->policy.ops = &ops;
     guard->l2 = l2;
     guard->config = config;
