@@ -74,7 +74,7 @@ struct l2_vcpu {
     uint64_t run_tsc;                   /* spent inside KVM_RUN */
 
     struct l2_exit exit;                 /* the exit being dispatched */
-    const struct extent *extent;         /* of exit.gpa in the view, or NULL */
+    const struct extent *extent;         /* of a data access in the view, or NULL */
     struct l2_exit queue[L2_EXIT_QUEUE]; /* further ones that the same instruction made */
     unsigned int queued;
     struct l2_string string; /* what is left of a string I/O */

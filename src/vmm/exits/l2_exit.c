@@ -229,6 +229,7 @@ HOT void l2_exit_decode(struct l2_vcpu *vcpu)
     }
     vcpu->string.left = 0;
     vcpu->kvm_pending = false;
+    vcpu->extent = NULL;
     if (vcpu->kvm->run->exit_reason == KVM_EXIT_MMIO)
         l2_exit_decode_mmio(vcpu, &vcpu->exit);
     else
