@@ -63,6 +63,9 @@
     0x501                   /* a byte V written here ends the machine; QEMU's isa-debug-exit */
 #define MEZZ_PORT_POST 0x80 /* writes are counted and dropped, reads give 0xff */
 
+#ifdef __cplusplus
+#define _Static_assert static_assert
+#endif
 #define MEZZ_PIN_LAYOUT(type, field, offset) \
     _Static_assert(offsetof(type, field) == (offset), #type "." #field " moved")
 #define MEZZ_PIN_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type " changed its size")

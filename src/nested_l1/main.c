@@ -5,7 +5,7 @@
 #include "layout.h"
 #include "lib/machine.h"
 #include "lib/say.h"
-#include "mezz/abi.h"
+#include "mezz/layout.h"
 #include "mezz/pvh.h"
 #include "personality.h"
 

@@ -8,7 +8,7 @@
 #include "host/kvm.h"
 #include "host/memory.h"
 #include "host/pages.h"
-#include "mezz/abi.h"
+#include "mezz/layout.h"
 #include "views/host_traits.h"
 #include "vmm/callbacks/callbacks.h"
 #include "vmm/devices/console.h"
