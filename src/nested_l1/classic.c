@@ -90,12 +90,18 @@ static void read_field(struct l2 *l2, uint64_t field)
 
 void classic_fetch(struct l2 *l2)
 {
-    uint64_t record = FIELD(sync.record[0].key) - offsetof(struct mezz_sync_record, key);
+    static const uint64_t record_fields[] = {
+        FIELD(sync.record[0].object),
+        FIELD(sync.record[0].key),
+        FIELD(sync.record[0].from),
+        FIELD(sync.record[0].to),
+    };
 
     for (unsigned int i = 0; i < COUNT(exit_fields); i++)
         read_field(l2, exit_fields[i]);
-    for (uint64_t i = 0; i < l2->vmcs->sync.count * sizeof(struct mezz_sync_record); i += 8)
-        read_field(l2, record + i);
+    for (uint64_t i = 0; i < l2->vmcs->sync.count; i++)
+        for (unsigned int j = 0; j < COUNT(record_fields); j++)
+            read_field(l2, record_fields[j] + i * sizeof(struct mezz_sync_record));
     l2->vmcs->completion =
         (struct mezz_vmcs12_completion){.value = UINT64_MAX}; /* as the root has it */
     l2->vmcs->events.entry_interruption_info = 0;

@@ -11,6 +11,7 @@
 #include "vmm/l2_gate.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
+#include "vmm/vmcs/fields.h"
 #include "vmm/vmcs/vmcs12.h"
 
 /* The call put other state in the place of L1's registers, or L1 does not run on. */
@@ -258,22 +259,12 @@ static void *vmcs12_field(struct l1_vcpu *l1, const struct arguments *arguments,
                           int64_t *error)
 {
     struct l2_vcpu *vcpu = l2_vcpu_find(l1->machine, arguments->rdi);
-    uint32_t offset = MEZZ_FIELD_OFFSET(arguments->rsi);
-    uint32_t width = MEZZ_FIELD_WIDTH(arguments->rsi);
-    const uint32_t exit_end = offsetof(struct mezz_vmcs12, completion);
 
     *error = vcpu == NULL ? -MEZZ_E_ID : -MEZZ_E_FIELD;
-    if (vcpu == NULL || arguments->rsi >> 20 != 0)
-        return NULL;
-    if ((width != 2 && width != 4 && width != 8) || offset % width != 0 ||
-        offset + width > offsetof(struct mezz_vmcs12, reserved4))
-        return NULL;
-    if (write && offset < exit_end && offset != offsetof(struct mezz_vmcs12, clean) &&
-        offset != offsetof(struct mezz_vmcs12, revision) &&
-        offset != offsetof(struct mezz_vmcs12, changed))
+    if (vcpu == NULL || !vmcs12_field_exists(arguments->rsi, write))
         return NULL;
     *error = 0;
-    return (uint8_t *)vcpu->vmcs12 + offset;
+    return (uint8_t *)vcpu->vmcs12 + MEZZ_FIELD_OFFSET(arguments->rsi);
 }
 
 static int64_t call_vmread(struct l1_vcpu *l1, struct arguments *arguments)
@@ -288,28 +279,6 @@ static int64_t call_vmread(struct l1_vcpu *l1, struct arguments *arguments)
     return 0;
 }
 
-/* The group of a field, which a VMWRITE makes unclean. */
-static uint64_t group_of(uint32_t offset)
-{
-    static const struct {
-        uint32_t start;
-        int group;
-    } groups[] = {
-        {offsetof(struct mezz_vmcs12, controls), MEZZ_GROUP_CONTROLS},
-        {offsetof(struct mezz_vmcs12, debug), MEZZ_GROUP_DEBUG},
-        {offsetof(struct mezz_vmcs12, msrs), MEZZ_GROUP_MSRS},
-        {offsetof(struct mezz_vmcs12, system), MEZZ_GROUP_SYSTEM},
-        {offsetof(struct mezz_vmcs12, regs), MEZZ_GROUP_REGS},
-        {offsetof(struct mezz_vmcs12, ept), MEZZ_GROUP_EPT},
-        {offsetof(struct mezz_vmcs12, events), MEZZ_GROUP_EVENTS},
-    };
-
-    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
-        if (offset >= groups[i].start)
-            return MEZZ_GROUP_BIT(groups[i].group);
-    return 0;
-}
-
 static int64_t call_vmwrite(struct l1_vcpu *l1, struct arguments *arguments)
 {
     int64_t error;
@@ -319,7 +288,7 @@ static int64_t call_vmwrite(struct l1_vcpu *l1, struct arguments *arguments)
         return error;
     memcpy(field, &arguments->rdx, MEZZ_FIELD_WIDTH(arguments->rsi));
     l2_vcpu_find(l1->machine, arguments->rdi)->vmcs12->clean &=
-        ~group_of(MEZZ_FIELD_OFFSET(arguments->rsi));
+        ~vmcs12_field_group(arguments->rsi);
     return 0;
 }
 
