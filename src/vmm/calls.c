@@ -287,8 +287,7 @@ static int64_t call_vmwrite(struct l1_vcpu *l1, struct arguments *arguments)
     if (field == NULL)
         return error;
     memcpy(field, &arguments->rdx, MEZZ_FIELD_WIDTH(arguments->rsi));
-    l2_vcpu_find(l1->machine, arguments->rdi)->vmcs12->clean &=
-        ~vmcs12_field_group(arguments->rsi);
+    l2_vcpu_find(l1->machine, arguments->rdi)->vmcs12->clean &= ~vmcs12_field_group(arguments->rsi);
     return 0;
 }
 

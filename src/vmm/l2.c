@@ -68,6 +68,7 @@ int l2_create(struct machine *machine, const char *name, struct l2 **created)
     struct l2_record *record;
     struct l2 *l2;
     int index = -1;
+    int error;
 
     if (!name_is_valid(name))
         return MEZZ_E_ARGUMENT;
@@ -79,12 +80,12 @@ int l2_create(struct machine *machine, const char *name, struct l2 **created)
     }
     if (index < 0)
         return MEZZ_E_LIMIT;
-    record = machine_record(machine, name);
+    error = machine_record(machine, name, &record);
+    if (error != 0)
+        return error;
     l2 = calloc(1, sizeof(*l2));
-    if (record == NULL || l2 == NULL) {
-        free(l2);
+    if (l2 == NULL)
         return MEZZ_E_HOST;
-    }
     l2->machine = machine;
     l2->id = (uint32_t)index + 1;
     strcpy(l2->name, name);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <x86intrin.h>
 
+#include "mezz/errors.h"
 #include "mezz/firmware.h"
 #include "vmm/boot/machine_boot.h"
 #include "vmm/cpuid.h"
@@ -75,18 +76,26 @@ static void show_l2(void *context, const char *text, size_t length)
         machine->console(machine->console_context, record->source, record->name, text, length);
 }
 
-struct l2_record *machine_record(struct machine *machine, const char *name)
+static struct l2_record *find_record(struct machine *machine, const char *name)
 {
-    struct l2_record *record;
-
     for (unsigned int i = 0; i < machine->record_count; i++)
         if (!machine->record[i]->in_use && strcmp(machine->record[i]->name, name) == 0)
             return machine->record[i];
+    return NULL;
+}
+
+int machine_record(struct machine *machine, const char *name, struct l2_record **found)
+{
+    struct l2_record *record = find_record(machine, name);
+
+    *found = record;
+    if (record != NULL)
+        return 0;
     if (machine->record_count == MACHINE_MAX_REPORTS)
-        return NULL;
+        return MEZZ_E_LIMIT;
     record = calloc(1, sizeof(*record));
     if (record == NULL)
-        return NULL;
+        return MEZZ_E_HOST;
     snprintf(record->name, sizeof(record->name), "%s", name);
     record->machine = machine;
     record->source = machine->record_count + 1;
@@ -94,7 +103,8 @@ struct l2_record *machine_record(struct machine *machine, const char *name)
     record->engine = ENGINE_KINDS;
     console_init(&record->console, 0, show_l2, record);
     machine->record[machine->record_count++] = record;
-    return record;
+    *found = record;
+    return 0;
 }
 
 static bool needs_views(const struct machine_config *config)
@@ -172,9 +182,9 @@ static int create_records(struct machine *machine, const struct machine_config *
     if (machine->l2_reports == NULL)
         return error_set(error, ENOMEM, "out of memory");
     for (unsigned int i = 0; i < config->l2_count; i++) {
-        struct l2_record *record = machine_record(machine, config->l2[i].name);
+        struct l2_record *record;
 
-        if (record == NULL)
+        if (machine_record(machine, config->l2[i].name, &record) != 0)
             return error_set(error, ENOMEM, "out of memory");
         if (config->l2[i].engine != NULL)
             record->engine = engine_by_name(config->l2[i].engine);

@@ -114,8 +114,8 @@ void machine_end(struct machine *machine, enum machine_end end, const char *form
 /* An L2 has written to its console: the first time counts. */
 void machine_note_l2_output(struct machine *machine);
 
-/* The record of this name, which no L2 uses now, or a new one; NULL: no more memory or no more
- * room. */
-struct l2_record *machine_record(struct machine *machine, const char *name);
+/* The record of this name, which no L2 uses now, or a new one. 0; MEZZ_E_LIMIT: there are
+ * MACHINE_MAX_REPORTS; MEZZ_E_HOST: no memory. */
+int machine_record(struct machine *machine, const char *name, struct l2_record **found);
 
 #endif

@@ -114,6 +114,27 @@ static void l2_limit(void)
         mezz_call(MEZZ_CALL_L2_DESTROY, made[--count], 0, 0);
 }
 
+/* A machine reports on each name that an L2 ever had. Used up afterwards. */
+static void names(void)
+{
+    char name[] = "name-AA";
+    unsigned int count = 0;
+    int64_t number;
+
+    for (;; count++) {
+        name[5] = (char)('A' + count / 26);
+        name[6] = (char)('A' + count % 26);
+        number = create_raw(name, 7, 0);
+        if (number < 0 || count > 256)
+            break;
+        mezz_call(MEZZ_CALL_L2_DESTROY, (uint64_t)number, 0, 0);
+    }
+    CHECK_ERROR("L2_CREATE: one name more than the machine holds", number, MEZZ_E_LIMIT);
+    number = create_raw("name-AA", 7, 0);
+    CHECK("L2_CREATE: a name that was there", number > 0);
+    mezz_call(MEZZ_CALL_L2_DESTROY, (uint64_t)number, 0, 0);
+}
+
 static void vcpu(void)
 {
     uint64_t page = kit_address(kit_pages(1));
@@ -235,4 +256,5 @@ void group_calls(void)
     enter_and_invept();
     views();
     callbacks();
+    names();
 }

@@ -8,21 +8,21 @@
 #define READ_ONLY  0U
 #define READ_WRITE 0x10U
 
-#define FIELD(name, access)                 \
+#define FIELD(name, access)                    \
     [offsetof(struct mezz_vmcs12, name) / 2] = \
         (uint8_t)(sizeof(((struct mezz_vmcs12 *)0)->name) | (access))
 
 #define GPR(i) FIELD(regs.gpr[i], READ_WRITE)
-#define SEGMENT(i)                                                                              \
-    FIELD(system.segment[i].base, READ_WRITE), FIELD(system.segment[i].limit, READ_WRITE),      \
-        FIELD(system.segment[i].access_rights, READ_WRITE),                                     \
+#define SEGMENT(i)                                                                         \
+    FIELD(system.segment[i].base, READ_WRITE), FIELD(system.segment[i].limit, READ_WRITE), \
+        FIELD(system.segment[i].access_rights, READ_WRITE),                                \
         FIELD(system.segment[i].selector, READ_WRITE)
-#define RECORD(i)                                                                               \
-    FIELD(sync.record[i].object, READ_ONLY), FIELD(sync.record[i].key, READ_ONLY),              \
+#define RECORD(i)                                                                  \
+    FIELD(sync.record[i].object, READ_ONLY), FIELD(sync.record[i].key, READ_ONLY), \
         FIELD(sync.record[i].from, READ_ONLY), FIELD(sync.record[i].to, READ_ONLY)
 #define FOUR(what, i) what(i), what((i) + 1), what((i) + 2), what((i) + 3)
 
-#define FIELDS_END offsetof(struct mezz_vmcs12, reserved4)
+#define FIELDS_END    offsetof(struct mezz_vmcs12, reserved4)
 
 static const uint8_t fields[FIELDS_END / 2] = {
     FIELD(revision, READ_WRITE),
