@@ -81,6 +81,32 @@ START_TEST(extent_limit)
 }
 END_TEST
 
+/* Dirty flags alone never reach the limit: behind so many extents W is withheld. */
+START_TEST(dirty_flags_split_so_far)
+{
+    const uint64_t pages = EPT12_EXTENT_LIMIT + 100;
+
+    setup();
+    for (uint64_t page = 0; page < pages; page++)
+        builder_map(&b, page * PAGE_SIZE, L1 + page * PAGE_SIZE,
+                    page % 2 ? MEZZ_EPT_RWX : MEZZ_EPT_RWX | MEZZ_EPT_DIRTY);
+    ck_assert_int_eq(walk(), 0);
+    ck_assert(!table.withheld);
+    ck_assert_uint_eq(table.count, 1);
+    ck_assert_int_eq(ept12_walk(&table, &b.l1, b.eptp | MEZZ_EPTP_DIRTY_FLAGS, NULL), 0);
+    ck_assert(table.withheld);
+    ck_assert_uint_eq(table.count, EPT12_TRACKED_LIMIT);
+    ck_assert_uint_eq(table.extent[0].rights, MEZZ_EPT_RWX);
+    ck_assert_uint_eq(table.extent[EPT12_TRACKED_LIMIT - 1].rights,
+                      MEZZ_EPT_READ | MEZZ_EPT_EXECUTE);
+    ck_assert_uint_eq(table.extent[EPT12_TRACKED_LIMIT - 1].l2.value +
+                          table.extent[EPT12_TRACKED_LIMIT - 1].length,
+                      pages * PAGE_SIZE);
+    check_table();
+    finish();
+}
+END_TEST
+
 /* Fills a table with 512 entries that all lead to another. */
 static void fill(uint64_t table_address, uint64_t entry)
 {
@@ -251,6 +277,6 @@ START_TEST(entry_that_changes_while_it_is_read)
 }
 END_TEST
 
-RUN_CASES("ept12 hostile", 120, ONCE(extent_limit), ONCE(table_that_leads_to_itself),
-          EACH(fan_out, 2), ONCE(all_of_memory_in_small_pages), EACH(random_tables, 8),
-          EACH(entry_that_changes_while_it_is_read, 4))
+RUN_CASES("ept12 hostile", 120, ONCE(extent_limit), ONCE(dirty_flags_split_so_far),
+          ONCE(table_that_leads_to_itself), EACH(fan_out, 2), ONCE(all_of_memory_in_small_pages),
+          EACH(random_tables, 8), EACH(entry_that_changes_while_it_is_read, 4))

@@ -162,6 +162,17 @@ static int add_leaf(struct extent_table *table, uint64_t l2, uint64_t l1, uint64
     return 0;
 }
 
+/* The rights of a leaf's extent. */
+static uint32_t shown_rights(const struct walk *walk, uint64_t entry, uint32_t rights)
+{
+    rights &= leaf_rights(entry, walk->dirty_flags);
+    if (!walk->dirty_flags || walk->table->count < EPT12_TRACKED_LIMIT ||
+        !(rights & MEZZ_EPT_WRITE))
+        return rights;
+    walk->table->withheld = true;
+    return rights & ~(uint32_t)MEZZ_EPT_WRITE;
+}
+
 static int walk_table(struct walk *walk, uint64_t address, unsigned int level, uint64_t l2,
                       uint32_t rights);
 
@@ -182,7 +193,7 @@ static int walk_entry(struct walk *walk, uint64_t entry, unsigned int level, uin
     }
     if (code == 0 && kind == ENTRY_LEAF)
         code = add_leaf(walk->table, l2, entry & leaf_address(level), span(level),
-                        rights & leaf_rights(entry, walk->dirty_flags));
+                        shown_rights(walk, entry, rights));
     if (code)
         walk->fault = (struct ept12_fault){.entry = entry, .l2 = l2_at(l2), .level = level};
     return code;
@@ -211,6 +222,7 @@ int ept12_walk_edited(struct extent_table *table, const struct l1_memory *l1, ui
     int code;
 
     table->count = 0;
+    table->withheld = false;
     if (edits != NULL)
         ept12_edits_unuse(edits);
     code = check_eptp(l1, eptp);

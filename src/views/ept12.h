@@ -33,6 +33,10 @@
 
 /* KVM has 32,764 slots a VM; some are the root's own. */
 #define EPT12_EXTENT_LIMIT 32000U
+/* With MEZZ_EPTP_DIRTY_FLAGS each first write may split an extent in three, and must not fail for
+ * that. Behind so many extents no leaf has W, DIRTY or not, so that what follows is split no more:
+ * the root carries out the writes that the leaves allow. */
+#define EPT12_TRACKED_LIMIT 31000U
 /* Tables that one walk reads, shared ones as often as they are reached: 8 GiB in 4 KiB pages, and
  * an L1 has at most 2 GiB. It bounds the time of a walk over tables that refer to each other, 512^4
  * otherwise, to some 50 ms. */
@@ -51,6 +55,7 @@ struct extent_table {
     struct extent *extent;
     size_t count;
     size_t capacity;
+    bool withheld; /* leaves behind EPT12_TRACKED_LIMIT were to have W */
 };
 
 /* Where a walk stopped, for a message. */

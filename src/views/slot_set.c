@@ -140,7 +140,8 @@ static int change(struct slot_set *set, const struct extent_table *to, uint8_t *
     free(set->slot);
     free(set->built.extent);
     set->slot = slot;
-    set->built = (struct extent_table){extent, to->count, to->count + 1};
+    set->built =
+        (struct extent_table){.extent = extent, .count = to->count, .capacity = to->count + 1};
     return code;
 }
 

@@ -128,7 +128,7 @@ const struct l1_memory *space_view_memory(const struct space_view *view);
 /* After an edit of the view: the others of the same EPTP are to be read again. */
 void space_edited(struct space_view *view);
 
-/* Whether the view has the address with these rights. */
+/* Whether the view has the address with these rights, but for W that is withheld (ept12.h). */
 bool space_view_has(const struct space_view *view, l2_address address, uint32_t rights);
 
 /* One data access of at most 8 bytes on memory that the view has and a slot does not (write: `data`

@@ -77,11 +77,13 @@ int space_view_read(struct space_view *view, struct extent_table *extents,
 {
     int code = ept12_walk_edited(extents, view->space->config.l1, view->ept->eptp,
                                  &view->ept->edits, fault);
+    const bool withheld = extents->withheld;
 
     if (code == 0)
         code = lay_over(view->overlay, extents);
     if (code == 0)
         code = lay_over(view->space->hole, extents);
+    extents->withheld = withheld;
     return code;
 }
 
@@ -162,6 +164,8 @@ bool space_view_has(const struct space_view *view, l2_address address, uint32_t 
 {
     const struct extent *extent = extent_table_find(&view->extents, address);
 
+    if (view->extents.withheld)
+        rights &= ~(uint32_t)MEZZ_EPT_WRITE;
     return extent != NULL && (extent->rights & rights) == rights;
 }
 

@@ -26,6 +26,7 @@ void group_events(void);
 void group_entry(void);
 void group_death(void);
 void group_paging(void);
+void group_extents(void);
 void group_sync(void);
 void group_smp(void);
 void group_reload(void);

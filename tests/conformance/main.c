@@ -29,6 +29,7 @@ const struct kit_group kit_groups[] = {
     {"entry", group_entry, false},
     {"death", group_death, false},
     {"paging", group_paging, false},
+    {"extents", group_extents, false},
     {"sync", group_sync, false},
     {"smp", group_smp, false},
     {"views", group_views, false},
