@@ -123,7 +123,8 @@ enum mezz_callback_action {
     MEZZ_ACTION_COUNT
 };
 
-/* Flags of MEZZ_CALL_CALLBACK_RETURN (RDX). */
+/* Flags of MEZZ_CALL_CALLBACK_RETURN (RDX). The first two are for actions behind which L2 runs on:
+ * RESUME, INJECT, SWITCH_VIEW. */
 #define MEZZ_RETURN_LOAD_REGS (1U << 0) /* load the frame's regs; the state mask must hold REGS */
 #define MEZZ_RETURN_FAULT     (1U << 1) /* RDMSR and WRMSR: #GP instead of completion */
 /* The handler waits: if the same callback is the next thing that runs on this vCPU of L1, the call

@@ -58,6 +58,30 @@ static void resume_values(void)
     close_with(&guest, &callback);
 }
 
+/* Behind actions that do not let L2 run on. */
+static void faults_refused(void)
+{
+    static const struct {
+        const char *label;
+        enum mezz_callback_action action;
+    } cases[] = {{"REFLECT with FAULT", MEZZ_ACTION_REFLECT},
+                 {"STOP_L2 with FAULT", MEZZ_ACTION_STOP_L2},
+                 {"NEXT with FAULT", MEZZ_ACTION_NEXT}};
+
+    for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct kit_guest guest;
+        struct kit_callback callback;
+
+        KIT_LABEL(cases[i].label);
+        open_with(&guest, &callback, action_rdmsr, MEZZ_EXIT_RDMSR, cases[i].action);
+        callback.flags = MEZZ_RETURN_FAULT;
+        CHECK_EQ("the handler goes on and reflects", kit_exit(&guest), MEZZ_EXIT_RDMSR);
+        CHECK_ERROR("its error", callback.refused, MEZZ_E_ACTION);
+        CHECK_EQ("L2 may be entered, and reads", kit_exit(&guest), MEZZ_EXIT_HLT);
+        close_with(&guest, &callback);
+    }
+}
+
 /* MEZZ_RETURN_FAULT: L2's #GP handler tells its vector and error code by an OUT. */
 static void faults(void)
 {
@@ -199,6 +223,12 @@ static const struct forgery {
      0, bad_rip, MEZZ_E_ACTION},
     {"LOAD_REGS with bad RFLAGS", MEZZ_MODE_DECIDE, REGS, MEZZ_ACTION_RESUME, MEZZ_RETURN_LOAD_REGS,
      0, bad_rflags, MEZZ_E_ACTION},
+    {"REFLECT with LOAD_REGS", MEZZ_MODE_DECIDE, REGS, MEZZ_ACTION_REFLECT, MEZZ_RETURN_LOAD_REGS,
+     0, NULL, MEZZ_E_ACTION},
+    {"STOP_L2 with LOAD_REGS", MEZZ_MODE_DECIDE, REGS, MEZZ_ACTION_STOP_L2, MEZZ_RETURN_LOAD_REGS,
+     0, NULL, MEZZ_E_ACTION},
+    {"NEXT with LOAD_REGS", MEZZ_MODE_DECIDE, REGS, MEZZ_ACTION_NEXT, MEZZ_RETURN_LOAD_REGS, 0,
+     NULL, MEZZ_E_ACTION},
     {"REFLECT of what the root handled", MEZZ_MODE_OBSERVE, REGS, MEZZ_ACTION_REFLECT, 0, 0, NULL,
      MEZZ_E_ACTION},
 #undef REGS
@@ -256,6 +286,7 @@ void group_actions(void)
 {
     resume_values();
     faults();
+    faults_refused();
     reflect_and_stop();
     next();
     load_registers();

@@ -163,6 +163,13 @@ static action_function *const actions[MEZZ_ACTION_COUNT] = {
     [MEZZ_ACTION_STOP_L2] = action_stop,  [MEZZ_ACTION_NEXT] = action_next,
 };
 
+/* Whether L2 runs on behind the action, with what the flags load into it. */
+static bool runs_on(uint64_t action)
+{
+    return action != MEZZ_ACTION_REFLECT && action != MEZZ_ACTION_STOP_L2 &&
+           action != MEZZ_ACTION_NEXT;
+}
+
 COLD static int64_t carry_out(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t action,
                               uint64_t value, uint64_t flags)
 {
@@ -177,6 +184,8 @@ COLD static int64_t carry_out(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t
     struct mezz_vmcs12_regs regs;
 
     if (action == 0 || action >= MEZZ_ACTION_COUNT || flags & ~(uint64_t)MEZZ_RETURN_FLAGS)
+        return -MEZZ_E_ACTION;
+    if ((answer.load_regs || answer.fault) && !runs_on(action))
         return -MEZZ_E_ACTION;
     if (answer.fault && vcpu->exit.failure == NULL)
         return -MEZZ_E_ACTION;
