@@ -17,12 +17,12 @@ static const struct group {
     const char *name;
     unsigned int checks;
 } groups[] = {
-    {"detect", 28},  {"calls", 72},      {"ring3", 7},     {"register", 116}, {"conditions", 329},
-    {"history", 93}, {"frame", 60},      {"actions", 105}, {"stay", 28},      {"inject", 149},
-    {"flight", 40},  {"vmcs", 47},       {"reload", 2},    {"classic", 155},  {"io", 116},
-    {"memory", 205}, {"fragments", 204}, {"rights", 106},  {"hlt", 19},       {"msr", 59},
-    {"events", 26},  {"entry", 439},     {"death", 15},    {"paging", 54},    {"sync", 16},
-    {"smp", 49},     {"views", 176},     {"gate", 278},    {"strings", 593},
+    {"detect", 28},  {"calls", 72},   {"ring3", 7},       {"register", 116}, {"conditions", 329},
+    {"history", 93}, {"frame", 60},   {"actions", 105},   {"stay", 28},      {"stop", 3},
+    {"inject", 149}, {"flight", 40},  {"vmcs", 47},       {"reload", 2},     {"classic", 155},
+    {"io", 116},     {"memory", 205}, {"fragments", 204}, {"rights", 106},   {"hlt", 19},
+    {"msr", 59},     {"events", 26},  {"entry", 439},     {"death", 15},     {"paging", 54},
+    {"sync", 16},    {"smp", 49},     {"views", 176},     {"gate", 278},     {"strings", 593},
 };
 
 struct outcome {
@@ -31,6 +31,7 @@ struct outcome {
     unsigned int passed;
     unsigned int failed;
     uint64_t groups_loaded[MEZZ_GROUP_COUNT]; /* of the L2 that has the group's name */
+    struct exit_counts io;                    /* the same */
 };
 
 /* Counts the lines of the console, and shows those that are not passes. */
@@ -58,10 +59,12 @@ static void look_at(struct outcome *outcome, const char *name, const struct mach
     outcome->end = report->end;
     outcome->status = report->status;
     count_lines(outcome, &report->l1.console);
-    for (unsigned int i = 0; i < report->l2_count; i++)
-        if (strcmp(report->l2[i].name, name) == 0)
-            memcpy(outcome->groups_loaded, report->l2[i].groups_loaded,
-                   sizeof(outcome->groups_loaded));
+    for (unsigned int i = 0; i < report->l2_count; i++) {
+        if (strcmp(report->l2[i].name, name) != 0)
+            continue;
+        memcpy(outcome->groups_loaded, report->l2[i].groups_loaded, sizeof(outcome->groups_loaded));
+        outcome->io = report->l2[i].exits[MEZZ_EXIT_IO];
+    }
     if (report->end != MACHINE_DONE)
         fprintf(stderr, "%s: %s\n%s", name, report->error.text, report->last_words);
 }
@@ -194,6 +197,17 @@ START_TEST(one_group_is_reloaded)
     for (unsigned int i = 0; i < MEZZ_GROUP_EXIT; i++)
         ck_assert_msg(outcome.groups_loaded[i] == i + 2, "group %u: loaded %llu times, not %u", i,
                       (unsigned long long)outcome.groups_loaded[i], i + 2);
+}
+END_TEST
+
+/* The root handles an OUT, and the handler that hears of it stops the L2. */
+START_TEST(an_exit_is_counted_once)
+{
+    struct outcome outcome = run_group("stop");
+
+    ck_assert_uint_eq(outcome.io.root, 1);
+    ck_assert_uint_eq(outcome.io.callback, 0);
+    ck_assert_uint_eq(outcome.io.reflect, 0);
 }
 END_TEST
 

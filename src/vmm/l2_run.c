@@ -96,9 +96,16 @@ static void leave(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int64_t status)
     kvm_vcpu_replaced(&l1->kvm, KVM_SYNC_X86_REGS);
 }
 
+/* STOP_L2 of a handler that observes: the exit was counted when the root handled it. */
+static bool was_counted(const struct l2_vcpu *vcpu)
+{
+    return vcpu->asked != NULL && vcpu->asked->registration.mode == MEZZ_MODE_OBSERVE;
+}
+
 void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
-    counts_of(vcpu, reason_of(vcpu))->reflect++;
+    if (!was_counted(vcpu))
+        counts_of(vcpu, reason_of(vcpu))->reflect++;
     trace_write(vcpu, TRACE_REFLECT, 0, 0);
     if (vcpu->exit.reason & MEZZ_EXIT_ENTRY_FAILED) {
         vmcs12_store_failure(vcpu);

@@ -11,6 +11,7 @@ void group_history(void);
 void group_frame(void);
 void group_actions(void);
 void group_stay(void);
+void group_stop(void);
 void group_inject(void);
 void group_flight(void);
 void group_vmcs(void);

@@ -13,6 +13,7 @@ const struct kit_group kit_groups[] = {
     {"frame", group_frame, false},
     {"actions", group_actions, false},
     {"stay", group_stay, false},
+    {"stop", group_stop, false},
     {"inject", group_inject, false},
     {"flight", group_flight, false},
     {"vmcs", group_vmcs, false},

@@ -147,6 +147,7 @@ static int64_t action_next(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answ
 
     (void)answer;
     callback->running--;
+    vcpu->asked = NULL;
     callback = callback->next == NULL ? NULL : callback_choose(vcpu, callback->next, mode);
     if (callback != NULL)
         callback_deliver(l1, vcpu, callback);
