@@ -140,7 +140,7 @@ void l1_check_time(struct l1_vcpu *l1)
     if (machine->deadline < next)
         next = machine->deadline;
     if (l1->entered != NULL && now >= l1->entered->preempt_at)
-        l1->preempt_due = true;
+        l1->due |= DUE_TIMER;
     else if (l1->entered != NULL && l1->entered->preempt_at < next)
         next = l1->entered->preempt_at;
     if (l1->entered != NULL && l1->entered->policy_at > now && l1->entered->policy_at < next)

@@ -15,6 +15,9 @@ struct callback;
 struct l2_vcpu;
 struct machine;
 
+#define DUE_TIMER (1U << 0) /* its preemption timer ran out */
+#define DUE_STOP  (1U << 1) /* a handler of another of its vCPUs stopped it */
+
 /* What the physical CPU runs now. */
 enum l1_mode {
     L1_RUNNING,   /* L1's own code */
@@ -49,7 +52,7 @@ struct l1_vcpu {
         handler_started; /* machine time seen by the first tick inside this handler; 0: none yet */
     uint64_t handler_number; /* counts deliveries */
     uint64_t handler_seen;   /* handler_number at that tick */
-    bool preempt_due;        /* the entered L2's preemption timer ran out while its handler ran */
+    unsigned int due;        /* DUE_: what ends the entered L2's run before it runs on */
     uint64_t run_tsc;        /* spent inside KVM_RUN of L1 */
 };
 
@@ -84,7 +87,7 @@ int l1_interrupt(struct l1_vcpu *l1, uint32_t vector);
 void l1_timer_not_after(struct l1_vcpu *l1, uint64_t at);
 
 /* After a KVM_RUN that was interrupted: takes pending kicks, looks at all deadlines of the thread,
- * ends the machine when one is over, and sets preempt_due. */
+ * ends the machine when one is over, and sets DUE_TIMER. */
 void l1_check_time(struct l1_vcpu *l1);
 
 #endif

@@ -88,7 +88,7 @@ static void leave(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int64_t status)
     vcpu->asked = NULL;
     vcpu->l2->entered--;
     l1->entered = NULL;
-    l1->preempt_due = false;
+    l1->due = 0;
     l1->mode = L1_RUNNING;
     l1->waits = NULL;
     l1->kvm.run->s.regs.regs = l1->entry_regs;
@@ -133,13 +133,40 @@ static bool interrupt_exits(const struct l1_vcpu *l1, const struct l2_vcpu *vcpu
     return l1->interrupt != 0 && vcpu->controls.pin_based & MEZZ_PIN_EXTERNAL_INTERRUPT_EXITING;
 }
 
-/* What exits before L2 runs on: the rest of an instruction, then the time, then an interrupt. */
+/* ENTER's error instead of an exit: the VMCS12 is as L1 left it. */
+COLD static void leave_stopped(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    vcpu->vmcs12->abort = MEZZ_E_STATE;
+    leave(l1, vcpu, -MEZZ_E_STATE);
+}
+
+void l2_stop(struct l2_vcpu *vcpu)
+{
+    const struct machine *machine = vcpu->l2->machine;
+
+    vcpu->l2->stopped = true;
+    for (unsigned int i = 0; i < machine->l1_count; i++) {
+        struct l1_vcpu *l1 = machine->l1[i];
+
+        if (l1->entered == NULL || l1->entered == vcpu || l1->entered->l2 != vcpu->l2)
+            continue;
+        l1->due |= DUE_STOP;
+        l1_vcpu_kick(l1);
+    }
+}
+
+/* What exits before L2 runs on: the rest of an instruction, then the time, then an interrupt. An L2
+ * that was stopped does not even get that far. */
 static bool next_exit(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
+    if (l1->due & DUE_STOP) {
+        leave_stopped(l1, vcpu);
+        return false;
+    }
     if (l2_exit_next(vcpu))
         return true;
-    if (l1->preempt_due) {
-        l1->preempt_due = false;
+    if (l1->due & DUE_TIMER) {
+        l1->due &= ~DUE_TIMER;
         vcpu->preempt_at = UINT64_MAX;
         l2_drain_or_end(vcpu);
         vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_PREEMPTION_TIMER, .done = true};
@@ -213,6 +240,7 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
         vcpu->entered = false;
         vcpu->l2->entered--;
         l1->entered = NULL;
+        l1->due = 0;
         return error;
     }
     l1->mode = L1_ENTERED;
@@ -223,7 +251,8 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     vcpu->preempt_at = UINT64_MAX;
     if (vcpu->controls.pin_based & MEZZ_PIN_PREEMPTION_TIMER) {
         vcpu->preempt_at = machine_time(l1->machine) + 1000ULL * vcpu->controls.preemption_timer;
-        l1->preempt_due = vcpu->controls.preemption_timer == 0;
+        if (vcpu->controls.preemption_timer == 0)
+            l1->due |= DUE_TIMER;
         l1_timer_not_after(l1, vcpu->preempt_at);
     }
     l2_resume(l1, vcpu);

@@ -15,7 +15,7 @@ void l2_step(struct l1_vcpu *l1);
 /* Nearly always nothing. */
 static inline bool l2_something_waits(const struct l1_vcpu *l1, const struct l2_vcpu *vcpu)
 {
-    return (vcpu->string.left | vcpu->queued | l1->interrupt) != 0 || l1->preempt_due;
+    return (vcpu->string.left | vcpu->queued | l1->interrupt | l1->due) != 0;
 }
 void l2_dispatch_rest(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
 
@@ -31,6 +31,9 @@ static inline void l2_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 
 /* Ends MEZZ_CALL_ENTER with vcpu->exit in the VMCS12. */
 void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu);
+
+/* MEZZ_ACTION_STOP_L2: no vCPU of vcpu's L2 is entered again, and the others leave. */
+void l2_stop(struct l2_vcpu *vcpu);
 
 /* Before L1 sees registers: lets KVM end a retired instruction, after which guest_rip is behind it
  * on every KVM. */

@@ -4,10 +4,13 @@
 #include "kit.h"
 #include "kit_program.h"
 
-#define ROUNDS 50
+#define ROUNDS  50
+#define WAIT_NS 10000000000ULL
 
 KIT_CODE(smp_loop, "1: incq (%rbx)\n outb %al, $0x61\n jmp 1b");
 KIT_CODE(smp_spin, "1: incq (%rbx)\n jmp 1b");
+KIT_CODE(smp_sleep, "incq (%rbx)\n 1: sti\n hlt\n jmp 1b");
+KIT_CODE(smp_tell, "1: incq (%rbx)\n outb %al, $0x62\n jmp 1b");
 
 struct side {
     struct kit_guest guest;
@@ -191,6 +194,55 @@ static void in_flight(void)
     CHECK_EQ("then UNREGISTER", kit_unregister(&callback), 0);
 }
 
+/* What runs, sleeps, or has a handler running on the second vCPU when the first one's handler stops
+ * their L2. */
+static void stopped_while(const char *label, const char *code)
+{
+    struct kit_callback stop, stay;
+    struct kit_guest first;
+    uint64_t start;
+
+    KIT_LABEL(label);
+    kit_open_in(&wanted, (uint32_t)kit_l2_create(label), KIT_LONG, code);
+    wanted.vmcs->regs.gpr[MEZZ_RBX] = KIT_L2_DATA + 8;
+    wanted.vmcs->controls.cpu_based = MEZZ_CPU_UNCONDITIONAL_IO_EXITING;
+    kit_open_in(&first, wanted.l2, KIT_LONG, smp_loop);
+    first.vmcs->regs.gpr[MEZZ_RBX] = KIT_L2_DATA + 16;
+    first.vmcs->ept.eptp = wanted.vmcs->ept.eptp;
+    kit_callback_init(&stop, &first, MEZZ_EXIT_IO);
+    kit_condition(&stop, MEZZ_FIELD_PORT, MEZZ_OP_EQ, 0x61, 0);
+    stop.action = MEZZ_ACTION_STOP_L2;
+    kit_register(&stop);
+    kit_callback_init(&stay, &wanted, MEZZ_EXIT_IO);
+    kit_condition(&stay, MEZZ_FIELD_PORT, MEZZ_OP_EQ, 0x62, 0);
+    stay.hook = linger;
+    kit_register(&stay);
+    in_handler = 0;
+    order = ORDER_ENTER;
+    while (*(volatile uint64_t *)&wanted.data[1] == 0 || (code == smp_tell && in_handler == 0))
+        __asm__ volatile("pause");
+    CHECK_EQ("the stopper's exit", kit_exit(&first), MEZZ_EXIT_IO);
+    if (code == smp_tell)
+        CHECK_ERROR("L2_DESTROY meanwhile", mezz_call(MEZZ_CALL_L2_DESTROY, wanted.l2, 0, 0),
+                    MEZZ_E_BUSY);
+    in_handler = 2;
+    start = kit_time();
+    while (order != 0 && kit_time() - start < WAIT_NS)
+        __asm__ volatile("pause");
+    CHECK_EQ("the other one's ENTER returns", order, 0);
+    CHECK_ERROR("with", result, MEZZ_E_STATE);
+    CHECK_EQ("as its abort field says", wanted.vmcs->abort, MEZZ_E_STATE);
+    CHECK_EQ("without an exit", wanted.vmcs->exit.count, 0);
+    CHECK_EQ("L2_DESTROY", mezz_call(MEZZ_CALL_L2_DESTROY, wanted.l2, 0, 0), 0);
+}
+
+static void stopped(void)
+{
+    stopped_while("stopped-running", smp_spin);
+    stopped_while("stopped-asleep", smp_sleep);
+    stopped_while("stopped-in-handler", smp_tell);
+}
+
 static void own_interrupts(void)
 {
     KIT_LABEL("interrupts for L1");
@@ -232,5 +284,6 @@ void group_smp(void)
     wanted.vmcs->regs.gpr[MEZZ_RBX] = KIT_L2_DATA + 8;
     busy();
     in_flight();
+    stopped();
     own_interrupts();
 }

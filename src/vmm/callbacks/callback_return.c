@@ -100,7 +100,7 @@ static int64_t action_stop(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answ
 {
     (void)answer;
     vcpu->asked->running--;
-    vcpu->l2->stopped = true;
+    l2_stop(vcpu);
     l2_reflect(l1, vcpu);
     return 0;
 }
