@@ -265,6 +265,55 @@ START_TEST(msrs_at_a_gate)
 }
 END_TEST
 
+/* What an earlier vCPU left behind in the KVM vCPUs: the types of memory, a base, XCR0. */
+static void leave_behind(struct kvm_vcpu *vcpu)
+{
+    struct kvm_xcrs xcrs;
+
+    set_msr(vcpu, 0x2ff, 0xc06);
+    set_msr(vcpu, 0xc0000102, 0x7000);
+    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_XCRS, &xcrs), 0);
+    xcrs.xcrs[0].value = 3;
+    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_SET_XCRS, &xcrs), 0);
+}
+
+static void check_fresh(struct kvm_vcpu *vcpu, uint64_t types)
+{
+    struct kvm_xcrs xcrs;
+    uint64_t value = 0;
+
+    ck_assert_int_eq(access_msr(vcpu, KVM_GET_MSRS, 0x2ff, &value), 1);
+    ck_assert_uint_eq(value, types);
+    ck_assert_int_eq(access_msr(vcpu, KVM_GET_MSRS, 0xc0000102, &value), 1);
+    ck_assert_uint_eq(value, 0);
+    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_XCRS, &xcrs), 0);
+    ck_assert_uint_eq(xcrs.xcrs[0].value, 1);
+}
+
+START_TEST(a_new_vcpu_inherits_nothing)
+{
+    struct guest_views guest;
+    struct error error;
+    uint64_t types = 0;
+
+    create(&guest, (enum engine_kind)_i);
+    ck_assert_int_eq(access_msr(guest.vcpu.kvm, KVM_GET_MSRS, 0x2ff, &types), 1);
+    ck_assert_uint_ne(types, 0xc06);
+    for (uint32_t view = 0; view < VIEWS; view++) {
+        guest_switch(&guest, view, CARRY_GATE);
+        leave_behind(guest.vcpu.kvm);
+    }
+    view_vcpu_destroy(&guest.vcpu);
+    ck_assert_int_eq(view_vcpu_create(&guest.vcpu, guest.space, &error), 0);
+    check_fresh(guest.vcpu.kvm, types);
+    for (uint32_t view = 0; view < VIEWS; view++) {
+        guest_switch(&guest, view, CARRY_GATE);
+        check_fresh(guest.vcpu.kvm, types);
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
 /* Where the kernel has given up the time stamp counter, KVM lets a vCPU's stand still while the
  * vCPU does not run, and its siblings' with it (docs/views.md). */
 static bool host_counts_on_tsc(void)
@@ -304,5 +353,5 @@ START_TEST(time_goes_on)
 END_TEST
 
 RUN_CASES_IF(guest_obstacle, "views: carry", 120, EACH(every_register, ENGINE_KINDS),
-             EACH(msrs_at_a_gate, ENGINE_KINDS), EACH(time_goes_on, ENGINE_KINDS),
-             EACH(random_instructions, ENGINE_KINDS))
+             EACH(msrs_at_a_gate, ENGINE_KINDS), EACH(a_new_vcpu_inherits_nothing, ENGINE_KINDS),
+             EACH(time_goes_on, ENGINE_KINDS), EACH(random_instructions, ENGINE_KINDS))

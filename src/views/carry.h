@@ -11,7 +11,7 @@
 /* General and system registers, pending events, and what the run page says of them: no ioctl but
  * for what a lazy `from` did not bring along. What `to` has already is not loaded. */
 void carry_run_page(struct kvm_vcpu *to, struct kvm_vcpu *from);
-/* The next state is somebody else's: nothing of this vCPU's past goes on. Negative errno. */
+/* No pending events, x87 and vector registers as of a processor that starts. Negative errno. */
 int carry_clear(struct kvm_vcpu *vcpu);
 
 #define CARRIED_MSRS 16

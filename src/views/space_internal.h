@@ -3,6 +3,7 @@
 #define VIEWS_SPACE_INTERNAL_H
 
 #include "views/carry.h"
+#include "views/fresh.h"
 #include "views/remap_window.h"
 #include "views/slot_set.h"
 #include "views/space.h"
@@ -94,6 +95,7 @@ struct space {
     uint32_t list_count;
     struct table_log log;
     struct carried_msrs msrs;
+    struct fresh_vcpu fresh;
     struct remap_window window;
     struct space_figures figures;
     struct space_view *list[MEZZ_MAX_VIEWS]; /* list_count of them */

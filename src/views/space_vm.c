@@ -120,6 +120,7 @@ int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **cre
         return code;
     }
     core->vm = vm;
+    fresh_take(&vm->space->fresh, &core->kvm);
     if (logs_writes(vm->space))
         code = dirty_ring_map(&core->ring, &core->kvm, config->host->ring_entries);
     if (code == 0 && config->vcpu_created != NULL)

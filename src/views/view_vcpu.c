@@ -13,7 +13,7 @@ static int take_core(struct view_vm *vm, uint32_t number, struct view_core **cor
     *core = vm->core[number];
     /* What its TLB has is of page tables that are gone. */
     if (*core != NULL && carry_flush(&(*core)->kvm, &(*core)->kvm) == 0 &&
-        carry_clear(&(*core)->kvm) == 0)
+        fresh_restore(&vm->space->fresh, &(*core)->kvm) == 0)
         return 0;
     if (*core != NULL)
         view_core_destroy(*core);
@@ -105,11 +105,14 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
     struct view_core *from = vcpu->core;
     int code = 0;
 
-    if (!to->used)
+    if (!to->used) {
         what = CARRY_ALL;
+        if (!is_new)
+            code = fresh_restore(&vcpu->space->fresh, &to->kvm);
+    }
     if (vcpu->space->msrs.count == 0)
         carry_find_msrs(&vcpu->space->msrs, &from->kvm);
-    if (what == CARRY_ALL)
+    if (code == 0 && what == CARRY_ALL)
         code = carry_rest(&to->kvm, &from->kvm);
     if (code == 0 && (what == CARRY_ALL || to->msrs != vcpu->msrs ||
                       carry_base_may_differ(&to->kvm, &from->kvm)))
