@@ -173,6 +173,7 @@ static void unpack_l2s(struct machine_report *report, struct unpacking *from)
     for (unsigned int i = 0; i < report->l2_count; i++) {
         visit_l2(&l2[i], forget_piece, NULL);
         mend_bool(&l2[i].portions.declared);
+        mend_bool(&l2[i].guard.declared);
     }
     for (unsigned int i = 0; i < report->l2_count && from->code == 0; i++) {
         if (l2_is_sound(&l2[i]))

@@ -173,6 +173,7 @@ static void decode_internal_error(struct l2_vcpu *vcpu)
             return;
         if (!space_view_has(vcpu->place.view, l2_at(gpa), MEZZ_EPT_READ | MEZZ_EPT_EXECUTE)) {
             vcpu->exit.reason = MEZZ_EXIT_EPT_VIOLATION;
+            vcpu->extent = NULL; /* of an earlier exit: it may be gone */
             vcpu->exit.qualification = MEZZ_EPT_VIOLATION_FETCH | rights_by_walk(vcpu, gpa);
             vcpu->exit.gpa = gpa;
             vcpu->exit.linear = linear;
