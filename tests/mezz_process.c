@@ -204,6 +204,25 @@ json_t *mezz_json(const struct mezz_process *mezz)
     return json;
 }
 
+json_t *mezz_run_stack(struct mezz_process *mezz, const char *name)
+{
+    char path[512];
+    const char *argv[] = {"run", path, "--json", "out.json", NULL};
+    const json_t *one;
+    json_t *json;
+    size_t i;
+
+    snprintf(path, sizeof(path), "%s/%s", getenv("MEZZ_STACKS"), name);
+    mezz_run(mezz, argv);
+    json = mezz_json(mezz);
+    json_array_foreach(mezz_at(json, "expectations"), i, one)
+    {
+        ck_assert_msg(json_is_true(mezz_at(one, "passed")), "%s",
+                      json_string_value(mezz_at(one, "text")));
+    }
+    return json;
+}
+
 const json_t *mezz_at(const json_t *json, const char *path)
 {
     char names[128];

@@ -45,6 +45,10 @@ void mezz_run(struct mezz_process *mezz, const char *const *argv);
 /* Writes the text as t.lua and does `mezz run t.lua`. */
 void mezz_run_text(struct mezz_process *mezz, const char *text);
 
+/* Runs one of the project's stacks with --json out.json: all its expectations hold. The file,
+ * parsed. */
+json_t *mezz_run_stack(struct mezz_process *mezz, const char *name);
+
 /* The file out.json, parsed; to json_decref(). */
 json_t *mezz_json(const struct mezz_process *mezz);
 
