@@ -124,6 +124,7 @@ static pid_t start_loop(struct mezz_process *mezz, pid_t *inside)
         int out = open("/dev/null", O_RDWR);
         int err;
 
+        mezz_usual_signals();
         if (chdir(mezz->directory) < 0 || (err = open("err", O_WRONLY | O_CREAT, 0600)) < 0 ||
             dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0 || dup2(out, 77) < 0)
             _exit(126);

@@ -153,7 +153,7 @@ START_TEST(ignored_signals_stay_so)
     struct mezz_process mezz;
 
     mezz_begin(&mezz);
-    signal(SIGINT, SIG_IGN);
+    mezz.ignores_interrupt = true;
     mezz.interrupt_after_ms = 300;
     mezz_run_text(&mezz, "local s = mezz.stack {}\ns:l1 { image = 'l1_loop.elf', memory = '4M' }\n"
                          "s:run { timeout = '1500ms' }\n");

@@ -79,7 +79,7 @@ START_TEST(preemption)
     add("spin.elf");
     add("count.elf");
     boots("", &archive, 0);
-    in_order("spin: begin\n", "count: 1\n");
+    in_order("spin: begin\n", "count: 5\n");
     in_order("count: 1\n", "spin: end\n");
     in_order("count: 4\n", "count: 5\n");
     ck_assert_ptr_null(strstr(console, " 0 ticks"));

@@ -100,6 +100,14 @@ static void redirect(const char *path, int to)
     close(fd);
 }
 
+void mezz_usual_signals(void)
+{
+    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE};
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        signal(signals[i], SIG_DFL);
+}
+
 _Noreturn static void become_mezz(const struct mezz_process *mezz, const char *const *argv)
 {
     char *words[ARGV_LIMIT] = {getenv("MEZZ_BIN")};
@@ -107,6 +115,9 @@ _Noreturn static void become_mezz(const struct mezz_process *mezz, const char *c
     for (size_t i = 0; argv[i] != NULL && i + 2 < ARGV_LIMIT; i++)
         words[i + 1] = (char *)(size_t)argv[i];
     setpgid(0, 0);
+    mezz_usual_signals();
+    if (mezz->ignores_interrupt)
+        signal(SIGINT, SIG_IGN);
     for (size_t i = 0; mezz->environment[i] != NULL; i++)
         putenv((char *)(size_t)mezz->environment[i]);
     if (chdir(mezz->directory) < 0)

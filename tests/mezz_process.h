@@ -26,7 +26,8 @@ struct mezz_process {
     void (*during)(const struct mezz_process *mezz, pid_t child); /* while it runs; or NULL */
     void *context;                                                /* of `during` */
     const char *environment[8];                                   /* NAME=VALUE; NULL ends */
-    bool as_nobody; /* as a user without rights, when the test runs as root */
+    bool ignores_interrupt; /* SIGINT is ignored when it starts */
+    bool as_nobody;         /* as a user without rights, when the test runs as root */
 };
 
 /* Why the end-to-end tests cannot run here, or NULL. For RUN_CASES_IF. */
@@ -38,6 +39,10 @@ void mezz_write(const struct mezz_process *mezz, const char *name, const void *b
 
 /* A file of the directory as a text, to be freed; NULL: it is not there. */
 char *mezz_read(const struct mezz_process *mezz, const char *name);
+
+/* In the child, before exec: signals do what they usually do, also where the test was started by a
+ * shell that ignores some for its background jobs. */
+void mezz_usual_signals(void);
 
 /* argv behind the program's name; NULL ends. */
 void mezz_run(struct mezz_process *mezz, const char *const *argv);
