@@ -189,7 +189,7 @@ START_TEST(through_a_view)
     struct extent extents[] = {{l2_at(0x1000), l1_at(0x3000), 0x1000, MEZZ_EPT_RWX},
                                {l2_at(0x2000), l1_at(0x1000), 0x1000, MEZZ_EPT_READ},
                                {l2_at(0x4000), l1_at(0x5000), 0x1000, MEZZ_EPT_RWX}};
-    const struct extent_table table = {extents, 3, 3};
+    const struct extent_table table = {.extent = extents, .count = 3, .capacity = 3};
     struct memory memory;
     struct error error;
     const struct l1_memory l1 = {&memory, 0, 0x5000};

@@ -42,7 +42,8 @@ START_TEST(window_shows_what_is_mapped)
     struct extent holed[] = {extent(0, 16, 4, R | W | X), extent(4, 64, 2, R | W | X),
                              extent(6, 22, 10, R | W | X)};
     struct extent moved[] = {extent(2, 80, 8, R | X), extent(12, 28, 4, R | W | X)};
-    const struct extent_table tables[] = {{whole, 1, 1}, {holed, 3, 3}, {moved, 2, 2}};
+    const struct extent_table tables[] = {
+        {whole, 1, 1, false}, {holed, 3, 3, false}, {moved, 2, 2, false}};
     struct remap_window window = {0};
     struct ept12_builder builder;
 
@@ -71,7 +72,7 @@ START_TEST(layout_ignores_backing)
     struct extent extents[] = {extent(0, 16, 4, R | W | X), extent(4, 64, 2, R | W | X),
                                extent(6, 22, 2, R | X), extent(9, 40, 1, R | X),
                                extent(10, 50, 1, R | X)};
-    const struct extent_table table = {extents, 5, 5};
+    const struct extent_table table = {extents, 5, 5, false};
     const struct extent_table *layout;
     struct remap_window window = {0};
 
