@@ -89,7 +89,7 @@ END_TEST
 START_TEST(window_has_a_limit)
 {
     struct extent far = extent(REMAP_WINDOW_LIMIT / PAGE_SIZE, 1, 1, R | W | X);
-    const struct extent_table table = {&far, 1, 1};
+    const struct extent_table table = {&far, 1, 1, false};
     struct remap_window window = {0};
 
     ck_assert_int_eq(remap_window_grow(&window, &table), -EFBIG);
@@ -168,7 +168,7 @@ END_TEST
 START_TEST(free_address)
 {
     struct extent all = extent(0, 0, 1 << 20, R | W | X);
-    struct extent_table table = {&all, 1, 1};
+    struct extent_table table = {&all, 1, 1, false};
     uint64_t at;
 
     ck_assert_uint_eq(tlb_page_free_address(&table), 0);
