@@ -12,53 +12,14 @@
 #include <string.h>
 
 #include "cage/cage.h"
+#include "docs_reader.h"
 #include "mezz/callback.h"
 #include "mezz/calls.h"
+#include "mezz/gate.h"
 #include "mezz/pvh.h"
 #include "runner.h"
 
-static const char *const headers[] = {"abi",  "callback", "calls", "ept",   "errors",
-                                      "exit", "guest",    "pvh",   "vmcs12"};
-
 #define EXAMPLE_LINES 200
-
-/* A file of the source tree, with NUL behind it. */
-static char *read_source(const char *name)
-{
-    const char *stacks = getenv("MEZZ_STACKS");
-    char path[1024];
-    char *text;
-    FILE *file;
-    size_t size;
-
-    snprintf(path, sizeof(path), "%s/../%s", stacks != NULL ? stacks : "stacks", name);
-    file = fopen(path, "r");
-    if (file == NULL)
-        return NULL;
-    text = malloc(1 << 20);
-    if (text == NULL)
-        abort();
-    size = fread(text, 1, (1 << 20) - 1, file);
-    text[size] = '\0';
-    fclose(file);
-    return text;
-}
-
-static char *read_header(size_t i)
-{
-    char name[64];
-    char *text;
-
-    snprintf(name, sizeof(name), "include/mezz/%s.h", headers[i]);
-    text = read_source(name);
-    ck_assert_msg(text != NULL, "%s", name);
-    return text;
-}
-
-static bool is_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
 
 static bool has_word(const char *text, const char *word, size_t length)
 {
@@ -68,25 +29,10 @@ static bool has_word(const char *text, const char *word, size_t length)
     return false;
 }
 
-static bool ends_with(const char *word, size_t length, const char *end)
-{
-    size_t n = strlen(end);
-
-    return length >= n && memcmp(word + length - n, end, n) == 0;
-}
-
-/* Names for the headers' own use: include guards, ends of enumerations, static assertions. */
-static bool is_internal(const char *word, size_t length)
-{
-    return ends_with(word, length, "_H") || ends_with(word, length, "_END") ||
-           ends_with(word, length, "_COUNT") || strncmp(word, "MEZZ_PIN_LAYOUT", length) == 0 ||
-           strncmp(word, "MEZZ_PIN_SIZE", length) == 0 || ends_with(word, length, "OWN_FIRST");
-}
-
 START_TEST(every_name)
 {
     char *doc = read_source("docs/abi.md");
-    char *header = read_header((size_t)_i);
+    char *header = read_abi_header((size_t)_i);
 
     ck_assert_ptr_nonnull(doc);
     for (const char *at = header; (at = strstr(at, "MEZZ_")) != NULL;) {
@@ -96,7 +42,7 @@ START_TEST(every_name)
             length++;
         if (!is_internal(at, length) && at[length - 1] != '_' && (at == header || !is_word(at[-1])))
             ck_assert_msg(has_word(doc, at, length), "docs/abi.md lacks %.*s of %s.h", (int)length,
-                          at, headers[_i]);
+                          at, abi_headers[_i]);
         at += length;
     }
     free(header);
@@ -146,17 +92,12 @@ static unsigned int check_enumeration(const char *at, const char *doc)
 START_TEST(every_number)
 {
     static const char *const tables[] = {
-        "errors",   "enum mezz_error {",
-        "calls",    "enum mezz_call {",
-        "exit",     "enum mezz_exit_reason {",
-        "exit",     "enum mezz_entry_check {",
-        "vmcs12",   "enum mezz_vmcs12_group {",
-        "vmcs12",   "enum mezz_register {",
-        "vmcs12",   "enum mezz_segment_register {",
-        "vmcs12",   "enum mezz_sync_object {",
-        "callback", "enum mezz_callback_mode {",
-        "callback", "enum mezz_condition_field {",
-        "callback", "enum mezz_condition_operator {",
+        "errors",   "enum mezz_error {",           "calls",    "enum mezz_call {",
+        "exit",     "enum mezz_exit_reason {",     "exit",     "enum mezz_entry_check {",
+        "gate",     "enum mezz_gate_refusal {",    "vmcs12",   "enum mezz_vmcs12_group {",
+        "vmcs12",   "enum mezz_register {",        "vmcs12",   "enum mezz_segment_register {",
+        "vmcs12",   "enum mezz_sync_object {",     "callback", "enum mezz_callback_mode {",
+        "callback", "enum mezz_condition_field {", "callback", "enum mezz_condition_operator {",
         "callback", "enum mezz_callback_action {",
     };
     char *doc = read_source("docs/abi.md");
@@ -299,6 +240,25 @@ static const struct {
     AT(mezz_segment, access_rights),
     AT(mezz_segment, selector),
     AT(mezz_l2_parameters, name),
+    AT(mezz_pvh_start_info, magic),
+    AT(mezz_pvh_start_info, version),
+    AT(mezz_pvh_start_info, flags),
+    AT(mezz_pvh_start_info, nr_modules),
+    AT(mezz_pvh_start_info, modlist_paddr),
+    AT(mezz_pvh_start_info, cmdline_paddr),
+    AT(mezz_pvh_start_info, rsdp_paddr),
+    AT(mezz_pvh_start_info, memmap_paddr),
+    AT(mezz_pvh_start_info, memmap_entries),
+    AT(mezz_pvh_module, paddr),
+    AT(mezz_pvh_module, size),
+    AT(mezz_pvh_module, cmdline_paddr),
+    AT(mezz_pvh_memory, addr),
+    AT(mezz_pvh_memory, size),
+    AT(mezz_pvh_memory, type),
+    AT(mezz_gate_site, rip),
+    AT(mezz_gate_site, cr3),
+    AT(mezz_gate_site, from),
+    AT(mezz_gate_site, to),
 };
 
 START_TEST(every_offset)
@@ -381,14 +341,5 @@ START_TEST(cage)
 }
 END_TEST
 
-static const char *obstacle(void)
-{
-    char *doc = read_source("docs/abi.md");
-    bool there = doc != NULL;
-
-    free(doc);
-    return there ? NULL : "the source tree is not here";
-}
-
-RUN_CASES_IF(obstacle, "docs", 30, EACH(every_name, ELEMENTS(headers)), ONCE(every_number),
+RUN_CASES_IF(docs_obstacle, "docs", 30, EACH(every_name, ABI_HEADERS), ONCE(every_number),
              ONCE(every_offset), ONCE(tutorial), ONCE(cage))
