@@ -29,8 +29,8 @@ class Pace:
 
 # One processor: TCG with two, both inside kvm_amd, was seen to stand still for minutes.
 PACES = {
-    "svm": Pace(6, 900, True, 1),
-    "svm-npt0": Pace(10, 900, True, 1),
+    "svm": Pace(6, 2400, True, 1),
+    "svm-npt0": Pace(10, 2400, True, 1),
     "vmx": Pace(20, 800, False, 1),
     "vmx-ept0": Pace(20, 800, False, 1),
 }
