@@ -16,7 +16,8 @@
  * L1's call of MEZZ_CALL_ENTER; other registers are undefined. It ends with
  * MEZZ_CALL_CALLBACK_RETURN, the only call besides MEZZ_CALL_VERSION, MEZZ_CALL_CONSOLE,
  * MEZZ_CALL_TIME, MEZZ_CALL_VMREAD, MEZZ_CALL_VMWRITE and MEZZ_CALL_L1_INTERRUPT that is allowed in
- * it; others return MEZZ_E_STATE. One that never returns costs L1 its life.
+ * it; others return MEZZ_E_STATE. One that never returns costs L1 its life. Stack and frame are
+ * one: while a handler runs, other vCPUs of L1 at whose exits it is due wait for its end.
  */
 
 enum mezz_callback_mode {

@@ -59,7 +59,8 @@ struct machine {
 
     /* Held by a vCPU thread in root mode; what follows belongs to it. */
     pthread_mutex_t lock;
-    /* An L1 vCPU started, a thread is in the cage, an L2's turn is over, or the machine ended. */
+    /* An L1 vCPU started, a thread is in the cage, an L2's turn or a handler is over, or the
+     * machine ended. */
     pthread_cond_t changed;
     struct l1_vcpu *l1[MACHINE_MAX_L1_VCPUS];
     struct l2 *l2[MEZZ_MAX_L2];

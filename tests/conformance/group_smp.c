@@ -9,6 +9,7 @@
 
 KIT_CODE(smp_loop, "1: incq (%rbx)\n outb %al, $0x61\n jmp 1b");
 KIT_CODE(smp_spin, "1: incq (%rbx)\n jmp 1b");
+KIT_CODE(smp_count, "1: outb %al, $0x61\n decl %ecx\n jnz 1b\n hlt");
 KIT_CODE(smp_sleep, "incq (%rbx)\n 1: sti\n hlt\n jmp 1b");
 KIT_CODE(smp_tell, "1: incq (%rbx)\n outb %al, $0x62\n jmp 1b");
 
@@ -194,6 +195,73 @@ static void in_flight(void)
     CHECK_EQ("then UNREGISTER", kit_unregister(&callback), 0);
 }
 
+/* Both vCPUs of an L2 exit for one registration, which has one stack and one frame. */
+#define HANDLED   20
+#define LINGER_NS 500000
+
+static volatile struct {
+    uint64_t inside, entered, overlaps, strangers;
+} handlers;
+
+static _Noreturn __attribute__((used)) void shared_handler(struct mezz_callback_frame *frame,
+                                                           uint64_t reason, uint64_t qualification,
+                                                           uint64_t value, uint64_t flags)
+{
+    volatile uint32_t mine = frame->vcpu; /* on the stack */
+
+    (void)reason;
+    (void)qualification;
+    (void)value;
+    for (;;) {
+        uint64_t start = kit_time();
+
+        handlers.overlaps += __atomic_fetch_add(&handlers.inside, 1, __ATOMIC_SEQ_CST) != 0;
+        __atomic_fetch_add(&handlers.entered, 1, __ATOMIC_SEQ_CST);
+        while (kit_time() - start < LINGER_NS)
+            __asm__ volatile("pause");
+        handlers.strangers += *(volatile uint32_t *)&frame->vcpu != mine;
+        __atomic_fetch_sub(&handlers.inside, 1, __ATOMIC_SEQ_CST);
+        mezz_call(MEZZ_CALL_CALLBACK_RETURN, MEZZ_ACTION_RESUME, 0, flags);
+    }
+}
+
+static void shared_while(const char *label, uint64_t flags)
+{
+    const uint32_t l2 = (uint32_t)kit_l2_create(label);
+    struct mezz_callback_counters counters;
+    struct kit_callback callback;
+
+    KIT_LABEL(label);
+    handlers.inside = handlers.entered = handlers.overlaps = handlers.strangers = 0;
+    for (unsigned int i = 0; i < 2; i++) {
+        kit_open_in(&sides[i].guest, l2, KIT_LONG, smp_count);
+        sides[i].guest.vmcs->regs.gpr[MEZZ_RCX] = HANDLED;
+        sides[i].guest.vmcs->ept.eptp = MEZZ_EPTP(kit_address(sides[0].guest.pml4));
+    }
+    kit_callback_init(&callback, &sides[0].guest, MEZZ_EXIT_IO);
+    callback.registration.handler = (uint64_t)shared_handler;
+    callback.registration.cookie = flags;
+    kit_register(&callback);
+    order = ORDER_RUN;
+    run_side(&sides[0]);
+    wait_for(&order, 0);
+    for (unsigned int i = 0; i < 2; i++)
+        CHECK_EQ("both come to their HLT", sides[i].status, MEZZ_EXIT_HLT);
+    CHECK_EQ("the handler was run for each OUT", handlers.entered, 2 * HANDLED);
+    CHECK_EQ("by one at a time", handlers.overlaps, 0);
+    CHECK_EQ("with its own frame and stack", handlers.strangers, 0);
+    kit_counters(&callback, &counters);
+    CHECK_EQ("fired", counters.fired, 2 * HANDLED);
+    CHECK_EQ("UNREGISTER", kit_unregister(&callback), 0);
+    CHECK_EQ("L2_DESTROY", mezz_call(MEZZ_CALL_L2_DESTROY, l2, 0, 0), 0);
+}
+
+static void shared_handlers(void)
+{
+    shared_while("one-handler", 0);
+    shared_while("one-handler-stays", MEZZ_RETURN_STAY);
+}
+
 /* What runs, sleeps, or has a handler running on the second vCPU when the first one's handler stops
  * their L2. */
 static void stopped_while(const char *label, const char *code)
@@ -284,6 +352,7 @@ void group_smp(void)
     wanted.vmcs->regs.gpr[MEZZ_RBX] = KIT_L2_DATA + 8;
     busy();
     in_flight();
+    shared_handlers();
     stopped();
     own_interrupts();
 }

@@ -23,11 +23,19 @@ struct answer {
 
 typedef int64_t action_function(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer);
 
+/* The next vCPU of L1 may have it, or L1 may take it away. */
+static void release(struct callback *callback, struct machine *machine)
+{
+    callback->turn++;
+    if (callback->turn != callback->turns)
+        pthread_cond_broadcast(&machine->changed);
+}
+
 static void leave_handler(struct l2_vcpu *vcpu)
 {
     struct callback *callback = vcpu->asked;
 
-    callback->running--;
+    release(callback, vcpu->l2->machine);
     if (callback->registration.mode == MEZZ_MODE_DECIDE)
         callback->counts->callback++;
 }
@@ -91,7 +99,7 @@ static int64_t action_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct a
     (void)answer;
     if (vcpu->asked->registration.mode != MEZZ_MODE_DECIDE)
         return -MEZZ_E_ACTION;
-    vcpu->asked->running--;
+    release(vcpu->asked, l1->machine);
     l2_reflect(l1, vcpu);
     return 0;
 }
@@ -99,7 +107,7 @@ static int64_t action_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct a
 static int64_t action_stop(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)
 {
     (void)answer;
-    vcpu->asked->running--;
+    release(vcpu->asked, l1->machine);
     l2_stop(vcpu);
     l2_reflect(l1, vcpu);
     return 0;
@@ -146,8 +154,8 @@ static int64_t action_next(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answ
     uint32_t mode = callback->registration.mode;
 
     (void)answer;
-    callback->running--;
     vcpu->asked = NULL;
+    release(callback, l1->machine);
     callback = callback->next == NULL ? NULL : callback_choose(vcpu, callback->next, mode);
     if (callback != NULL)
         callback_deliver(l1, vcpu, callback);

@@ -138,11 +138,12 @@ static void fill_callback(struct callback *callback, struct machine *machine, st
     };
 }
 
-/* Another one may get its address. */
-static void forget_waiting(struct machine *machine, const struct callback *callback)
+/* Another one may get its address, or another vCPU its stack. */
+static void forget_waiting(struct machine *machine, const struct callback *callback,
+                           const struct l1_vcpu *but)
 {
     for (unsigned int i = 0; i < machine->l1_count; i++)
-        if (machine->l1[i]->waits == callback)
+        if (machine->l1[i]->waits == callback && machine->l1[i] != but)
             machine->l1[i]->waits = NULL;
 }
 
@@ -153,10 +154,10 @@ static int64_t replace_callback(struct machine *machine, struct l2 *l2,
 
     if (callback == NULL || callback->l2 != l2 || callback->registration.reason != r->reason)
         return -MEZZ_E_ID;
-    if (callback->running > 0)
+    if (callback_in_use(callback))
         return -MEZZ_E_BUSY;
     callback_report(callback);
-    forget_waiting(machine, callback);
+    forget_waiting(machine, callback, NULL);
     unlink_callback(callback);
     fill_callback(callback, machine, l2, r);
     link_callback(callback);
@@ -217,7 +218,7 @@ void callback_report(const struct callback *callback)
 static void remove_callback(struct machine *machine, struct callback *callback)
 {
     callback_report(callback);
-    forget_waiting(machine, callback);
+    forget_waiting(machine, callback, NULL);
     unlink_callback(callback);
     machine->callback[callback->id - 1] = NULL;
     free(callback);
@@ -229,7 +230,7 @@ int64_t callback_unregister(struct machine *machine, uint64_t id)
 
     if (callback == NULL)
         return -MEZZ_E_ID;
-    if (callback->running > 0)
+    if (callback_in_use(callback))
         return -MEZZ_E_BUSY;
     remove_callback(machine, callback);
     return 0;
@@ -315,8 +316,11 @@ HOT static uint64_t field_value(void *context, unsigned int field)
 HOT bool callback_holds(struct callback *callback, struct l2_vcpu *vcpu)
 {
     struct subject subject = {callback, vcpu};
-    int failed = conditions_evaluate(&callback->registration, field_value, &subject);
+    int failed;
 
+    callback->asking++;
+    failed = conditions_evaluate(&callback->registration, field_value, &subject);
+    callback->asking--;
     if (failed < 0)
         return true;
     callback->counters.failed[failed]++;
@@ -404,21 +408,40 @@ static void finish_handled(struct l2_vcpu *vcpu, uint64_t state_mask)
         sync_note_progress(vcpu);
 }
 
+/* Until the handler has left the vCPUs that were there before. False: the machine ended first. */
+COLD static bool await_turn(struct machine *machine, const struct callback *callback,
+                            uint32_t number)
+{
+    while (callback->turn != number && !machine->ended)
+        pthread_cond_wait(&machine->changed, &machine->lock);
+    return !machine->ended;
+}
+
+/* The registration is in use from here on. */
+static uint64_t note_firing(const struct machine *machine, struct callback *callback)
+{
+    callback->history.since_firing = 0;
+    callback->counters.fired++;
+    if (callback->registration.mode != MEZZ_MODE_OBSERVE && !callback->timed)
+        return 0;
+    return callback->history.fired_at = machine_time(machine);
+}
+
 HOT void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback)
 {
     const struct mezz_callback_registration *r = &callback->registration;
     const bool observes = r->mode == MEZZ_MODE_OBSERVE;
-    uint64_t now = 0;
+    const uint32_t number = callback->turns++;
+    const uint64_t now = note_firing(l1->machine, callback);
 
     if (observes)
         finish_handled(vcpu, r->state_mask);
     else if (r->state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS))
         l2_settle(vcpu);
-    if (observes || callback->timed)
-        now = callback->history.fired_at = machine_time(l1->machine);
-    callback->history.since_firing = 0;
-    callback->counters.fired++;
-    callback->running++;
+    if (callback->turn != number && !await_turn(l1->machine, callback, number))
+        return;
+    if (l1->machine->l1_count > 1)
+        forget_waiting(l1->machine, callback, l1);
     trace_write(vcpu, TRACE_CALLBACK, callback->id, 0);
     fill_frame(callback, vcpu, observes ? now : 0);
     vcpu->asked = callback;

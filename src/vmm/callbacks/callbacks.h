@@ -27,8 +27,17 @@ struct callback {
     struct exit_counts *counts; /* of its L2 and reason */
     bool timed;                 /* a condition looks at the time since the last firing */
     bool vectoring; /* its exits may come in the middle of an event, or its mask says so */
-    unsigned int running;
+    /* Stack and frame are one: its handler runs for one vCPU of L1 at a time, and others wait. */
+    uint32_t turn;       /* of the number that has the handler, when somebody has drawn it */
+    uint32_t turns;      /* numbers that were drawn */
+    unsigned int asking; /* vCPUs that look at its conditions, which may wait meanwhile */
 };
+
+/* It cannot be taken away or replaced. */
+static inline bool callback_in_use(const struct callback *callback)
+{
+    return callback->turn != callback->turns || callback->asking > 0;
+}
 
 /* Validates all of it before anything is altered. The number of the callback, or -mezz_error. */
 int64_t callback_register(struct machine *machine, const struct mezz_callback_registration *copy);
@@ -57,7 +66,8 @@ static inline struct callback *callback_choose(struct l2_vcpu *vcpu, struct call
     return NULL;
 }
 
-/* Fills the frame and puts L1 at the handler. */
+/* Fills the frame and puts L1 at the handler, when no other vCPU of L1 is in it. Not if the machine
+ * ends before. */
 void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback);
 
 /* MEZZ_CALL_CALLBACK_RETURN: carries the action out. 0, or the error that the handler gets. */
