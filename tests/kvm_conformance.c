@@ -146,13 +146,19 @@ START_TEST(conforms)
 }
 END_TEST
 
-/* Tens of thousands of slots: no work for an emulated machine. */
+/* Tens of thousands of slots: no work for an emulated machine, which leaves the case out. */
+static int can_make_many_slots(void)
+{
+    const char *lane = getenv("MEZZ_LANE");
+
+    return lane == NULL || strcmp(lane, "host") == 0;
+}
+
 START_TEST(conforms_at_the_limit_of_extents)
 {
     static const struct group group = {"extents", 14};
 
-    if (getenv("MEZZ_LANE") == NULL)
-        check_group(&group, NULL, run_here);
+    check_group(&group, NULL, run_here);
 }
 END_TEST
 
@@ -242,5 +248,6 @@ RUN_CASES_IF(obstacle, "conformance", 300, EACH(conforms, ELEMENTS(groups)),
              EACH(conforms_on_each_engine, ELEMENTS(engines) * ELEMENTS(view_groups)),
              EACH(conforms_in_the_cage, ELEMENTS(groups)),
              EACH(each_engine_in_the_cage, ELEMENTS(engines) * ELEMENTS(view_groups)),
-             ONCE(conforms_at_the_limit_of_extents), ONCE(one_group_is_reloaded),
-             ONCE(an_exit_is_counted_once), ONCE(failures_are_seen), ONCE(unknown_groups_fail))
+             EACH(conforms_at_the_limit_of_extents, can_make_many_slots()),
+             ONCE(one_group_is_reloaded), ONCE(an_exit_is_counted_once), ONCE(failures_are_seen),
+             ONCE(unknown_groups_fail))
