@@ -178,11 +178,14 @@ int patterns_compile(struct patterns **made, const char *name, const char *text,
     if (yr_initialize() != ERROR_SUCCESS)
         return error_set(error, ENOMEM, "%s: no memory for the rules", name);
     patterns = calloc(1, sizeof(*patterns));
-    copy = strndup(text, length);
-    if (patterns == NULL || copy == NULL)
+    copy = malloc(length + 1);
+    if (patterns == NULL || copy == NULL) {
         code = error_set(error, ENOMEM, "%s: no memory for the rules", name);
-    else
+    } else {
+        memcpy(copy, text, length);
+        copy[length] = '\0';
         code = make(patterns, name, copy, error);
+    }
     free(copy);
     if (code != 0 && patterns != NULL)
         patterns_destroy(patterns);
