@@ -144,6 +144,8 @@ static void *watch(void *context)
     struct script_budget *budget = context;
 
     pthread_mutex_lock(&budget->lock);
+    budget->started = true;
+    pthread_cond_broadcast(&budget->changed);
     while (!budget->ending) {
         struct timespec until = {.tv_sec = (time_t)(budget->deadline_ns / SECOND_NS),
                                  .tv_nsec = (long)(budget->deadline_ns % SECOND_NS)};
@@ -157,6 +159,16 @@ static void *watch(void *context)
     }
     pthread_mutex_unlock(&budget->lock);
     return NULL;
+}
+
+/* A machine's process is forked from this one. The thread waits by then: one that is being started
+ * may hold a lock of the run time's memory, which the fork would never get back. */
+static void await_start(struct script_budget *budget)
+{
+    pthread_mutex_lock(&budget->lock);
+    while (!budget->started)
+        pthread_cond_wait(&budget->changed, &budget->lock);
+    pthread_mutex_unlock(&budget->lock);
 }
 
 static void set_deadline(struct script_budget *budget, uint64_t deadline_ns)
@@ -195,6 +207,7 @@ int script_budget_init(struct script_budget *budget, const struct script_config 
         pthread_mutex_destroy(&budget->lock);
         return error_set(error, code, "no thread for the script's time limit: %s", strerror(code));
     }
+    await_start(budget);
     return 0;
 }
 
