@@ -36,7 +36,7 @@ struct script_budget {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     uint64_t deadline_ns; /* the thread's; 0: none */
-    bool started; /* the thread is, and waits */
+    bool started;         /* the thread is, and waits */
     bool ending;
 };
 
