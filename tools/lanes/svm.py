@@ -9,7 +9,7 @@ from lanes.errors import LaneError
 from lanes.machine import Machine
 
 BOOT_LIMIT = 180.0
-USUAL_MEMORY = 1024
+USUAL_MEMORY = 2048
 MODULES = ("irqbypass", "ccp", "kvm", "kvm-amd")
 EMULATOR = "qemu-system-x86_64"
 MIB = 1 << 20
