@@ -199,6 +199,8 @@ START_TEST(agent_pages)
         ck_assert_uint_eq(page->secure_rights, expected[i].secure);
     }
     hook_plan_destroy(&plan);
+    program_image_close(&library);
+    program_image_close(&agent);
     must(HOOK_ALL_DEFENCES & ~HOOK_HIDDEN);
     ck_assert_uint_eq(hook_page_at(&plan, 0x10205000)->default_rights, R | W | X);
     ck_assert_uint_eq(hook_page_at(&plan, 0x10203000)->default_rights, 0);
