@@ -55,6 +55,11 @@ pid_t kicks_thread(void)
     return thread;
 }
 
+void kicks_now(void)
+{
+    kick_state.kicked = 1;
+}
+
 void kicks_take(void)
 {
     kick_state.kicked = 0;

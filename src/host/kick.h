@@ -31,6 +31,8 @@ pid_t kicks_thread(void);
 
 /* Forgets the kicks that came until now. */
 void kicks_take(void);
+/* As if a kick had come to the calling thread: its next KVM_RUN returns at once. */
+void kicks_now(void);
 
 /* Sleeps until there is a kick to take. */
 void kicks_wait(void);

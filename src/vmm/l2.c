@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/kick.h"
 #include "mezz/errors.h"
 #include "vmm/exits/drain.h"
 #include "vmm/exits/msrs.h"
@@ -42,7 +43,11 @@ static bool over(void *context)
     const struct l2 *l2 = context;
     struct machine *machine = l2->machine;
 
-    return atomic_load(&machine->stop_signal) != 0 || machine_time(machine) >= machine->deadline;
+    if (atomic_load(&machine->stop_signal) == 0 && machine_time(machine) < machine->deadline)
+        return false;
+    /* What is left undone now is an error to L1, which does not get to see it. */
+    kicks_now();
+    return true;
 }
 
 static int create_space(struct l2 *l2)
