@@ -56,12 +56,11 @@ static int64_t apply(struct l2_vcpu *vcpu, const struct answer *answer)
     return 0;
 }
 
-static int64_t action_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)
+/* What all actions end with after which L2 runs on. */
+static int64_t go_on(struct l1_vcpu *l1, struct l2_vcpu *vcpu, const struct answer *answer)
 {
-    int64_t error;
+    int64_t error = apply(vcpu, answer);
 
-    answer->event = 0;
-    error = apply(vcpu, answer);
     if (error != 0)
         return error;
     leave_handler(vcpu);
@@ -69,12 +68,17 @@ static int64_t action_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct an
     return 0;
 }
 
+static int64_t action_resume(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)
+{
+    answer->event = 0;
+    return go_on(l1, vcpu, answer);
+}
+
 static int64_t action_inject(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)
 {
     const struct kvm_sync_regs *now = &vcpu->kvm->run->s.regs;
     struct mezz_vmcs12_events events;
     uint64_t rflags;
-    int64_t error;
 
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
     rflags = answer->load_regs ? answer->regs->guest_rflags : now->regs.rflags;
@@ -86,12 +90,7 @@ static int64_t action_inject(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct an
         entry_check_event(answer->event, answer->error_code, rflags, events.interruptibility_state,
                           now->sregs.cr0) != MEZZ_CHECK_NONE)
         return -MEZZ_E_EVENT;
-    error = apply(vcpu, answer);
-    if (error != 0)
-        return error;
-    leave_handler(vcpu);
-    l2_resume(l1, vcpu);
-    return 0;
+    return go_on(l1, vcpu, answer);
 }
 
 static int64_t action_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)
@@ -140,12 +139,7 @@ static int64_t action_switch_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, stru
     if (error != 0)
         return error < 0 ? -MEZZ_E_HOST : -error;
     answer->event = 0;
-    error = apply(vcpu, answer);
-    if (error != 0)
-        return error;
-    leave_handler(vcpu);
-    l2_resume(l1, vcpu);
-    return 0;
+    return go_on(l1, vcpu, answer);
 }
 
 static int64_t action_next(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)

@@ -93,12 +93,6 @@ static const char *defence_name(const void *context, size_t i)
     return hook_defence_name((unsigned int)i);
 }
 
-static const char *refusal_name(const void *context, size_t i)
-{
-    (void)context;
-    return i < REFUSAL_KINDS ? portion_refusal_name((enum portion_refusal)i) : NULL;
-}
-
 _Noreturn static void unknown(lua_State *lua, const char *what, const char *name,
                               const char *(*candidate)(const void *, size_t))
 {
@@ -135,15 +129,6 @@ static uint32_t read_defences(lua_State *lua, int list)
     }
     lua_pop(lua, 1);
     return defences;
-}
-
-static enum portion_refusal read_on_refusal(lua_State *lua, const char *name)
-{
-    enum portion_refusal refusal = name == NULL ? REFUSAL_KILL : portion_refusal_by_name(name);
-
-    if (refusal == REFUSAL_KINDS)
-        unknown(lua, "on_refusal", name, refusal_name);
-    return refusal;
 }
 
 /* --- functions --- */
@@ -283,7 +268,7 @@ int script_guard(lua_State *lua)
     draft->declaration.defences = read_defences(lua, arguments.defences);
     draft->declaration.gate = arguments.gate;
     read_functions(lua, arguments.functions, 3, draft);
-    guard->config.on_refusal = read_on_refusal(lua, arguments.on_refusal);
+    guard->config.on_refusal = script_read_on_refusal(lua, CALL, arguments.on_refusal);
     guard->config.budget_ns = arguments.budget;
     open_program(lua, CALL ": library", l2, arguments.library, &guard->library);
     open_program(lua, CALL ": agent", l2, arguments.agent, &guard->agent);

@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "hookguard/portions.h"
 #include "mezz/abi.h"
 #include "vmm/stack/script.h"
 #include "vmm/stack/script_limits.h"
@@ -133,6 +134,8 @@ int script_run_stack(lua_State *lua); /* stack:run */
 /* script_protect.c */
 void script_register_protect(lua_State *lua);
 int script_protect(lua_State *lua); /* l2:protect */
+/* What `on_refusal` of a call says; NULL: what is usual. Raises an error for any other word. */
+enum portion_refusal script_read_on_refusal(lua_State *lua, const char *call, const char *name);
 
 /* script_guard.c */
 void script_register_guard(lua_State *lua);

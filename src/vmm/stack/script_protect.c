@@ -192,7 +192,7 @@ static const char *refusal_name(const void *context, size_t i)
     return i < REFUSAL_KINDS ? portion_refusal_name((enum portion_refusal)i) : NULL;
 }
 
-static enum portion_refusal read_on_refusal(lua_State *lua, const char *name)
+enum portion_refusal script_read_on_refusal(lua_State *lua, const char *call, const char *name)
 {
     enum portion_refusal refusal = REFUSAL_KILL;
     const char *meant;
@@ -203,9 +203,9 @@ static enum portion_refusal read_on_refusal(lua_State *lua, const char *name)
         return refusal;
     meant = script_did_you_mean(name, refusal_name, NULL);
     script_error(lua,
-                 CALL ": on_refusal: expected \"log\", \"error\", \"kill\" or \"stop\", got \"%s\""
-                      "%s%s%s",
-                 name, meant != NULL ? "; did you mean \"" : "", meant != NULL ? meant : "",
+                 "%s: on_refusal: expected \"log\", \"error\", \"kill\" or \"stop\", got \"%s\""
+                 "%s%s%s",
+                 call, name, meant != NULL ? "; did you mean \"" : "", meant != NULL ? meant : "",
                  meant != NULL ? "\"?" : "");
 }
 
@@ -326,7 +326,7 @@ int script_protect(lua_State *lua)
     to->parts.ranges = read_ranges(lua, arguments.ranges, "ranges", draft->range);
     read_entries(lua, arguments.entries, draft);
     read_shared(lua, arguments.shared, 3, draft);
-    to->on_refusal = read_on_refusal(lua, arguments.on_refusal);
+    to->on_refusal = script_read_on_refusal(lua, CALL, arguments.on_refusal);
     to->tolerated = read_tolerated(lua, arguments.tolerate, draft->tolerated);
     portions = portions_of(lua, l2, 3);
     add_program(lua, portions, arguments.program,
