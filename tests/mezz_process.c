@@ -115,9 +115,6 @@ _Noreturn static void become_mezz(const struct mezz_process *mezz, const char *c
     for (size_t i = 0; argv[i] != NULL && i + 2 < ARGV_LIMIT; i++)
         words[i + 1] = (char *)(size_t)argv[i];
     setpgid(0, 0);
-    mezz_usual_signals();
-    if (mezz->ignores_interrupt)
-        signal(SIGINT, SIG_IGN);
     for (size_t i = 0; mezz->environment[i] != NULL; i++)
         putenv((char *)(size_t)mezz->environment[i]);
     if (chdir(mezz->directory) < 0)
@@ -140,6 +137,26 @@ _Noreturn static void become_mezz(const struct mezz_process *mezz, const char *c
         _exit(126);
     execv(mezz->as_nobody ? "./" COPY : words[0], words);
     _exit(127);
+}
+
+/* Without signals in between: Check's handlers, which a child has until then, end the test, too. */
+static pid_t fork_mezz(const struct mezz_process *mezz, const char *const *argv)
+{
+    sigset_t all, before;
+    pid_t child;
+
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    child = fork();
+    if (child == 0) {
+        mezz_usual_signals();
+        if (mezz->ignores_interrupt)
+            signal(SIGINT, SIG_IGN);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        become_mezz(mezz, argv);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return child;
 }
 
 /* The program may stand where nobody cannot read it. */
@@ -175,10 +192,8 @@ void mezz_run(struct mezz_process *mezz, const char *const *argv)
     if (mezz->as_nobody)
         copy_program(mezz);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    child = fork();
+    child = fork_mezz(mezz, argv);
     ck_assert_int_ge(child, 0);
-    if (child == 0)
-        become_mezz(mezz, argv);
     setpgid(child, child);
     if (mezz->interrupt_after_ms != 0) {
         usleep((useconds_t)mezz->interrupt_after_ms * 1000);
