@@ -26,6 +26,7 @@ struct walker {
     struct space_overlay *pair[PAGES - 1]; /* the page and the next: an instruction on both */
     unsigned int starts;
     unsigned int moves;
+    bool armed;
     unsigned int ticks;
     unsigned int gone;
     unsigned int interrupts;
@@ -81,8 +82,10 @@ static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
                    (straddles && page == 0);
     if (mine->wrong > 0)
         return L2_PASS;
-    if (++mine->moves % TICK_EVERY == 0)
+    if (++mine->moves % TICK_EVERY == 0 && !mine->armed) {
+        mine->armed = true;
         l2_policy_timer(vcpu, machine_time(vcpu->l2->machine) + TICK_NS);
+    }
     if (mine->moves < MOVES)
         to = straddles ? mine->pair[page - 1] : mine->page[page];
     ck_assert_int_eq(l2_switch_overlay(vcpu, to, CARRY_ALL), 0);
@@ -94,6 +97,7 @@ static void tick(struct l2_policy *policy, struct l2_vcpu *vcpu)
     struct walker *mine = (struct walker *)policy;
 
     mine->ticks++;
+    mine->armed = false;
     if (mine->moves < MOVES)
         ck_assert_int_eq(l2_switch_overlay(vcpu, mine->page[0], CARRY_ALL), 0);
 }

@@ -118,6 +118,16 @@ static void check_handler(struct l1_vcpu *l1, uint64_t now)
     }
 }
 
+/* What is to happen at that time is due, or the timer has to be set for it: returns the new next.
+ */
+static uint64_t time_due(struct l1_vcpu *l1, uint64_t at, uint64_t now, uint64_t next,
+                         unsigned int due)
+{
+    if (now >= at)
+        l1->due |= due;
+    return now < at && at < next ? at : next;
+}
+
 void l1_check_time(struct l1_vcpu *l1)
 {
     struct machine *machine = l1->machine;
@@ -139,12 +149,10 @@ void l1_check_time(struct l1_vcpu *l1)
     check_handler(l1, now);
     if (machine->deadline < next)
         next = machine->deadline;
-    if (l1->entered != NULL && now >= l1->entered->preempt_at)
-        l1->due |= DUE_TIMER;
-    else if (l1->entered != NULL && l1->entered->preempt_at < next)
-        next = l1->entered->preempt_at;
-    if (l1->entered != NULL && l1->entered->policy_at > now && l1->entered->policy_at < next)
-        next = l1->entered->policy_at;
+    if (l1->entered != NULL) {
+        next = time_due(l1, l1->entered->preempt_at, now, next, DUE_TIMER);
+        next = time_due(l1, l1->entered->policy_at, now, next, DUE_POLICY);
+    }
     l1->timer_at = UINT64_MAX;
     l1_timer_not_after(l1, next);
 }

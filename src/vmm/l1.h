@@ -15,8 +15,9 @@ struct callback;
 struct l2_vcpu;
 struct machine;
 
-#define DUE_TIMER (1U << 0) /* its preemption timer ran out */
-#define DUE_STOP  (1U << 1) /* a handler of another of its vCPUs stopped it */
+#define DUE_TIMER  (1U << 0) /* its preemption timer ran out */
+#define DUE_STOP   (1U << 1) /* a handler of another of its vCPUs stopped it */
+#define DUE_POLICY (1U << 2) /* l2_policy_timer() ran out */
 
 /* What the physical CPU runs now. */
 enum l1_mode {
@@ -87,7 +88,7 @@ int l1_interrupt(struct l1_vcpu *l1, uint32_t vector);
 void l1_timer_not_after(struct l1_vcpu *l1, uint64_t at);
 
 /* After a KVM_RUN that was interrupted: takes pending kicks, looks at all deadlines of the thread,
- * ends the machine when one is over, and sets DUE_TIMER. */
+ * ends the machine when one is over, and sets DUE_TIMER and DUE_POLICY. */
 void l1_check_time(struct l1_vcpu *l1);
 
 #endif

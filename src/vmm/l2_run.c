@@ -155,8 +155,8 @@ void l2_stop(struct l2_vcpu *vcpu)
     }
 }
 
-/* What exits before L2 runs on: the rest of an instruction, then the time, then an interrupt. An L2
- * that was stopped does not even get that far. */
+/* What exits before L2 runs on: the rest of an instruction, then the times, then an interrupt. An
+ * L2 that was stopped does not even get that far. */
 static bool next_exit(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
     if (l1->due & DUE_STOP) {
@@ -165,6 +165,13 @@ static bool next_exit(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     }
     if (l2_exit_next(vcpu))
         return true;
+    if (l1->due & DUE_POLICY) {
+        l1->due &= ~DUE_POLICY;
+        if (machine_time(l1->machine) >= vcpu->policy_at)
+            l2_policies_tick(vcpu);
+        if (l1->machine->ended)
+            return false;
+    }
     if (l1->due & DUE_TIMER) {
         l1->due &= ~DUE_TIMER;
         vcpu->preempt_at = UINT64_MAX;
@@ -255,6 +262,8 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
             l1->due |= DUE_TIMER;
         l1_timer_not_after(l1, vcpu->preempt_at);
     }
+    if (vcpu->policy_at != UINT64_MAX)
+        l1_timer_not_after(l1, vcpu->policy_at);
     l2_resume(l1, vcpu);
     return 0;
 }
@@ -288,8 +297,6 @@ COLD static void interrupted(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     vcpu->kvm_pending = vcpu->halted ? vcpu->kvm_pending : false;
     paging_open_tables(vcpu, false);
     l1_check_time(l1);
-    if (!l1->machine->ended && machine_time(l1->machine) >= vcpu->policy_at)
-        l2_policies_tick(vcpu);
     if (!l1->machine->ended)
         l2_resume(l1, vcpu);
 }
