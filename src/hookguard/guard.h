@@ -50,9 +50,8 @@ int guard_claim(struct guard *guard, uint64_t frame);
 
 struct guard_frame {
     uint64_t frame;
-    uint32_t view; /* that has it; 0: claimed, no view has it yet */
-    uint32_t
-        inside; /* rights in that view; shared data has rights outside, too, and is not listed */
+    uint32_t view;   /* that has it; 0: claimed, no view has it yet */
+    uint32_t inside; /* rights there; shared data has rights outside, too, and is not listed */
     uint64_t linear;
 };
 

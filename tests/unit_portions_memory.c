@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guard: what a portion's pages hold, where they lead, and whose they are. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guard_world.h"
+#include "runner.h"
+#include "unit_portions_builder.h"
+
+/* 19: at the first entry, and written after the scan. */
+START_TEST(malicious)
+{
+    world_setup_rules("rule evil { strings: $a = \"MARKER\" condition: $a }", REFUSAL_KILL);
+    world_enter();
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    memcpy(&world_frame[2][0x80], "MARKER", 6);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_SWITCH,
+                  REASON_RESUME_POINT); /* no generation, no scan */
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    world_generation[2]++;
+    world_go_back(MIDDLE, STACK - 64, VERDICT_KILL, REASON_PATTERN);
+    ck_assert_str_eq(outcome.rule, "evil");
+    world_fetch(SIGN, VERDICT_KILL, REASON_PATTERN);
+    ck_assert_uint_eq(vcpu.view, 0);
+    world_finish();
+}
+END_TEST
+
+START_TEST(malicious_from_the_start)
+{
+    world_setup_rules("rule any_code { condition: true }", REFUSAL_STOP);
+    world_fetch(SIGN, VERDICT_STOP, REASON_PATTERN);
+    world_fetch(MIDDLE, VERDICT_STOP, REASON_NOT_ENTRY);
+    ck_assert_uint_eq(vcpu.view, 0);
+    world_finish();
+}
+END_TEST
+
+/* 9: a page of the portion leads elsewhere: what was there is lost, and to nobody's profit. */
+START_TEST(remapped)
+{
+    world_setup();
+    world_enter();
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    world_map(0x1000, KEY, 9);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_KILL, REASON_NOT_ENTRY);
+    ck_assert_uint_eq(outcome.released, 1);
+    ck_assert_int_eq(outcome.released_for, REASON_REMAPPED);
+    ck_assert_uint_eq(world_frame[3][0], 0);
+    /* Anew, with the page that is there now. */
+    world_enter();
+    ck_assert_uint_eq(outcome.released, 0);
+    world_finish();
+}
+END_TEST
+
+START_TEST(remapped_code)
+{
+    world_setup();
+    memcpy(world_frame[10], world_frame[1], PAGE_SIZE);
+    world_frame[10][0x33] ^= 1;
+    world_map(0x1000, SIGN, 10);
+    world_map(0x1000, SIGN + PAGE_SIZE, 2);
+    world_fetch(SIGN + PAGE_SIZE, VERDICT_KILL, REASON_CODE_DIFFERS);
+    world_map(0x1000, SIGN, 0);
+    world_fetch(SIGN + PAGE_SIZE, VERDICT_KILL, REASON_NOT_MAPPED);
+    /* One frame for two pages of it. */
+    memcpy(world_frame[10], world_frame[1], PAGE_SIZE);
+    world_map(0x1000, SIGN, 1);
+    world_map(0x1000, KEY, 1);
+    world_fetch(SIGN, VERDICT_KILL, REASON_FRAME_TAKEN);
+    world_finish();
+}
+END_TEST
+
+/* Another process with the same program has its own key; with the first one's it has nothing. */
+START_TEST(other_process)
+{
+    struct guard_access access;
+
+    world_setup();
+    world_enter();
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    world_map_process(0x2000, 1, 3);
+    access = world_access(ACCESS_FETCH, 0x2000, SIGN);
+    world_judge(&access, VERDICT_KILL, REASON_FRAME_TAKEN);
+    world_map(0x2000, KEY, 5);
+    world_judge(&access, VERDICT_SWITCH, REASON_ENTRY);
+    ck_assert_uint_eq(vcpu.view, 2);
+    /* Not even from inside its own. */
+    access = world_access(ACCESS_READ, 0x2000, 0x500000);
+    access.frame = 3 * PAGE_SIZE;
+    world_judge(&access, VERDICT_KILL, REASON_ALIAS);
+    ck_assert_uint_eq(vcpu.view, 2);
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    /* The resume point of one is not the other's. */
+    access = world_access(ACCESS_FETCH, 0x2000, MIDDLE + 9);
+    world_judge(&access, VERDICT_KILL, REASON_NOT_ENTRY);
+    world_finish();
+}
+END_TEST
+
+/* A program ends inside its portion; its page is another's later. */
+START_TEST(reused_page)
+{
+    struct guard_access access;
+
+    world_setup();
+    world_enter();
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    world_map(0x1000, SIGN, 0);
+    world_map(0x1000, KEY, 0);
+    world_map(0x2000, 0x700000, 3);
+    access = world_access(ACCESS_READ, 0x2000, 0x700010);
+    world_judge(&access, VERDICT_RESUME, REASON_NONE);
+    ck_assert_int_eq(outcome.released_for, REASON_OWNER_GONE);
+    ck_assert_uint_eq(world_frame[3][0x10], 0);
+    world_finish();
+}
+END_TEST
+
+START_TEST(forgotten)
+{
+    struct guard_vcpu stale;
+    uint64_t version;
+
+    world_setup();
+    version = guard_version(guard);
+    world_enter();
+    stale = vcpu;
+    ck_assert_uint_gt(guard_version(guard), version);
+    guard_forget(guard, 0x1000);
+    ck_assert_uint_eq(world_frame[3][0], 0);
+    world_enter();
+    /* A vCPU that was in the view of this number before is not in it. */
+    vcpu = stale;
+    world_fetch(MIDDLE, VERDICT_KILL, REASON_NOT_ENTRY);
+    ck_assert_uint_eq(vcpu.view, 0);
+    world_finish();
+}
+END_TEST
+
+/* Each address space has data of its own. */
+static int many_translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame)
+{
+    (void)context;
+    *frame = linear == KEY ? (cr3 / 0x1000 + 100) * PAGE_SIZE : (linear - SIGN) + PAGE_SIZE;
+    return 0;
+}
+
+START_TEST(many_processes)
+{
+    struct guard_memory many = world_memory;
+
+    many.translate = many_translate;
+    world_setup();
+    guard_destroy(guard);
+    ck_assert_int_eq(guard_create(&guard, &table, &many), 0);
+    ck_assert_int_eq(guard_claim(guard, PAGE_SIZE), 1);
+    for (unsigned int i = 0; i <= GUARD_VIEWS; i++) {
+        struct guard_access access = world_access(ACCESS_FETCH, 0x1000U * (i + 1), SIGN);
+
+        access.frame = PAGE_SIZE;
+        vcpu = (struct guard_vcpu){.view = 0};
+        if (i < GUARD_VIEWS)
+            world_judge(&access, VERDICT_SWITCH, REASON_ENTRY);
+        else
+            world_judge(&access, VERDICT_KILL, REASON_TOO_MANY_PROGRAMS);
+    }
+    world_finish();
+}
+END_TEST
+
+static unsigned int listed[GUARD_VIEWS + 1];
+
+static int list(void *context, const struct guard_frame *frame)
+{
+    (void)context;
+    listed[frame->view]++;
+    ck_assert_uint_ge(frame->linear, SIGN);
+    return 0;
+}
+
+START_TEST(listed_frames)
+{
+    world_setup();
+    guard_each_frame(guard, list, NULL);
+    ck_assert_uint_eq(listed[0], 2);
+    world_enter();
+    guard_each_frame(guard, list, NULL);
+    ck_assert_uint_eq(listed[1], 3);
+    world_finish();
+}
+END_TEST
+
+RUN_CASES("portions_memory", 60, ONCE(malicious), ONCE(malicious_from_the_start), ONCE(remapped),
+          ONCE(remapped_code), ONCE(other_process), ONCE(reused_page), ONCE(forgotten),
+          ONCE(many_processes), ONCE(listed_frames))
