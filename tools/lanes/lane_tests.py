@@ -14,7 +14,8 @@ from lanes.machine import Setting
 from lanes.outcome import Count
 
 SUITES = {"kvm", "e2e"}
-SLOW_SUITE = "slow"
+SLOW = {"slow"}  # other emulators inside, and the benchmark
+LONG = {"long"}  # more than two minutes of Bochs
 
 
 @dataclass
@@ -23,16 +24,16 @@ class Pace:
 
     factor: int  # of the tests' own time limits
     limit: float  # seconds, for all of them together
-    slow_tests: bool
+    left_out: set  # suites
     cpus: int
 
 
 # One processor: TCG with two, both inside kvm_amd, was seen to stand still for minutes.
 PACES = {
-    "svm": Pace(6, 2400, True, 1),
-    "svm-npt0": Pace(10, 2400, True, 1),
-    "vmx": Pace(20, 800, False, 1),
-    "vmx-ept0": Pace(20, 800, False, 1),
+    "svm": Pace(6, 2400, set(), 1),
+    "svm-npt0": Pace(10, 2400, set(), 1),
+    "vmx": Pace(20, 2400, SLOW | LONG, 1),
+    "vmx-ept0": Pace(20, 2400, SLOW | LONG, 1),
 }
 
 
@@ -85,10 +86,12 @@ class Transcript:
         return "\n".join(self._lines)
 
 
-def run(build, lane):
+def run(build, lane, only=()):
     pace = PACES[lane]
-    tests = [test for test in build.tests() if test.suites & SUITES]
-    too_slow = [test for test in tests if SLOW_SUITE in test.suites and not pace.slow_tests]
+    tests = [test for test in build.tests()
+             if test.suites & SUITES and (not only or test.name in only)]
+    too_slow = [test for test in tests
+                if test.suites & pace.left_out and test.name not in only]
     tests = [test for test in tests if test not in too_slow]
     for test in too_slow:
         print(f"{lane}: {test.name}  SKIP  (too slow for this lane)", flush=True)
