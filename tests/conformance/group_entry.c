@@ -134,6 +134,7 @@ static void one(const struct entry_case *c)
 
     KIT_LABEL(c->label);
     kit_open(&guest, c->mode, code);
+    guest.vmcs->regs.guest_rflags = KIT_RFLAGS;
     eptp = guest.vmcs->ept.eptp;
     if (c->check == MEZZ_CHECK_BITMAP_ADDRESS) {
         guest.vmcs->controls.cpu_based |= MEZZ_CPU_USE_IO_BITMAPS | MEZZ_CPU_USE_MSR_BITMAPS;

@@ -94,6 +94,7 @@ static void window(void)
     kit_close(&guest);
     KIT_LABEL("interrupt window behind STI");
     kit_open(&guest, KIT_LONG, events_sti);
+    guest.vmcs->regs.guest_rflags = KIT_RFLAGS;
     guest.vmcs->controls.cpu_based |= MEZZ_CPU_INTERRUPT_WINDOW_EXITING;
     CHECK_EQ("exit", kit_exit(&guest), MEZZ_EXIT_INTERRUPT_WINDOW);
     CHECK("not before the instruction behind STI",
@@ -103,6 +104,7 @@ static void window(void)
     kit_close(&guest);
     KIT_LABEL("interrupt window that stays shut");
     kit_open(&guest, KIT_LONG, events_halt);
+    guest.vmcs->regs.guest_rflags = KIT_RFLAGS;
     guest.vmcs->controls.cpu_based |= MEZZ_CPU_INTERRUPT_WINDOW_EXITING;
     CHECK_EQ("another exit", kit_exit(&guest), MEZZ_EXIT_HLT);
     kit_close(&guest);
@@ -120,6 +122,7 @@ static void window_callback(void)
 
     KIT_LABEL("interrupt window with a callback");
     kit_open(&guest, KIT_LONG, events_sti);
+    guest.vmcs->regs.guest_rflags = KIT_RFLAGS;
     guest.vmcs->controls.cpu_based |= MEZZ_CPU_INTERRUPT_WINDOW_EXITING;
     kit_callback_init(&callback, &guest, MEZZ_EXIT_INTERRUPT_WINDOW);
     callback.action = MEZZ_ACTION_INJECT;

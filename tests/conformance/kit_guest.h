@@ -105,7 +105,8 @@ static inline void kit_start_state(struct mezz_vmcs12 *vmcs, enum kit_mode mode,
         vmcs->regs.guest_rip = 0;
     }
     vmcs->regs.gpr[MEZZ_RSP] = mode == KIT_REAL ? 0x8000 : kit_address(kit_l2_stack);
-    vmcs->regs.guest_rflags = KIT_RFLAGS;
+    /* With interrupts off nothing ends a loop under Bochs, not even the host's timer. */
+    vmcs->regs.guest_rflags = KIT_RFLAGS | KIT_IF;
     vmcs->msrs = (struct mezz_vmcs12_msrs){.pat = KIT_PAT};
     vmcs->debug = (struct mezz_vmcs12_debug){.dr6 = KIT_DR6, .dr7 = KIT_DR7};
     vmcs->controls.cpu_based = MEZZ_CPU_HLT_EXITING | MEZZ_CPU_UNCONDITIONAL_IO_EXITING;
