@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stacks/soak.lua for two minutes, or as long as MEZZ_SOAK_SECONDS says: what the process takes of
- * the host is the same at the end as in the beginning. */
+/* stacks/soak.lua for two minutes, or as long as MEZZ_SOAK_SECONDS says: what the processes take of
+ * the host is the same at the end as in the beginning, over all of it and in each machine. */
 #include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 
 #define DEFAULT_SECONDS 120UL
 #define LONGEST         7200UL
+#define SHORTEST        8UL /* samples of a machine that are looked at */
 #define USUAL           "seconds = 1800"
 /* What malloc() and a random number of L2s make of it; a leak of one page or one file in an L2's
  * life would be more within two minutes. */
@@ -27,7 +28,12 @@ struct sample {
     unsigned long threads;
 };
 
-static struct sample samples[LONGEST];
+/* Of the first process, which lives all the time, and of the machine that it has then. */
+static struct {
+    struct sample outside;
+    struct sample machine;
+    pid_t pid; /* of the machine's process; 0: there is none */
+} samples[LONGEST];
 static unsigned long count;
 
 static unsigned long count_files(const char *process)
@@ -45,13 +51,14 @@ static unsigned long count_files(const char *process)
     return files > 2 ? files - 2 : 0;
 }
 
-/* Adds a process up, if it is one of the group. */
-static void add(struct sample *sample, const char *process, pid_t group)
+/* Takes a process, if it is one of the group. */
+static void add(const char *process, pid_t group)
 {
+    const pid_t pid = atoi(process);
+    struct sample sample = {0, 0, 0};
     char path[300];
     char line[1024];
     const char *behind_name;
-    unsigned long threads;
     long pages;
     int its_group;
     FILE *file;
@@ -65,27 +72,30 @@ static void add(struct sample *sample, const char *process, pid_t group)
         sscanf(behind_name,
                ") %*c %*d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %lu %*d %*u "
                "%*u %ld",
-               &its_group, &threads, &pages) == 3 &&
-        its_group == group) {
-        sample->memory += (unsigned long)pages * 4;
-        sample->threads += threads;
-        sample->files += count_files(process);
+               &its_group, &sample.threads, &pages) == 3 &&
+        its_group == group && pages > 0) {
+        sample.memory = (unsigned long)pages * 4;
+        sample.files = count_files(process);
+        if (pid == group) {
+            samples[count].outside = sample;
+        } else {
+            samples[count].machine = sample;
+            samples[count].pid = pid;
+        }
     }
     fclose(file);
 }
 
-static struct sample take(pid_t group)
+static void take(pid_t group)
 {
-    struct sample sample = {0, 0, 0};
     DIR *directory = opendir("/proc");
     const struct dirent *entry;
 
     ck_assert_ptr_nonnull(directory);
     while ((entry = readdir(directory)) != NULL)
         if (isdigit((unsigned char)entry->d_name[0]))
-            add(&sample, entry->d_name, group);
+            add(entry->d_name, group);
     closedir(directory);
-    return sample;
 }
 
 static bool is_over(pid_t child)
@@ -98,28 +108,67 @@ static bool is_over(pid_t child)
 static void watch(const struct mezz_process *mezz, pid_t child)
 {
     (void)mezz;
-    for (sleep(1); !is_over(child) && count < LONGEST; sleep(1))
-        samples[count++] = take(child);
+    for (sleep(1); !is_over(child) && count < LONGEST; sleep(1)) {
+        take(child);
+        count++;
+    }
 }
 
-/* The most of each between two samples. */
-static struct sample most_of(unsigned long from, unsigned long to)
+static void raise_to(struct sample *most, const struct sample *sample)
 {
-    struct sample most = {0, 0, 0};
+    most->memory = sample->memory > most->memory ? sample->memory : most->memory;
+    most->files = sample->files > most->files ? sample->files : most->files;
+    most->threads = sample->threads > most->threads ? sample->threads : most->threads;
+}
 
-    for (unsigned long i = from; i < to; i++) {
-        most.memory = samples[i].memory > most.memory ? samples[i].memory : most.memory;
-        most.files = samples[i].files > most.files ? samples[i].files : most.files;
-        most.threads = samples[i].threads > most.threads ? samples[i].threads : most.threads;
+/* The most of each in the first half, but for its beginning, and in the second, is the same. */
+static void expect_flat(const char *what, unsigned long from, unsigned long to, bool machine)
+{
+    const unsigned long middle = from + (to - from) / 2;
+    struct sample early = {0, 0, 0};
+    struct sample late = {0, 0, 0};
+
+    for (unsigned long i = from + (to - from) / 10; i < to; i++)
+        raise_to(i < middle ? &early : &late, machine ? &samples[i].machine : &samples[i].outside);
+    printf(
+        "soak: %s, %lu samples; the most in the first half and in the second: memory %lu and %lu "
+        "KiB, files %lu and %lu, threads %lu and %lu\n",
+        what, to - from, early.memory, late.memory, early.files, late.files, early.threads,
+        late.threads);
+    fflush(stdout);
+#ifndef __SANITIZE_ADDRESS__ /* which keeps what was freed, up to 256 MiB of it */
+    ck_assert_uint_le(late.memory, early.memory + MEMORY_KIB);
+#endif
+    ck_assert_uint_le(late.files, early.files + FILES);
+    ck_assert_uint_le(late.threads, early.threads + FILES);
+}
+
+/* Each machine that lived long enough; how many there were. */
+static unsigned int expect_machines_flat(void)
+{
+    unsigned int machines = 0;
+    unsigned long from = 0;
+
+    while (from < count) {
+        unsigned long to = from;
+        char what[32];
+
+        while (to < count && samples[to].pid == samples[from].pid)
+            to++;
+        if (samples[from].pid != 0 && to - from >= SHORTEST) {
+            snprintf(what, sizeof(what), "machine %u", ++machines);
+            expect_flat(what, from, to, true);
+        }
+        from = to;
     }
-    return most;
+    return machines;
 }
 
 /* The stack file, for so many seconds. */
 static void write_stack(const struct mezz_process *mezz, unsigned long seconds)
 {
-    char text[8192];
-    char stack[8300];
+    static char text[16384];
+    static char stack[sizeof(text) + 100];
     char path[512];
     const char *place;
     size_t length;
@@ -144,31 +193,25 @@ START_TEST(flat)
     const char *variable = getenv("MEZZ_SOAK_SECONDS");
     unsigned long seconds = variable != NULL ? strtoul(variable, NULL, 0) : DEFAULT_SECONDS;
     struct mezz_process mezz;
-    struct sample early, late;
+    char images[1024];
     const char *said;
 
     ck_assert_uint_lt(seconds, LONGEST / 2);
     mezz_begin(&mezz);
     write_stack(&mezz, seconds);
+    /* The rules are beside the stacks. */
+    snprintf(images, sizeof(images), "MEZZ_IMAGES=%s:%s", getenv("MEZZ_IMAGES"),
+             getenv("MEZZ_STACKS"));
+    mezz.environment[0] = images;
     mezz.during = watch;
     mezz_run(&mezz, words);
     mezz_expect(&mezz, 0, "");
     ck_assert_uint_ge(count, seconds / 2);
-    early = most_of(count / 10, count / 2);
-    late = most_of(count / 2, count);
-    said = strstr(mezz.out, "PASS soak: nothing was wrong");
-    while (said != NULL && said > mezz.out && strncmp(said, "soak: seconds", 13) != 0)
-        said--;
-    printf("soak: %lu samples; the most in the first half and in the second: memory %lu and %lu "
-           "KiB, files %lu and %lu, threads %lu and %lu\n%.*s\n",
-           count, early.memory, late.memory, early.files, late.files, early.threads, late.threads,
-           said != NULL ? (int)strcspn(said, "\n") : 0, said != NULL ? said : "");
-    fflush(stdout);
-#ifndef __SANITIZE_ADDRESS__ /* which keeps what was freed, up to 256 MiB of it */
-    ck_assert_uint_le(late.memory, early.memory + MEMORY_KIB);
-#endif
-    ck_assert_uint_le(late.files, early.files + FILES);
-    ck_assert_uint_le(late.threads, early.threads + FILES);
+    said = strstr(mezz.out, "soak in all: ");
+    ck_assert_ptr_nonnull(said);
+    printf("%.*s\n", (int)strcspn(said, "\n"), said);
+    expect_flat("mezz itself", 0, count, false);
+    ck_assert_uint_ge(expect_machines_flat(), 4);
     mezz_end(&mezz, 1);
 }
 END_TEST

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Uses the portion as it is meant: also from another process at the same time, when started twice.
- */
+/* Uses the portion as it is meant, 20 times or as often as the first argument says: also from
+ * another process at the same time, when started twice. */
 #include "lib/tiny.h"
 #include "programs/vault/portion.h"
 
@@ -21,12 +21,22 @@ static int no(uint64_t message)
     return 0;
 }
 
+static uint64_t number(const char *text)
+{
+    uint64_t n = 0;
+
+    while (*text >= '0' && *text <= '9') {
+        n = n * 10 + (uint64_t)(*text++ - '0');
+    }
+    return n;
+}
+
 int main(int argc, char **argv)
 {
-    int right = 0;
+    const uint64_t times = argc > 1 ? number(argv[1]) : TIMES;
+    uint64_t right = 0;
 
-    (void)argc;
-    for (uint64_t i = 1; i <= TIMES; i++) {
+    for (uint64_t i = 1; i <= times; i++) {
         uint64_t signature = vault_sign(i, 0);
 
         right += vault_check(i, signature, 0) == 1;
@@ -34,6 +44,6 @@ int main(int argc, char **argv)
         right += vault_check(i, signature, yes) == 1;
         right += vault_check(i, signature, no) == 0;
     }
-    tiny_print("%s: %d of %d answers are right\n", argv[0], right, 4 * TIMES);
-    return right != 4 * TIMES || asked != TIMES * (TIMES + 1);
+    tiny_print("%s: %lu of %lu answers are right\n", argv[0], right, 4 * times);
+    return right != 4 * times || asked != times * (times + 1);
 }
