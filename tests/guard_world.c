@@ -141,7 +141,13 @@ struct guard_access world_access(enum portion_access kind, uint64_t cr3, uint64_
 void world_judge(const struct guard_access *access, enum decision_verdict verdict,
                  enum decision_reason reason)
 {
+    const uint64_t version = guard_version(guard);
+    /* The guard says before it judges whether pages come or go, and alters nothing by that. */
+    const bool moves = guard_moves_pages(guard, &vcpu, access);
+
+    ck_assert_uint_eq(guard_version(guard), version);
     guard_judge(guard, &vcpu, access, &outcome);
+    ck_assert(moves || guard_version(guard) == version);
     ck_assert_str_eq(decision_reason_name(outcome.decision.reason), decision_reason_name(reason));
     ck_assert_str_eq(decision_verdict_name(outcome.decision.verdict),
                      decision_verdict_name(verdict));

@@ -22,6 +22,9 @@ START_TEST(call_and_return)
     access.rsp = STACK + 8;
     world_judge(&access, VERDICT_SWITCH, REASON_RETURN);
     ck_assert_uint_eq(vcpu.view, 0);
+    /* Nobody has to be stopped to come in a second time. */
+    access = world_access(ACCESS_FETCH, 0x1000, CHECK);
+    ck_assert(!guard_moves_pages(guard, &vcpu, &access));
     /* A return is not a point to come back to. */
     world_fetch(MIDDLE, VERDICT_KILL, REASON_NOT_ENTRY);
     world_fetch(CHECK, VERDICT_SWITCH, REASON_ENTRY);

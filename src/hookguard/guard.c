@@ -304,6 +304,22 @@ static void carry_out(struct guard *guard, struct guard_vcpu *vcpu, struct facts
     *vcpu = (struct guard_vcpu){.view = 0};
 }
 
+bool guard_moves_pages(struct guard *guard, const struct guard_vcpu *vcpu,
+                       const struct guard_access *access)
+{
+    struct decision decision;
+    struct facts facts;
+
+    /* Where there is no room it would look for views whose program is gone. */
+    if (guard_find_binding(guard, NULL, 0) == NULL)
+        return true;
+    find_facts(guard, vcpu, access, &facts);
+    decision = decide(&facts.request);
+    return decision.verdict == VERDICT_RELEASE ||
+           ((decision.verdict == VERDICT_SWITCH || decision.verdict == VERDICT_SCAN) &&
+            facts.portion != NULL && facts.own_view == NULL);
+}
+
 void guard_judge(struct guard *guard, struct guard_vcpu *vcpu, const struct guard_access *access,
                  struct guard_outcome *outcome)
 {

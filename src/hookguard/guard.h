@@ -137,6 +137,11 @@ struct guard_outcome {
 void guard_judge(struct guard *guard, struct guard_vcpu *vcpu, const struct guard_access *access,
                  struct guard_outcome *outcome);
 
+/* Whether guard_judge would look at pages, or give some to another view or to none: until it has,
+ * and views are made of it, no other vCPU of the L2 may run. */
+bool guard_moves_pages(struct guard *guard, const struct guard_vcpu *vcpu,
+                       const struct guard_access *access);
+
 /* The switch that was just judged cannot be made: the vCPU stays out of the portion, whose call is
  * over, and the outcome becomes a refusal for this reason. */
 void guard_refuse(struct guard *guard, struct guard_vcpu *vcpu, const struct guard_access *access,

@@ -26,6 +26,7 @@ struct l2 {
     struct space *space;
     enum engine_kind engine; /* that it gets when it needs one; ENGINE_KINDS: what suits the host */
     struct l2_vcpu *claim;   /* the vCPU that waits for a turn (l2_view.h), or NULL */
+    struct l2_vcpu *judged;  /* the vCPU that policies are at work for, or NULL */
     bool stopped;            /* by MEZZ_ACTION_STOP_L2: not entered again */
     unsigned int entered;    /* vCPUs that are inside MEZZ_CALL_ENTER */
     struct callback *callbacks[REASON_INDEX_COUNT]; /* in the order in which they are asked */

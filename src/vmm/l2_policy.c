@@ -24,15 +24,45 @@ int l2_policy_add(struct l2 *l2, struct l2_policy *policy)
     return 0;
 }
 
+/*
+ * What policies do between begin() and end() is not interrupted by what they do for another vCPU.
+ * Whoever waits here runs nowhere and has claimed no turn, so whoever is inside gets all it waits
+ * for. False: the machine ended meanwhile.
+ */
+static bool begin(struct l2_vcpu *vcpu, struct l2_vcpu **before)
+{
+    struct l2 *l2 = vcpu->l2;
+    struct machine *machine = l2->machine;
+
+    while (l2->judged != NULL && l2->judged != vcpu && !machine->ended)
+        pthread_cond_wait(&machine->changed, &machine->lock);
+    if (l2->judged != NULL && l2->judged != vcpu)
+        return false;
+    *before = l2->judged;
+    l2->judged = vcpu;
+    return true;
+}
+
+static void end(struct l2 *l2, struct l2_vcpu *before)
+{
+    l2->judged = before;
+    if (l2->machine->l1_count > 1)
+        pthread_cond_broadcast(&l2->machine->changed);
+}
+
 int l2_policies_start(struct l2_vcpu *vcpu)
 {
+    struct l2_vcpu *before;
     int code = 0;
 
     vcpu->started = true;
+    if (!begin(vcpu, &before))
+        return MEZZ_E_STATE;
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && code == 0;
          policy = policy->next)
         if (policy->ops->start != NULL)
             code = policy->ops->start(policy, vcpu);
+    end(vcpu->l2, before);
     return code;
 }
 
@@ -59,48 +89,69 @@ enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right)
 {
     enum l2_verdict verdict = L2_PASS;
     struct l2_access access;
+    struct l2_vcpu *before;
 
-    if (vcpu->l2->policy == NULL)
+    if (vcpu->l2->policy == NULL || !begin(vcpu, &before))
         return L2_PASS;
     describe(&access, vcpu, right);
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && verdict == L2_PASS;
          policy = policy->next)
         if (policy->ops->violation != NULL)
             verdict = policy->ops->violation(policy, vcpu, &access);
+    end(vcpu->l2, before);
     return verdict;
 }
 
 enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint64_t rip)
 {
     enum l2_verdict verdict = L2_PASS;
+    struct l2_vcpu *before;
 
+    if (vcpu->l2->policy == NULL || !begin(vcpu, &before))
+        return L2_PASS;
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && verdict == L2_PASS;
          policy = policy->next)
         if (policy->ops->gate != NULL)
             verdict = policy->ops->gate(policy, vcpu, index, rip);
+    end(vcpu->l2, before);
     return verdict;
 }
 
 void l2_policies_answered(struct l2_vcpu *vcpu, uint64_t value)
 {
+    struct l2_vcpu *before;
+
+    if (!begin(vcpu, &before))
+        return;
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL; policy = policy->next)
         if (policy->ops->answered != NULL)
             policy->ops->answered(policy, vcpu, value);
+    end(vcpu->l2, before);
 }
 
 void l2_policies_tick(struct l2_vcpu *vcpu)
 {
+    struct l2_vcpu *before;
+
     vcpu->policy_at = UINT64_MAX;
+    if (!begin(vcpu, &before))
+        return;
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL; policy = policy->next)
         if (policy->ops->tick != NULL)
             policy->ops->tick(policy, vcpu);
+    end(vcpu->l2, before);
 }
 
 void l2_policies_vcpu_gone(struct l2_vcpu *vcpu)
 {
+    struct l2_vcpu *before;
+
+    if (!begin(vcpu, &before))
+        return;
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL; policy = policy->next)
         if (policy->ops->vcpu_gone != NULL)
             policy->ops->vcpu_gone(policy, vcpu);
+    end(vcpu->l2, before);
 }
 
 void l2_policies_destroy(struct l2 *l2)
@@ -117,14 +168,18 @@ void l2_policies_destroy(struct l2 *l2)
 static bool is_held_back(struct l2_vcpu *vcpu, uint32_t info)
 {
     const uint8_t vector = info & MEZZ_EVENT_VECTOR_MASK;
+    struct l2_vcpu *before;
+    bool held = false;
 
-    if (vcpu->halted || (info & MEZZ_EVENT_TYPE_MASK) != MEZZ_EVENT_EXTERNAL)
+    if (vcpu->l2->policy == NULL || vcpu->halted ||
+        (info & MEZZ_EVENT_TYPE_MASK) != MEZZ_EVENT_EXTERNAL || !begin(vcpu, &before))
         return false;
-    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL; policy = policy->next)
-        if (policy->ops->interrupt != NULL &&
-            policy->ops->interrupt(policy, vcpu, vector) == L2_HANDLED)
-            return true;
-    return false;
+    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && !held;
+         policy = policy->next)
+        held = policy->ops->interrupt != NULL &&
+               policy->ops->interrupt(policy, vcpu, vector) == L2_HANDLED;
+    end(vcpu->l2, before);
+    return held;
 }
 
 void l2_inject_event(struct l2_vcpu *vcpu, uint32_t info, uint32_t error_code)
@@ -188,9 +243,9 @@ int l2_switch_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum 
     return code == 0 ? l2_view_overlay(vcpu, overlay, carry) : code;
 }
 
-void l2_kick_others(const struct l2_vcpu *vcpu)
+void l2_stop_others(struct l2_vcpu *vcpu)
 {
-    l2_view_kick_others(vcpu);
+    l2_view_stop_others(vcpu);
 }
 
 static bool takes_events(struct l2_vcpu *vcpu)

@@ -11,7 +11,8 @@
  * pays a test of a pointer, and only where something was refused.
  *
  * All operations run on the thread of the vCPU, between two KVM_RUNs, and may be NULL. A policy may
- * alter the vCPU's state by the functions below and by nothing else.
+ * alter the vCPU's state by the functions below and by nothing else. Policies are at work for one
+ * vCPU of an L2 at a time: where one waits for a turn (l2_view.h), no other vCPU gets in between.
  */
 struct l2_policy;
 
@@ -104,9 +105,10 @@ int l2_raise(struct l2_vcpu *vcpu, uint8_t vector, int64_t code);
  * mezz_error, or a negative errno. */
 int l2_switch_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry);
 
-/* Ends the KVM_RUNs of all other vCPUs of the L2 soon: they then see overlays that were replaced.
- */
-void l2_kick_others(const struct l2_vcpu *vcpu);
+/* Ends the KVM_RUNs of all other vCPUs of the L2, and waits for that. Until the policy returns, or
+ * calls what may wait, none of them runs; when they do they see overlays as they are then. So what
+ * the policy takes away, and what it looks at before it gives it to anybody, is nobody's. */
+void l2_stop_others(struct l2_vcpu *vcpu);
 
 /* Delivers the interrupts that were held back, one after another as the vCPU can take them. */
 void l2_release_interrupts(struct l2_vcpu *vcpu);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "host/hot.h"
 #include "mezz/errors.h"
 #include "mezz/gate.h"
 #include "vmm/exits/drain.h"
@@ -25,7 +26,7 @@ struct wish {
 
 typedef int attempt_function(struct l2_vcpu *vcpu, const struct wish *wish);
 
-void l2_view_kick_others(const struct l2_vcpu *vcpu)
+static void kick_others(const struct l2_vcpu *vcpu)
 {
     const struct machine *machine = vcpu->l2->machine;
 
@@ -49,6 +50,42 @@ static bool wait_for_change(struct machine *machine)
     return pthread_cond_timedwait(&machine->changed, &machine->lock, &until) == ETIMEDOUT;
 }
 
+bool l2_view_others_run(const struct l2_vcpu *vcpu)
+{
+    const struct machine *machine = vcpu->l2->machine;
+
+    for (unsigned int i = 0; i < machine->l1_count; i++) {
+        const struct l2_vcpu *other = machine->l1[i]->entered;
+
+        if (other != NULL && other != vcpu && other->l2 == vcpu->l2 && other->place.running)
+            return true;
+    }
+    return false;
+}
+
+/* Whoever has left KVM_RUN does not begin another one while there is a claim. */
+COLD static void await_others(struct l2_vcpu *vcpu)
+{
+    struct l2 *l2 = vcpu->l2;
+    struct machine *machine = l2->machine;
+
+    do {
+        if (l2->claim == NULL)
+            l2->claim = vcpu;
+        kick_others(vcpu);
+        wait_for_change(machine);
+    } while (!machine->ended && (l2_view_others_run(vcpu) || l2->claim != vcpu));
+    if (l2->claim == vcpu)
+        l2->claim = NULL;
+    pthread_cond_broadcast(&machine->changed);
+}
+
+void l2_view_stop_others(struct l2_vcpu *vcpu)
+{
+    if (l2_view_others_run(vcpu))
+        await_others(vcpu);
+}
+
 /* One vCPU at a time claims the next turn: the others do not run again before it had it. */
 static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const struct wish *wish)
 {
@@ -64,7 +101,7 @@ static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const stru
         if (code != -EBUSY)
             break;
         if (wait_for_change(machine) && l2->claim == vcpu)
-            l2_view_kick_others(vcpu);
+            kick_others(vcpu);
     }
     if (l2->claim == vcpu)
         l2->claim = NULL;

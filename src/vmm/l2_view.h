@@ -45,8 +45,12 @@ int l2_view_use(struct l2_vcpu *vcpu, uint64_t eptp);
 int l2_view_switch(struct l2_vcpu *vcpu, uint32_t index, enum view_carry carry);
 int l2_view_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry);
 
-/* Ends the KVM_RUNs of the L2's other vCPUs soon. */
-void l2_view_kick_others(const struct l2_vcpu *vcpu);
+/* Whether another vCPU of the L2 is in KVM_RUN. None begins one before machine->lock is released.
+ */
+bool l2_view_others_run(const struct l2_vcpu *vcpu);
+/* Ends the KVM_RUNs of the L2's other vCPUs, and waits for that: until machine->lock is released
+ * again none of them runs. The caller's vCPU does not run, either. */
+void l2_view_stop_others(struct l2_vcpu *vcpu);
 
 /* The memory that the vCPU sees, for guest_view_read(). It is in a view. */
 struct guest_view l2_view_memory(const struct l2_vcpu *vcpu);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mezz/errors.h"
+#include "vmm/l2_view.h"
 #include "vmm/machine_state.h"
 
 #define FRAME_LIMIT 65536U
@@ -51,8 +52,11 @@ bool paging_open_for_write(struct l2_vcpu *vcpu, const struct ept12_translation 
     frame = l2->frames[--l2->frame_count];
     memcpy(l1_pointer(l1, l1_at(frame), PAGE_SIZE),
            l1_pointer(l1, l1_at(translation->leaf & MEZZ_EPT_ADDRESS), PAGE_SIZE), PAGE_SIZE);
-    if (alter(view, translation, frame | MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK | flags))
+    if (alter(view, translation, frame | MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK | flags)) {
+        /* Who reads the page elsewhere reads the copy once this vCPU has written it. */
+        l2_view_stop_others(vcpu);
         return true;
+    }
     l2->frame_count++;
     return false;
 }

@@ -139,7 +139,7 @@ int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu)
     if (code != 0)
         return code;
     if (changed)
-        l2_kick_others(vcpu);
+        l2_stop_others(vcpu);
     if (place->shown == view && vcpu->place.overlay == guard->view[view].overlay)
         return 0;
     /* With CR0.TS set nobody but the kernel gets at the registers that a gate leaves behind. */

@@ -139,14 +139,17 @@ static int make_ready(struct portions *portions, uint32_t view, bool is_new)
     return code;
 }
 
-/* Judges, and makes the views agree with it. True: pages came or went. */
-static bool judge(struct portions *portions, struct l2_vcpu *vcpu,
+/* Judges, and makes the views agree with it. */
+static void judge(struct portions *portions, struct l2_vcpu *vcpu,
                   const struct portion_access_facts *facts, struct guard_outcome *outcome)
 {
     struct portion_place *place = portion_place_of(portions, vcpu);
     const uint64_t version = portions->version;
     int code;
 
+    /* Nobody writes what is looked at, and nobody is in what is taken away. */
+    if (l2_view_others_run(vcpu) && guard_moves_pages(portions->guard, &place->in, &facts->access))
+        l2_stop_others(vcpu);
     guard_judge(portions->guard, &place->in, &facts->access, outcome);
     code = make_ready(portions, outcome->decision.verdict == VERDICT_SWITCH ? place->in.view : 0,
                       guard_version(portions->guard) != version);
@@ -156,7 +159,6 @@ static bool judge(struct portions *portions, struct l2_vcpu *vcpu,
     }
     if (code != 0)
         portion_fail(portions, code);
-    return portions->version != version;
 }
 
 static void show(struct portions *portions, struct l2_vcpu *vcpu)
@@ -318,8 +320,7 @@ static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
         return L2_PASS;
     guest_memory_look(&portions->memory, vcpu);
     portion_access_find(portions, vcpu, access, &facts);
-    if (judge(portions, vcpu, &facts, &outcome))
-        l2_kick_others(vcpu);
+    judge(portions, vcpu, &facts, &outcome);
     if (asks_l1(portions->l2, &outcome) && outcome.decision.verdict != VERDICT_SWITCH)
         return ask(portion_place_of(portions, vcpu), vcpu, &facts, &outcome);
     return settle(portions, vcpu, &facts, &outcome, begun);
@@ -340,8 +341,7 @@ static void answered(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t va
     facts.access.allowed = value == MEZZ_PORTION_ALLOW;
     if (facts.access.keep != NULL)
         facts.access.keep = &facts.keep;
-    if (judge(portions, vcpu, &facts, &outcome))
-        l2_kick_others(vcpu);
+    judge(portions, vcpu, &facts, &outcome);
     settle(portions, vcpu, &facts, &outcome, __rdtsc());
 }
 

@@ -64,6 +64,15 @@ int portion_views_ready(struct portions *portions, uint32_t view)
     return code != 0 ? code : set(portions, view);
 }
 
+/* The view is nobody's any more, or it is not known what may be in it: a vCPU that is still there
+ * has none of what portions have, and gets no further. */
+static int show_nothing(struct portions *portions, uint32_t view)
+{
+    int code = view_plan_default(&portions->plan, portions->guard);
+
+    return code != 0 ? code : set(portions, view);
+}
+
 int portion_views_follow(struct portions *portions)
 {
     uint64_t version = guard_version(portions->guard);
@@ -81,7 +90,7 @@ int portion_views_follow(struct portions *portions)
         if (in != 0 && portions->place[i].shown == in)
             code = portion_views_ready(portions, in);
         if (code == -EPERM)
-            code = 0;
+            code = show_nothing(portions, in);
     }
     if (code == 0)
         portions->version = version;
