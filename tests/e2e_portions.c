@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hookguard/program_image.h"
 #include "mezz_process.h"
 #include "runner.h"
 
@@ -170,22 +171,49 @@ static const struct {
     const char *attack;
     const char *more;
     const char *console; /* NULL: the L2 dies */
+    const char *symbol;  /* not NULL: a page fault there, of this kind */
 } answers[] = {
-    {"-read", "on_refusal = 'log'", SUCCEEDED},
-    {"-middle", "on_refusal = 'log'", SUCCEEDED},
-    {"-read", "on_refusal = 'error'", "page fault (read) at 0x510020 rip"},
-    {"-write", "on_refusal = 'error'", "page fault (write) at 0x500110 rip"},
-    {"-middle", "on_refusal = 'error'", FAILED},
-    {"-read", "on_refusal = 'kill'", "general protection rip"},
-    {"-kernel", "on_refusal = 'kill'", FAILED},
-    {"-read", "on_refusal = 'stop'", NULL},
-    {"-middle", "on_refusal = 'stop'", NULL},
+    {"-read", "on_refusal = 'log'", SUCCEEDED, NULL},
+    {"-middle", "on_refusal = 'log'", SUCCEEDED, NULL},
+    {"-read", "on_refusal = 'error'", "read", "vault_key"},
+    {"-write", "on_refusal = 'error'", "write", "vault_check"},
+    {"-middle", "on_refusal = 'error'", FAILED, NULL},
+    {"-read", "on_refusal = 'kill'", "general protection rip", NULL},
+    {"-kernel", "on_refusal = 'kill'", FAILED, NULL},
+    {"-read", "on_refusal = 'stop'", NULL, NULL},
+    {"-middle", "on_refusal = 'stop'", NULL, NULL},
 };
+
+/* Where a compiler has put what the program is after. */
+static unsigned long long address_of(const char *attack, const char *name)
+{
+    static uint8_t bytes[1 << 20];
+    const struct program_symbol *symbol;
+    struct program_image image;
+    unsigned long long address;
+    struct error error;
+    char path[512];
+    FILE *file;
+    size_t size;
+
+    snprintf(path, sizeof(path), "%s/vault%s.elf", getenv("MEZZ_IMAGES"), attack);
+    file = fopen(path, "rb");
+    ck_assert_msg(file != NULL, "%s", path);
+    size = fread(bytes, 1, sizeof(bytes), file);
+    fclose(file);
+    ck_assert_msg(program_image_open(&image, path, bytes, size, &error) == 0, "%s", error.text);
+    ck_assert_uint_eq(program_find_symbol(&image, name, &symbol), 1);
+    address = symbol->address;
+    program_image_close(&image);
+    return address;
+}
 
 START_TEST(answer)
 {
+    const char *symbol = answers[_i].symbol;
     const bool dies = answers[_i].console == NULL;
     struct mezz_process mezz;
+    char said[96];
     json_t *json;
 
     run(&mezz, &(struct wanted){NULL, answers[_i].attack, answers[_i].more, dies, NULL}, NULL);
@@ -197,7 +225,12 @@ START_TEST(answer)
         ck_assert_int_eq(count_at(json, "levels.l2.tiny.exits.portion.reflect"), 1);
         ck_assert(!says(json, "the attack"));
     } else {
-        ck_assert_msg(says(json, answers[_i].console), "%s", mezz.out);
+        if (symbol == NULL)
+            snprintf(said, sizeof(said), "%s", answers[_i].console);
+        else
+            snprintf(said, sizeof(said), "page fault (%s) at 0x%llx rip", answers[_i].console,
+                     address_of(answers[_i].attack, symbol));
+        ck_assert_msg(says(json, said), "%s", mezz.out);
         ck_assert(says(json, "tiny-os: all programs ended"));
     }
     json_decref(json);

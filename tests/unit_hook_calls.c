@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent_layout.h"
 #include "hook_world.h"
 #include "runner.h"
 
@@ -105,7 +106,7 @@ START_TEST(an_interrupt)
 {
     world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
     world_call(LEFT, world_open_function()->entry);
-    world_interrupted(LEFT, 32, 0x10200010);
+    world_interrupted(LEFT, 32, AGENT_CODE + 0x10);
     world_must(HOOK_GO_ON, HOOK_REASON_INTERRUPT, false);
     for (unsigned int i = 0; i < 16; i++)
         ck_assert_uint_eq(outcome.registers.gpr[i], i == HOOK_RSP ? STACK + 0x800 : 0);
@@ -113,7 +114,7 @@ START_TEST(an_interrupt)
     world_access.registers.gpr[HOOK_RAX] = 0xbad;
     world_judge();
     world_must(HOOK_GO_ON, HOOK_REASON_BACK, true);
-    ck_assert_uint_eq(outcome.registers.rip, 0x10200010);
+    ck_assert_uint_eq(outcome.registers.rip, AGENT_CODE + 0x10);
     ck_assert_uint_eq(outcome.registers.gpr[HOOK_RAX], 0x1000);
     /* Once. */
     world_at_door(LEFT, 1, MEZZ_GUARD_ALLOWED);
@@ -182,20 +183,20 @@ START_TEST(views)
     world_call(LEFT, world_open_function()->entry);
     show(0);
     must_show(LEFT, 0x10000000, R);
-    must_show(LEFT, 0x10200000, 0);
-    must_show(LEFT, 0x10203000, 0);
-    must_show(LEFT, 0x10205000, 0);
-    must_show(LEFT, 0x1020a000, R | X);
+    must_show(LEFT, AGENT_CODE, 0);
+    must_show(LEFT, AGENT_DOOR, 0);
+    must_show(LEFT, AGENT_DATA, 0);
+    must_show(LEFT, AGENT_EXCHANGE, R | X);
     ck_assert_ptr_null(found_patch(world_mapped(LEFT, 0x10001000)->frame)); /* not guarded */
     ck_assert_ptr_null(found_patch(world_mapped(LEFT, CODE)->frame));
     show(vcpu.view);
     must_show(LEFT, 0x10000000, R | X);
     must_show(LEFT, 0x10001000, R | X);
-    must_show(LEFT, 0x10200000, R | X);
-    must_show(LEFT, 0x10203000, 0);
+    must_show(LEFT, AGENT_CODE, R | X);
+    must_show(LEFT, AGENT_DOOR, 0);
     must_show(LEFT, CODE, R);
     ck_assert_uint_eq(found_patch(KERNEL)->rights, R);
-    ck_assert_ptr_null(found_patch(world_mapped(LEFT, 0x10205000)->frame)); /* as EPT12 has it */
+    ck_assert_ptr_null(found_patch(world_mapped(LEFT, AGENT_DATA)->frame)); /* as EPT12 has it */
     ck_assert_ptr_null(found_patch(world_mapped(LEFT, STACK)->frame));
     ck_assert_ptr_eq(found_patch(world_mapped(LEFT, 0x10000000)->frame)->content,
                      hook_page_at(&plan, 0x10000000)->secure);
@@ -203,8 +204,8 @@ START_TEST(views)
     vcpu = (struct hook_vcpu){.view = 0};
     world_call(RIGHT, world_open_function()->entry);
     show(vcpu.view);
-    must_show(LEFT, 0x10205000, 0);
-    ck_assert_ptr_null(found_patch(world_mapped(RIGHT, 0x10205000)->frame));
+    must_show(LEFT, AGENT_DATA, 0);
+    ck_assert_ptr_null(found_patch(world_mapped(RIGHT, AGENT_DATA)->frame));
 }
 END_TEST
 
@@ -216,7 +217,7 @@ START_TEST(views_without_a_defence)
     ck_assert_ptr_null(found_patch(world_mapped(LEFT, CODE)->frame));
     ck_assert_uint_eq(found_patch(KERNEL)->rights, R);
     show(0);
-    must_show(LEFT, 0x10205000, R | W | X);
+    must_show(LEFT, AGENT_DATA, R | W | X);
 }
 END_TEST
 
@@ -225,11 +226,11 @@ START_TEST(the_agent_starts_as_its_file_says)
     uint64_t frame;
 
     world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
-    frame = world_mapped(LEFT, 0x10205000)->frame;
+    frame = world_mapped(LEFT, AGENT_DATA)->frame;
     memset(world_memory[frame / PAGE_SIZE], 0x66, PAGE_SIZE); /* by the program, before */
     world_call(LEFT, world_open_function()->entry);
     ck_assert_int_eq(
-        memcmp(world_memory[frame / PAGE_SIZE], hook_page_at(&plan, 0x10205000)->file, PAGE_SIZE),
+        memcmp(world_memory[frame / PAGE_SIZE], hook_page_at(&plan, AGENT_DATA)->file, PAGE_SIZE),
         0);
 }
 END_TEST

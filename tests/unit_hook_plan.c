@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent_layout.h"
 #include "hookguard/hook_code.h"
 #include "host/memory.h"
 #include "mezz/ept.h"
@@ -107,13 +108,13 @@ START_TEST(security_pages)
         ck_assert_int_eq(thunk->kind, HOOK_PAGE_PLAN);
         at = thunk->secure + function->thunk % PAGE_SIZE;
         ck_assert_uint_eq(at[2], i); /* mov $i, %r11d */
-        ck_assert_uint_eq(jump_target(at + 6, function->thunk + 6), 0x10200000);
+        ck_assert_uint_eq(jump_target(at + 6, function->thunk + 6), AGENT_CODE);
     }
     ck_assert_uint_eq(plan.function[0].body, plan.function[0].entry + 16);
     /* api_sum has no preamble: its beginning was moved. */
     area = hook_page_at(&plan, plan.function[2].body);
     ck_assert_int_eq(area->kind, HOOK_PAGE_PLAN);
-    memcpy(&table, hook_page_at(&plan, 0x10201000)->secure, sizeof(table));
+    memcpy(&table, hook_page_at(&plan, AGENT_PLAN)->secure, sizeof(table));
     ck_assert_uint_eq(table.magic, MEZZ_GUARD_MAGIC);
     ck_assert_uint_eq(table.functions, 3);
     ck_assert_uint_eq(table.flags, MEZZ_GUARD_COPIES | MEZZ_GUARD_OWN_STACK);
@@ -181,12 +182,12 @@ START_TEST(agent_pages)
         enum hook_page_kind kind;
         uint32_t shown, secure;
     } expected[] = {
-        {0x10200000, HOOK_PAGE_AGENT, 0, R | X},
-        {0x10201000, HOOK_PAGE_PLAN, 0, R | X},
-        {0x10202000, HOOK_PAGE_PLAN, 0, R | X},
-        {0x10203000, HOOK_PAGE_DOOR, 0, 0},
-        {0x10205000, HOOK_PAGE_DATA, 0, R | W | X},
-        {0x1020a000, HOOK_PAGE_EXCHANGE, R | X, R | W | X},
+        {AGENT_CODE, HOOK_PAGE_AGENT, 0, R | X},
+        {AGENT_PLAN, HOOK_PAGE_PLAN, 0, R | X},
+        {AGENT_PLAN + PAGE_SIZE, HOOK_PAGE_PLAN, 0, R | X},
+        {AGENT_DOOR, HOOK_PAGE_DOOR, 0, 0},
+        {AGENT_DATA, HOOK_PAGE_DATA, 0, R | W | X},
+        {AGENT_EXCHANGE, HOOK_PAGE_EXCHANGE, R | X, R | W | X},
     };
 
     must(HOOK_ALL_DEFENCES);
@@ -202,8 +203,8 @@ START_TEST(agent_pages)
     program_image_close(&library);
     program_image_close(&agent);
     must(HOOK_ALL_DEFENCES & ~HOOK_HIDDEN);
-    ck_assert_uint_eq(hook_page_at(&plan, 0x10205000)->default_rights, R | W | X);
-    ck_assert_uint_eq(hook_page_at(&plan, 0x10203000)->default_rights, 0);
+    ck_assert_uint_eq(hook_page_at(&plan, AGENT_DATA)->default_rights, R | W | X);
+    ck_assert_uint_eq(hook_page_at(&plan, AGENT_DOOR)->default_rights, 0);
 }
 END_TEST
 

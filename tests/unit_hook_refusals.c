@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent_layout.h"
 #include "hook_world.h"
 #include "runner.h"
 
@@ -76,7 +77,7 @@ static void make_wrong(enum wrong wrong)
         world_access.cpl = 0;
         break;
     case TO_AGENT:
-        world_at(LEFT, 0x10200000);
+        world_at(LEFT, AGENT_CODE);
         break;
     case NO_STACK:
         world_access.registers.gpr[HOOK_RSP] = 0x5000;
@@ -85,16 +86,16 @@ static void make_wrong(enum wrong wrong)
         world_access.registers.gpr[HOOK_RSP] = STACK + PAGE_SIZE - 4;
         break;
     case UNMAPPED_AGENT:
-        world_mapped(LEFT, 0x10205000)->linear = 0x5000;
+        world_mapped(LEFT, AGENT_DATA)->linear = 0x5000;
         break;
     case OTHER_AGENT:
-        world_mapped(LEFT, 0x10200000)->frame = world_mapped(LEFT, STACK)->frame;
+        world_mapped(LEFT, AGENT_CODE)->frame = world_mapped(LEFT, STACK)->frame;
         break;
     case SHARED_DATA:
-        world_mapped(LEFT, 0x10205000)->frame = world_mapped(LEFT, 0x10206000)->frame;
+        world_mapped(LEFT, AGENT_DATA)->frame = world_mapped(LEFT, AGENT_STACK)->frame;
         break;
     case CODE_AS_DATA:
-        world_mapped(LEFT, 0x10205000)->frame = world_mapped(LEFT, 0x10200000)->frame;
+        world_mapped(LEFT, AGENT_DATA)->frame = world_mapped(LEFT, AGENT_CODE)->frame;
         break;
     case AGAIN:
         world_judge();
@@ -122,7 +123,7 @@ START_TEST(data_of_another_space)
     world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
     world_call(RIGHT, world_open_function()->entry);
     vcpu = (struct hook_vcpu){.view = 0};
-    world_mapped(LEFT, 0x10205000)->frame = world_mapped(RIGHT, 0x10205000)->frame;
+    world_mapped(LEFT, AGENT_DATA)->frame = world_mapped(RIGHT, AGENT_DATA)->frame;
     world_call(LEFT, world_open_function()->entry);
     world_must(HOOK_KILL, HOOK_REASON_FRAME_TAKEN, false);
 }
@@ -137,9 +138,9 @@ START_TEST(a_remapped_agent)
     world_call(LEFT, world_open_function()->entry);
     world_at_door(LEFT, 0, MEZZ_GUARD_ALLOWED);
     world_judge();
-    frame = world_mapped(LEFT, 0x10205000)->frame;
+    frame = world_mapped(LEFT, AGENT_DATA)->frame;
     memset(world_memory[frame / PAGE_SIZE], 0x5a, PAGE_SIZE);
-    world_mapped(LEFT, 0x10205000)->frame = world_mapped(LEFT, STACK)->frame;
+    world_mapped(LEFT, AGENT_DATA)->frame = world_mapped(LEFT, STACK)->frame;
     world_call(LEFT, world_open_function()->entry);
     if (_i == 0) {
         world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
@@ -155,8 +156,8 @@ START_TEST(remapped_while_it_waits)
 {
     world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
     world_call(LEFT, world_open_function()->entry);
-    world_interrupted(LEFT, 32, 0x10200010);
-    world_mapped(LEFT, 0x10205000)->frame = world_mapped(LEFT, STACK)->frame;
+    world_interrupted(LEFT, 32, AGENT_CODE + 0x10);
+    world_mapped(LEFT, AGENT_DATA)->frame = world_mapped(LEFT, STACK)->frame;
     world_call(LEFT, plan.door);
     world_must(HOOK_KILL, HOOK_REASON_REMAPPED, false);
     ck_assert_uint_eq(outcome.registers.rip, RETURN);
@@ -254,8 +255,8 @@ static const struct {
     bool write;
     enum hook_reason reason;
 } accesses[] = {
-    {0x10200000, false, HOOK_REASON_AGENT_READ}, {0x10205000, true, HOOK_REASON_AGENT_WRITE},
-    {0x10203000, false, HOOK_REASON_AGENT_READ}, {0x1020a000, true, HOOK_REASON_AGENT_WRITE},
+    {AGENT_CODE, false, HOOK_REASON_AGENT_READ}, {AGENT_DATA, true, HOOK_REASON_AGENT_WRITE},
+    {AGENT_DOOR, false, HOOK_REASON_AGENT_READ}, {AGENT_EXCHANGE, true, HOOK_REASON_AGENT_WRITE},
     {0x10000000, true, HOOK_REASON_CODE_WRITE},
 };
 

@@ -12,10 +12,11 @@
 
 #include <stdbool.h>
 
-#define AGENT_CODE       0x10200000ul
-#define AGENT_DOOR       0x10203000ul
-#define AGENT_DATA       0x10205000ul /* its first page of data ... */
-#define AGENT_PAGES      2            /* ... and how many of them are searched for the secret */
+/* As agent/agent.ld has them. */
+#define AGENT_CODE       0x10200000
+#define AGENT_CODE_END   0x10280000
+#define AGENT_DOOR       0x10282000
+#define AGENT_DATA       0x10300000 /* the page with its secret */
 #define SECRET_BYTES     32
 #define SECRET_ALIGNMENT 256 /* he knows that, too */
 #define GATE_INDEX       0xc0

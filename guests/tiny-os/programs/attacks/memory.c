@@ -3,6 +3,8 @@
 #include "programs/attacks/attack.h"
 
 #define MEMORY_PAGES 4096 /* 16 MiB */
+#define TEXT_OF(x)   #x
+#define TEXT(x)      TEXT_OF(x)
 
 static uint8_t page[PAGE] __attribute__((aligned(4096)));
 
@@ -23,16 +25,24 @@ bool attack_overwrite(void)
     return api_open(forbidden_name, TINY_OPEN_CREATE) >= 0 && forbidden_file_exists();
 }
 
-/* Does the function begin otherwise than in its file? */
+/* Does the function begin with a store to the gate? */
 bool attack_read_hook(void)
 {
+    static const uint8_t gate[] = {0xc6,
+                                   0x04,
+                                   0x25,
+                                   TINY_GATE & 0xff,
+                                   TINY_GATE >> 8 & 0xff,
+                                   TINY_GATE >> 16 & 0xff,
+                                   TINY_GATE >> 24,
+                                   GATE_INDEX};
     const volatile uint8_t *code = (const volatile uint8_t *)(uint64_t)api_open;
-    bool changed = false;
+    bool is_gate = true;
 
-    for (unsigned i = 0; i < TINY_API_PREAMBLE; i++) {
-        changed |= code[i] != 0x90;
+    for (unsigned i = 0; i < sizeof(gate); i++) {
+        is_gate &= code[i] == gate[i];
     }
-    return changed;
+    return is_gate;
 }
 
 /* All of physical memory, page by page. */
@@ -52,28 +62,23 @@ bool attack_discover(void)
 bool attack_alias(void)
 {
     meet_agent();
-    for (uint64_t i = 0; i < AGENT_PAGES; i++) {
-        map(ELSEWHERE, frame_of(0, AGENT_DATA + i * PAGE), TINY_MAP_READ | TINY_MAP_WRITE);
-        if (has_secret((const volatile uint8_t *)ELSEWHERE)) {
-            return true;
-        }
-    }
-    return false;
+    map(ELSEWHERE, frame_of(0, AGENT_DATA), TINY_MAP_READ | TINY_MAP_WRITE);
+    return has_secret((const volatile uint8_t *)ELSEWHERE);
 }
 
 /* What runs in the agent's place: takes the data along and leaves by the door. */
 extern const uint8_t impostor[], impostor_end[];
-static uint8_t loot[AGENT_PAGES * PAGE] __attribute__((aligned(4096)));
+static uint8_t loot[PAGE] __attribute__((aligned(4096)));
 __asm__(".text\n"
         "impostor:\n"
-        "movabsq $0x10205000, %rsi\n"
-        "movabsq $loot, %rdi\n"
-        "movl $0x2000, %ecx\n"
-        "rep movsb\n"
-        "xorl %edi, %edi\n"
-        "movabsq $0x10203000, %rax\n"
-        "jmp *%rax\n"
-        "impostor_end:\n");
+        "movabsq $" TEXT(AGENT_DATA) ", %rsi\n"
+                                     "movabsq $loot, %rdi\n"
+                                     "movl $0x1000, %ecx\n"
+                                     "rep movsb\n"
+                                     "xorl %edi, %edi\n"
+                                     "movabsq $" TEXT(AGENT_DOOR) ", %rax\n"
+                                                                  "jmp *%rax\n"
+                                                                  "impostor_end:\n");
 
 /* The agent's address leads to code of the attacker's. */
 bool attack_remap(void)
@@ -82,8 +87,8 @@ bool attack_remap(void)
     for (unsigned i = 0; impostor + i < impostor_end; i++) {
         page[i] = impostor[i];
     }
-    loot[0] = loot[PAGE] = 1; /* they are there */
+    loot[0] = 1; /* it is there */
     map(AGENT_CODE, frame_of(0, (uint64_t)page), TINY_MAP_READ | TINY_MAP_EXECUTE);
     api_open("public.txt", 0);
-    return has_secret(loot) || has_secret(loot + PAGE);
+    return has_secret(loot);
 }

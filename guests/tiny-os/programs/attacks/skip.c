@@ -58,11 +58,12 @@ bool attack_stolen_prologue(void)
 }
 
 /* An instruction that begins on a page of ours, right before the API's, and has the hook for its
- * operand: the hook is passed without having been executed. */
+ * operand: the hook is passed without having been executed. What follows may be the rest of a
+ * longer no-operation, as compilers differ: zeros, which add to where RAX points. */
 bool attack_straddle(void)
 {
-    scratch[PAGE - 2] = 0x48; /* movabs $the next eight bytes, %rax */
-    scratch[PAGE - 1] = 0xb8;
+    scratch[PAGE - 2] = 0x48; /* movabs $the next eight bytes, %rcx */
+    scratch[PAGE - 1] = 0xb9;
     map((uint64_t)api_open - PAGE, frame_of(0, (uint64_t)scratch),
         TINY_MAP_READ | TINY_MAP_EXECUTE);
     return call_at((uint64_t)api_open - 2) >= 0 && forbidden_file_exists();
