@@ -74,6 +74,11 @@ void world_map_process(uint64_t cr3, uint64_t code, uint64_t data)
     world_map(cr3, KEY, data);
 }
 
+void world_tolerate(enum decision_reason reason)
+{
+    table.portion[0].tolerated |= 1ULL << reason;
+}
+
 void world_setup_rules(const char *rules, enum portion_refusal on_refusal)
 {
     static const char *const sections[] = {".vault", ".secret"};

@@ -32,6 +32,8 @@ extern struct guard_outcome outcome; /* of the last step */
 
 /* rules: of libyara, or NULL. */
 void world_setup(void);
+/* The portion tolerates this from now on. */
+void world_tolerate(enum decision_reason reason);
 void world_setup_rules(const char *rules, enum portion_refusal on_refusal);
 void world_finish(void);
 

@@ -21,12 +21,12 @@ struct warden {
     bool added;
     struct space_overlay *closed; /* over the first vCPU: its writes are exits */
     struct space_overlay *cell;   /* over the second one: the page that it counts in, or not */
-    uint64_t counted; /* when the page was taken away last */
+    uint64_t counted;             /* when the page was taken away last */
     unsigned int taken;
-    unsigned int ran;  /* while it had the page */
+    unsigned int ran;     /* while it had the page */
     unsigned int running; /* it was in KVM_RUN still */
-    unsigned int late; /* counts that came after it was taken */
-    unsigned int inside; /* nested judgements */
+    unsigned int late;    /* counts that came after it was taken */
+    unsigned int inside;  /* nested judgements */
     unsigned int nested;
     unsigned int refused; /* writes of the second one */
 };
@@ -79,8 +79,7 @@ static uint64_t count_of(const struct l2_vcpu *vcpu)
     struct ept12_translation now;
     uint64_t count = 0;
 
-    ck_assert_int_eq(
-        space_view_lookup_ept(second->place.view, l2_at(SIBLINGS_PAGE), &now), 0);
+    ck_assert_int_eq(space_view_lookup_ept(second->place.view, l2_at(SIBLINGS_PAGE), &now), 0);
     ck_assert_int_eq(l1_read(&vcpu->l2->machine->l1_memory, now.l1, &count, sizeof(count)), 0);
     return count;
 }

@@ -379,16 +379,18 @@ START_TEST(refused_later)
 }
 END_TEST
 
-START_TEST(refusals_by_name)
+START_TEST(tolerable_by_name)
 {
     for (enum decision_reason r = REASON_NONE; r < REASON_KINDS; r++)
-        ck_assert_int_eq(decision_refusal_by_name(decision_reason_name(r)),
-                         decision_is_refusal(r) ? r : REASON_KINDS);
-    ck_assert_int_eq(decision_refusal_by_name(""), REASON_KINDS);
+        ck_assert_int_eq(decision_tolerable_by_name(decision_reason_name(r)),
+                         decision_is_refusal(r) || r == REASON_OWNER_GONE || r == REASON_REMAPPED
+                             ? r
+                             : REASON_KINDS);
+    ck_assert_int_eq(decision_tolerable_by_name(""), REASON_KINDS);
 }
 END_TEST
 
-RUN_CASES("portions_decision", 120, ONCE(tolerated), ONCE(refused_later), ONCE(refusals_by_name),
+RUN_CASES("portions_decision", 120, ONCE(tolerated), ONCE(refused_later), ONCE(tolerable_by_name),
           EACH(entry, ELEMENTS(entries)), EACH(data_access, ELEMENTS(data)),
           EACH(leaving, ELEMENTS(leaves)), ONCE(inside), EACH(choice, REFUSAL_KINDS),
           EACH(all_requests, ACCESS_KINDS), ONCE(names))

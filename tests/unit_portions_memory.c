@@ -56,6 +56,21 @@ START_TEST(remapped)
 }
 END_TEST
 
+/* The same with this protection switched off. */
+START_TEST(remapped_and_tolerated)
+{
+    world_setup();
+    world_tolerate(REASON_REMAPPED);
+    world_enter();
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    world_map(0x1000, KEY, 9);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_KILL, REASON_NOT_ENTRY);
+    ck_assert_uint_eq(outcome.released, 1);
+    ck_assert_uint_eq(world_frame[3][0], 0xaa);
+    world_finish();
+}
+END_TEST
+
 START_TEST(remapped_code)
 {
     world_setup();
@@ -196,5 +211,5 @@ START_TEST(listed_frames)
 END_TEST
 
 RUN_CASES("portions_memory", 60, ONCE(malicious), ONCE(malicious_from_the_start), ONCE(remapped),
-          ONCE(remapped_code), ONCE(other_process), ONCE(reused_page), ONCE(forgotten),
-          ONCE(many_processes), ONCE(listed_frames))
+          ONCE(remapped_and_tolerated), ONCE(remapped_code), ONCE(other_process), ONCE(reused_page),
+          ONCE(forgotten), ONCE(many_processes), ONCE(listed_frames))

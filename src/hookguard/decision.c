@@ -57,9 +57,9 @@ bool decision_is_refusal(enum decision_reason reason)
     return reason >= REASON_NOT_ENTRY;
 }
 
-enum decision_reason decision_refusal_by_name(const char *name)
+enum decision_reason decision_tolerable_by_name(const char *name)
 {
-    for (enum decision_reason r = REASON_NOT_ENTRY; r < REASON_KINDS; r++)
+    for (enum decision_reason r = REASON_OWNER_GONE; r < REASON_KINDS; r++)
         if (strcmp(reason_names[r], name) == 0)
             return r;
     return REASON_KINDS;

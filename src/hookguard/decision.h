@@ -79,7 +79,7 @@ struct decision_request {
     enum portion_scan scan;
     enum portion_leave leave; /* fetches, from != 0 */
     enum portion_refusal on_refusal;
-    uint64_t tolerated; /* bit r: as if on_refusal were to log, for this reason */
+    uint64_t tolerated; /* bit r: as if on_refusal were to log, for this refusal */
 };
 
 enum decision_verdict {
@@ -150,7 +150,8 @@ struct decision decision_refuse(const struct decision_request *request,
 const char *decision_verdict_name(enum decision_verdict verdict);
 const char *decision_reason_name(enum decision_reason reason);
 bool decision_is_refusal(enum decision_reason reason);
-/* REASON_KINDS if there is no refusal of this name. */
-enum decision_reason decision_refusal_by_name(const char *name);
+/* A reason that a declaration may tolerate: a refusal, or a release, whose pages are then not
+ * wiped. REASON_KINDS if there is none of this name. */
+enum decision_reason decision_tolerable_by_name(const char *name);
 
 #endif

@@ -339,7 +339,8 @@ void guard_judge(struct guard *guard, struct guard_vcpu *vcpu, const struct guar
         outcome->released++;
         outcome->released_for = outcome->decision.reason;
         guard_release(guard,
-                      outcome->decision.reason == REASON_OWNER_GONE ? facts.owner : facts.own_view);
+                      outcome->decision.reason == REASON_OWNER_GONE ? facts.owner : facts.own_view,
+                      outcome->decision.reason);
     }
     outcome->rule = facts.rule;
     outcome->portion = facts.portion;

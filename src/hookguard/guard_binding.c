@@ -214,7 +214,7 @@ static bool reap(struct guard *guard)
 
     for (size_t i = 0; i < GUARD_VIEWS; i++) {
         if (guard->binding[i].portion != NULL && !guard_intact(guard, &guard->binding[i]))
-            guard_release(guard, &guard->binding[i]);
+            guard_release(guard, &guard->binding[i], REASON_REMAPPED);
         room = room || guard->binding[i].portion == NULL;
     }
     return room;
@@ -256,10 +256,12 @@ struct guard_binding *guard_bind(struct guard *guard, const struct portion *port
     return binding;
 }
 
-void guard_release(struct guard *guard, struct guard_binding *binding)
+void guard_release(struct guard *guard, struct guard_binding *binding, enum decision_reason reason)
 {
+    const bool wipes = !(binding->portion->tolerated >> reason & 1);
+
     for (size_t page = 0; page < binding->portion->own_pages; page++)
-        if (!constant(binding->portion, page))
+        if (wipes && !constant(binding->portion, page))
             guard->memory->wipe(guard->memory->context, binding->frame[page]);
     free(binding->frame);
     pattern_cache_destroy(&binding->cache);
@@ -271,5 +273,5 @@ void guard_forget(struct guard *guard, uint64_t cr3)
 {
     for (size_t i = 0; i < GUARD_VIEWS; i++)
         if (guard->binding[i].portion != NULL && guard->binding[i].cr3 == cr3)
-            guard_release(guard, &guard->binding[i]);
+            guard_release(guard, &guard->binding[i], REASON_OWNER_GONE);
 }

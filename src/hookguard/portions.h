@@ -60,7 +60,7 @@ struct portion_declaration {
     size_t entry_addresses;
     struct portion_parts shared; /* data of the program that the portion may use, too */
     enum portion_refusal on_refusal;
-    uint64_t tolerated; /* bit r: refusals for enum decision_reason r are only logged */
+    uint64_t tolerated; /* bit r: enum decision_reason r is only logged, or does not wipe */
     bool strict;        /* data of the program that the portion uses is served access by access */
     struct patterns *patterns; /* NULL: none; outlives the table */
 };

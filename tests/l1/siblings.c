@@ -56,10 +56,10 @@ static void both(void)
 
     prepare(&guests[0], l2, sibling_writes);
     prepare(&guests[1], l2, sibling_counts);
-    CHECK_EQ("the second vCPU starts",
-             mezz_call(MEZZ_CALL_L1_VCPU_START, (uint64_t)second_vcpu, stack,
-                       kit_address(&guests[1])),
-             1);
+    CHECK_EQ(
+        "the second vCPU starts",
+        mezz_call(MEZZ_CALL_L1_VCPU_START, (uint64_t)second_vcpu, stack, kit_address(&guests[1])),
+        1);
     CHECK_EQ("the first one's end", kit_exit(&guests[0]), MEZZ_EXIT_HLT);
     while (mezz_call(MEZZ_CALL_L1_INTERRUPT, 1, KICK, 0) == -MEZZ_E_BUSY)
         ;

@@ -209,11 +209,11 @@ enum portion_refusal script_read_on_refusal(lua_State *lua, const char *call, co
                  meant != NULL ? "\"?" : "");
 }
 
-static const char *reason_of_refusal(const void *context, size_t i)
+static const char *tolerable_reason(const void *context, size_t i)
 {
     (void)context;
-    return REASON_NOT_ENTRY + i < REASON_KINDS
-               ? decision_reason_name((enum decision_reason)(REASON_NOT_ENTRY + i))
+    return REASON_OWNER_GONE + i < REASON_KINDS
+               ? decision_reason_name((enum decision_reason)(REASON_OWNER_GONE + i))
                : NULL;
 }
 
@@ -223,8 +223,8 @@ static uint64_t read_tolerated(lua_State *lua, int list, const char **names)
     uint64_t tolerated = 0;
 
     for (size_t i = 0; i < count; i++) {
-        enum decision_reason reason = decision_refusal_by_name(names[i]);
-        const char *meant = script_did_you_mean(names[i], reason_of_refusal, NULL);
+        enum decision_reason reason = decision_tolerable_by_name(names[i]);
+        const char *meant = script_did_you_mean(names[i], tolerable_reason, NULL);
 
         if (reason == REASON_KINDS)
             script_error(lua, CALL ": tolerate: there is no refusal \"%s\"%s%s%s", names[i],
