@@ -109,7 +109,7 @@ void world_boot(uint32_t defences, enum portion_refusal on_refusal)
 {
     static const struct hook_function_declaration functions[] = {{"api_open", NULL, 0},
                                                                  {"api_sum", NULL, 0}};
-    const struct hook_declaration declaration = {functions, 2, defences, GATE};
+    const struct hook_declaration declaration = {functions, 2, defences, GATE, true};
     const uint64_t spaces[] = {LEFT, RIGHT};
 
     open_image(&library, "libapi.elf");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "docs_reader.h"
+#include "hookguard/hook_calls.h"
 #include "mezz/callback.h"
 #include "mezz/calls.h"
 #include "mezz/ept.h"
@@ -76,6 +77,13 @@ static const struct {
     VALUE(PORTION_ACCESS_SHIFT),
     VALUE(PORTION_ID_SHIFT),
     VALUE(PORTION_ALLOW),
+    VALUE(GUARD_REASON_MASK),
+    VALUE(GUARD_VERDICT_SHIFT),
+    VALUE(GUARD_FUNCTION_SHIFT),
+    VALUE(GUARD_NO_FUNCTION),
+    VALUE(GUARD_ASKED),
+    VALUE(GUARD_RETURNED),
+    VALUE(GUARD_LET),
     VALUE(IO_SIZE_MASK),
     VALUE(IO_IN),
     VALUE(IO_STRING),
@@ -170,5 +178,21 @@ START_TEST(every_definition)
 }
 END_TEST
 
-RUN_CASES_IF(docs_obstacle, "docs: values", 30, ONCE(every_value),
+/* What a guard tells L1. */
+START_TEST(every_guard_reason)
+{
+    char *doc = read_source("docs/hookguard.md");
+
+    ck_assert_ptr_nonnull(doc);
+    for (enum hook_reason r = HOOK_REASON_CALL; r < HOOK_REASONS; r++) {
+        char row[64];
+
+        snprintf(row, sizeof(row), "\n| %u | `%s` |", (unsigned int)r, hook_reason_name(r));
+        ck_assert_msg(strstr(doc, row) != NULL, "docs/hookguard.md lacks the row%s", row);
+    }
+    free(doc);
+}
+END_TEST
+
+RUN_CASES_IF(docs_obstacle, "docs: values", 30, ONCE(every_value), ONCE(every_guard_reason),
              EACH(every_definition, ABI_HEADERS))

@@ -49,9 +49,11 @@ static const struct hook_function_declaration functions[] = {
     {"api_sum", NULL, 0},
 };
 
+static bool asks;
+
 static int make(const struct hook_function_declaration *list, size_t count, uint32_t defences)
 {
-    const struct hook_declaration declaration = {list, count, defences, GATE};
+    const struct hook_declaration declaration = {list, count, defences, GATE, asks};
 
     error = (struct error){"no error"};
     return hook_plan_make(&plan, &library, &agent, &declaration, &error);
@@ -301,7 +303,7 @@ END_TEST
 
 START_TEST(a_guard_without_a_gate)
 {
-    struct hook_declaration declaration = {functions, 1, HOOK_PADDING, 0};
+    struct hook_declaration declaration = {functions, 1, HOOK_PADDING, 0, false};
 
     open_image(&library, "libapi.elf");
     open_image(&agent, "agent.elf");

@@ -38,7 +38,7 @@ enum mezz_exit_reason {
     MEZZ_EXIT_OWN_FIRST = 0x1000,
     MEZZ_EXIT_EMULATION_FAILURE = 0x1000, /* KVM could not run the instruction at guest_rip */
     MEZZ_EXIT_GATE = 0x1001,              /* a view switch was asked for and refused */
-    MEZZ_EXIT_GUARD = 0x1002,             /* a guarded API call, for the callback's decision */
+    MEZZ_EXIT_GUARD = 0x1002,             /* a guarded API call or what its guard refused */
     MEZZ_EXIT_PORTION = 0x1003,           /* an inaccessible portion, for the callback's decision */
     MEZZ_EXIT_OWN_END
 };
@@ -70,6 +70,23 @@ enum mezz_exit_reason {
 #define MEZZ_PORTION_ACCESS_SHIFT 8
 #define MEZZ_PORTION_ID_SHIFT     16
 #define MEZZ_PORTION_ALLOW        1ULL
+
+/*
+ * Exit qualification of MEZZ_EXIT_GUARD: what happened (the guard's own number, named in
+ * docs/hookguard.md), the verdict (enum mezz_guard_verdict, of a call that is over), and the
+ * function's index in the guard's list of names in alphabetical order, or MEZZ_GUARD_NO_FUNCTION.
+ * guest_linear_address is the caller's instruction, guest_physical_address where the agent's
+ * mezz_guard_record lies (0: there is none). At MEZZ_GUARD_ASKED the call has not run: L2 goes on
+ * with a value, MEZZ_GUARD_LET for the function to run, an error from -4095 to -1 for the caller to
+ * get, anything else for -1. All others are told to handlers that observe.
+ */
+#define MEZZ_GUARD_REASON_MASK    0xffULL
+#define MEZZ_GUARD_VERDICT_SHIFT  8
+#define MEZZ_GUARD_FUNCTION_SHIFT 16
+#define MEZZ_GUARD_NO_FUNCTION    0xffULL
+#define MEZZ_GUARD_ASKED          7ULL
+#define MEZZ_GUARD_RETURNED       2ULL
+#define MEZZ_GUARD_LET            1ULL
 
 /* Exit qualification of MEZZ_EXIT_IO (SDM table 28-5). */
 #define MEZZ_IO_SIZE_MASK  0x7ULL /* size - 1: 0, 1 or 3 */

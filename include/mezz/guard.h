@@ -22,6 +22,7 @@
  *   guard_copy       the one instruction that touches the caller's memory ...
  *   guard_copy_fault ... and where the root lets it go on when the guest says that it may not
  *   check_NAME       the validating callback of function NAME
+ *   guard_answered   only where somebody else decides, too: where an agent that asks goes on
  */
 #define MEZZ_GUARD_MAGIC      0x4452475aU /* "ZGRD" */
 #define MEZZ_GUARD_VERSION    1U
@@ -55,6 +56,11 @@ struct mezz_guard_function {
 /* Tests switch these off one by one, to see that something depends on them. */
 #define MEZZ_GUARD_COPIES    (1U << 0) /* the function gets the copies, not the caller's memory */
 #define MEZZ_GUARD_OWN_STACK (1U << 1)
+/* The agent asks before it calls the function of a call that it allows: with a complete
+ * guard_record it goes to the door with MEZZ_GUARD_ASKS in RDI, and goes on at guard_answered, all
+ * registers as they were but RAX, which says what a callback says. */
+#define MEZZ_GUARD_ASK  (1U << 2)
+#define MEZZ_GUARD_ASKS 0x100U
 
 struct mezz_guard_plan {
     uint32_t magic;
@@ -78,7 +84,8 @@ enum mezz_guard_verdict {
     MEZZ_GUARD_VERDICTS
 };
 
-/* Of the outermost call, complete when it is at the door. */
+/* Complete when the agent is at the door: of the outermost call, or of the one that it asks about.
+ */
 struct mezz_guard_record {
     uint32_t function; /* index */
     uint32_t verdict;

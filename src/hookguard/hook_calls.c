@@ -109,6 +109,7 @@ static void abandon(const struct judgement *it, struct hook_binding *binding,
     it->outcome->registers.rip = binding->return_address;
     it->outcome->load = !binding->stray;
     it->outcome->function = binding->function;
+    it->outcome->caller = binding->return_address;
     it->outcome->reason = reason;
     it->outcome->action = it->hooks->on_refusal == REFUSAL_STOP ? HOOK_STOP : HOOK_KILL;
     binding->calls = binding->waits = binding->stray = false;
@@ -207,11 +208,29 @@ static void leave(const struct judgement *it)
         binding->return_address = address;
     }
     registers.rip = binding->return_address;
+    it->outcome->caller = binding->return_address;
     registers.gpr[HOOK_RSP] += sizeof(uint64_t);
     registers.gpr[HOOK_RAX] = now->gpr[HOOK_RAX];
     binding->calls = false;
     enter_view(it, NULL);
     go_on(it, HOOK_REASON_RETURN, &registers);
+}
+
+/* The agent goes on where it asked, in its view; the answer comes later. */
+static bool ask(const struct judgement *it)
+{
+    const struct hook_registers *now = &it->access->registers;
+
+    if (it->hooks->plan->answered == 0 || now->gpr[HOOK_RDI] != MEZZ_GUARD_ASKS ||
+        !it->from->calls || it->from->stray)
+        return false;
+    it->outcome->function = it->from->function;
+    it->outcome->caller = it->from->return_address;
+    it->outcome->reason = HOOK_REASON_ASKED;
+    it->outcome->action = HOOK_ASK;
+    it->outcome->registers = *now;
+    it->outcome->registers.rip = it->hooks->plan->answered;
+    return true;
 }
 
 /* What a kernel needs of the registers to serve a call, and no more. */
@@ -276,10 +295,10 @@ static void fetch_inside(const struct judgement *it)
 
     if (access->cpl == 0 && access->interrupt.known && it->from->calls)
         go_away(it);
-    else if (access->cpl != 0 && access->registers.rip == it->hooks->plan->door)
-        leave(it);
-    else
+    else if (access->cpl == 0 || access->registers.rip != it->hooks->plan->door)
         abandon(it, it->from, HOOK_REASON_OUTSIDE);
+    else if (!ask(it))
+        leave(it);
 }
 
 static void fetch_outside(const struct judgement *it)
@@ -417,7 +436,8 @@ void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_a
 {
     struct judgement it = {hooks, vcpu, access, outcome, NULL, NULL};
 
-    *outcome = (struct hook_outcome){.action = HOOK_NOT_OURS, .from = vcpu->view};
+    *outcome = (struct hook_outcome){
+        .action = HOOK_NOT_OURS, .from = vcpu->view, .caller = access->registers.rip};
     if (vcpu->view != 0 && hook_view_exists(hooks, vcpu->view) &&
         hooks->binding[vcpu->view - 1].serial == vcpu->serial)
         it.from = &hooks->binding[vcpu->view - 1];

@@ -123,6 +123,7 @@ enum hook_reason {
     HOOK_REASON_INTERRUPT,
     HOOK_REASON_BACK,
     HOOK_REASON_UNREADABLE, /* the agent was told that it cannot read an argument */
+    HOOK_REASON_ASKED,      /* the agent allows the call and asks whether it may be */
     /* Refused. */
     HOOK_REASON_NOT_ENTRY,
     HOOK_REASON_STRAY_GATE,
@@ -155,11 +156,17 @@ const char *hook_verdict_name(enum mezz_guard_verdict verdict);
 enum hook_action {
     HOOK_NOT_OURS,
     HOOK_GO_ON,   /* in vcpu->view, with `registers` if `load` says so */
+    HOOK_ASK,     /* the same, with `registers` and the answer in RAX */
     HOOK_SERVE,   /* the data access happens */
     HOOK_NOTHING, /* the data access does not: reads give ones */
     HOOK_KILL,    /* the same, and the program gets a general protection fault */
-    HOOK_STOP     /* the L2 ends */
+    HOOK_STOP,    /* the L2 ends */
+    HOOK_ACTIONS
 };
+
+/* What became of it, in a word: of a call that is over the verdict, of a refusal the answer. */
+const char *hook_word(enum hook_reason reason, enum mezz_guard_verdict verdict,
+                      enum hook_action action);
 
 struct hook_outcome {
     enum hook_action action;
@@ -167,6 +174,7 @@ struct hook_outcome {
     const struct hook_function *function; /* NULL: none */
     uint32_t from;                        /* view */
     uint32_t to;
+    uint64_t caller;                 /* where a call returns to; of an access, the instruction */
     enum mezz_guard_verdict verdict; /* HOOK_REASON_RETURN and _KILLED */
     bool load;
     bool to_user; /* and ring 3 again, from the kernel's first instruction */

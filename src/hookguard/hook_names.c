@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "hookguard/hook_calls.h"
+#include "mezz/exit.h"
 
 static const char *const names[] = {
     "padding",      "api-nx",      "app-nx", "gate-sites",   "gate-index",    "read-only",
@@ -25,6 +26,12 @@ const char *hook_defence_name(unsigned int bit)
     return bit < NAMES ? names[bit] : NULL;
 }
 
+/* Numbers that L1 is told. */
+_Static_assert((unsigned long long)HOOK_REASON_RETURN == MEZZ_GUARD_RETURNED &&
+                   (unsigned long long)HOOK_REASON_ASKED == MEZZ_GUARD_ASKED,
+               "ABI");
+_Static_assert((unsigned long long)HOOK_REASONS <= MEZZ_GUARD_REASON_MASK, "ABI");
+
 static const char *const reason_names[HOOK_REASONS] = {
     [HOOK_REASON_NONE] = "none",
     [HOOK_REASON_CALL] = "call",
@@ -33,6 +40,7 @@ static const char *const reason_names[HOOK_REASONS] = {
     [HOOK_REASON_INTERRUPT] = "interrupt",
     [HOOK_REASON_BACK] = "back",
     [HOOK_REASON_UNREADABLE] = "unreadable",
+    [HOOK_REASON_ASKED] = "asked",
     [HOOK_REASON_NOT_ENTRY] = "not-an-entry",
     [HOOK_REASON_STRAY_GATE] = "stray-gate",
     [HOOK_REASON_BAD_INDEX] = "bad-index",
@@ -75,4 +83,18 @@ static const char *const verdict_names[MEZZ_GUARD_VERDICTS] = {
 const char *hook_verdict_name(enum mezz_guard_verdict verdict)
 {
     return verdict_names[verdict];
+}
+
+const char *hook_word(enum hook_reason reason, enum mezz_guard_verdict verdict,
+                      enum hook_action action)
+{
+    static const char *const actions[HOOK_ACTIONS] = {
+        [HOOK_NOT_OURS] = "none", [HOOK_GO_ON] = "error",     [HOOK_ASK] = "asked",
+        [HOOK_SERVE] = "log",     [HOOK_NOTHING] = "nothing", [HOOK_KILL] = "kill",
+        [HOOK_STOP] = "stop",
+    };
+
+    if (reason == HOOK_REASON_RETURN)
+        return hook_verdict_name(verdict);
+    return hook_is_refusal(reason) || reason == HOOK_REASON_ASKED ? actions[action] : "allowed";
 }

@@ -67,13 +67,17 @@ int hook_parts_find(struct hook_maker *maker)
 
     for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]) && code == 0; i++)
         code = find(maker, symbols[i].name, symbols[i].address, symbols[i].end);
+    if (code == 0 && maker->asks)
+        code = find(maker, "guard_answered", &plan->answered, NULL);
     if (code != 0)
         return code;
     if (!in_pages(maker->area_address | plan->door | plan->stack | plan->stack_end |
                   plan->exchange | plan->exchange_end))
         return bad(maker, "is no agent: its parts are not whole pages");
     if (!has(maker, maker->enter, 1, R | X) || !has(maker, plan->copy, 1, R | X) ||
-        !has(maker, plan->copy_fault, 1, R | X) || !has(maker, plan->door, PAGE_SIZE, R | X) ||
+        !has(maker, plan->copy_fault, 1, R | X) ||
+        (plan->answered != 0 && !has(maker, plan->answered, 1, R | X)) ||
+        !has(maker, plan->door, PAGE_SIZE, R | X) ||
         !has(maker, maker->area_address, MEZZ_GUARD_PLAN_SIZE, R | X))
         return bad(maker, "is no agent: its plan, door and code are to be code");
     if (plan->stack_end <= plan->stack || plan->exchange_end <= plan->exchange ||

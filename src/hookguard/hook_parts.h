@@ -11,6 +11,7 @@ struct hook_maker {
     const struct program_image *library;
     const struct program_image *agent;
     struct error *error;
+    bool asks;
     uint64_t enter;                     /* guard_enter */
     uint64_t area_address;              /* guard_plan */
     uint8_t area[MEZZ_GUARD_PLAN_SIZE]; /* what will be there */

@@ -236,7 +236,8 @@ static void fill_plan_pages(struct hook_maker *maker)
         .version = MEZZ_GUARD_VERSION,
         .functions = (uint32_t)plan->functions,
         .flags = (plan->defences & HOOK_COPIES ? MEZZ_GUARD_COPIES : 0) |
-                 (plan->defences & HOOK_OWN_STACK ? MEZZ_GUARD_OWN_STACK : 0),
+                 (plan->defences & HOOK_OWN_STACK ? MEZZ_GUARD_OWN_STACK : 0) |
+                 (maker->asks ? MEZZ_GUARD_ASK : 0),
     };
 
     for (size_t i = 0; i < plan->functions; i++) {
@@ -285,7 +286,11 @@ int hook_plan_make(struct hook_plan *plan, const struct program_image *library,
                    const struct program_image *agent, const struct hook_declaration *declaration,
                    struct error *error)
 {
-    struct hook_maker maker = {.plan = plan, .library = library, .agent = agent, .error = error};
+    struct hook_maker maker = {.plan = plan,
+                               .library = library,
+                               .agent = agent,
+                               .error = error,
+                               .asks = declaration->asks};
     int code;
 
     *plan = (struct hook_plan){.library = strdup(library->name),

@@ -71,6 +71,7 @@ struct hook_declaration {
     size_t functions;
     uint32_t defences;
     uint64_t gate; /* linear address of the gate that hooks write to; needed without HOOK_API_NX */
+    bool asks;     /* what the agent allows is to be asked of somebody else */
 };
 
 struct hook_function {
@@ -123,6 +124,7 @@ struct hook_plan {
     uint64_t exchange_end;
     uint64_t copy; /* guard_copy, and where it goes on after a fault */
     uint64_t copy_fault;
+    uint64_t answered; /* where an agent that asked goes on; 0: this one never asks */
 };
 
 /* "LIBRARY: guard of FUNCTION: what is wrong": -EINVAL, -ENOMEM. */

@@ -77,6 +77,37 @@ static _Noreturn void portion_exit(struct mezz_callback_frame *frame, uint64_t r
     resume(l2, frame, allow ? MEZZ_PORTION_ALLOW : 0);
 }
 
+static void say_guarded(const struct l2 *l2, uint64_t qualification, const char *what)
+{
+    say("guest %s: guarded function %u, event %u, verdict %u: %s", l2->name,
+        (unsigned int)(qualification >> MEZZ_GUARD_FUNCTION_SHIFT),
+        (unsigned int)(qualification & MEZZ_GUARD_REASON_MASK),
+        (unsigned int)(qualification >> MEZZ_GUARD_VERDICT_SHIFT & 0xff), what);
+}
+
+static _Noreturn void guard_observed(struct mezz_callback_frame *frame, uint64_t reason,
+                                     uint64_t qualification, uint64_t value, struct l2 *l2)
+{
+    (void)reason;
+    guest_synchronize(l2, frame->sync, frame->sync_count);
+    say_guarded(l2, qualification, "observed");
+    resume(l2, frame, value);
+}
+
+/* The cookie's bit 0: it may happen. */
+static _Noreturn void guard_asked(struct mezz_callback_frame *frame, uint64_t reason,
+                                  uint64_t qualification, uint64_t value, uint64_t cookie)
+{
+    const bool allow = cookie & 1;
+    struct l2 *l2 = (struct l2 *)(cookie & ~1ULL);
+
+    (void)reason;
+    (void)value;
+    guest_synchronize(l2, frame->sync, frame->sync_count);
+    say_guarded(l2, qualification, allow ? "allowed" : "refused");
+    resume(l2, frame, allow ? MEZZ_GUARD_LET : 0);
+}
+
 static const struct mezz_callback_registration uart_registration = {
     .reason = MEZZ_EXIT_IO,
     .mode = MEZZ_MODE_DECIDE,
@@ -132,4 +163,22 @@ const char *portions_attach(struct l1 *l1, struct l2 *l2, bool allow, int64_t *e
                                                                    .mode = MEZZ_MODE_DECIDE};
 
     return attach(l1, l2, &registration, (uint64_t)portion_exit, address_of(l2) | allow, error);
+}
+
+const char *guard_attach(struct l1 *l1, struct l2 *l2, uint32_t how, int64_t *error)
+{
+    struct mezz_callback_registration template = {.reason = MEZZ_EXIT_GUARD,
+                                                  .mode = MEZZ_MODE_OBSERVE};
+    const char *wrong = attach(l1, l2, &template, (uint64_t)guard_observed, address_of(l2), error);
+
+    if (wrong || how == CONFIG_GUARD_OBSERVE)
+        return wrong;
+    template.mode = MEZZ_MODE_DECIDE;
+    template.condition_count = 1;
+    template.condition[0] = (struct mezz_condition){.field = MEZZ_FIELD_QUALIFICATION,
+                                                    .op = MEZZ_OP_MASK,
+                                                    .a = MEZZ_GUARD_REASON_MASK,
+                                                    .b = MEZZ_GUARD_ASKED};
+    return attach(l1, l2, &template, (uint64_t)guard_asked,
+                  address_of(l2) | (how == CONFIG_GUARD_ALLOW), error);
 }

@@ -52,6 +52,16 @@ static bool read_word(struct config *config, struct text word)
         say("command line: portions= wants allow or refuse");
         return false;
     }
+    if (text_skip(word, TEXT("guard="), &value)) {
+        config->guard = text_equal(value, TEXT("observe"))  ? CONFIG_GUARD_OBSERVE
+                        : text_equal(value, TEXT("allow"))  ? CONFIG_GUARD_ALLOW
+                        : text_equal(value, TEXT("refuse")) ? CONFIG_GUARD_REFUSE
+                                                            : 0;
+        if (config->guard)
+            return true;
+        say("command line: guard= wants observe, allow or refuse");
+        return false;
+    }
     say("command line: unknown word '%.*s'", (int)word.length, word.start);
     return false;
 }

@@ -38,11 +38,16 @@ struct guest_config {
 #define CONFIG_PORTIONS_ALLOW  1U /* L1, by a callback: it may happen */
 #define CONFIG_PORTIONS_REFUSE 2U /* L1: as the stack says */
 
+#define CONFIG_GUARD_OBSERVE   1U /* L1 says each guarded call and each refusal */
+#define CONFIG_GUARD_ALLOW     2U /* and lets each call happen that it is asked about */
+#define CONFIG_GUARD_REFUSE    3U /* or none */
+
 struct config {
     const struct personality *personality; /* NULL: not said */
     uint64_t slice;                        /* nanoseconds */
     uint32_t ept;                          /* CONFIG_EPT_... */
     uint32_t portions;                     /* CONFIG_PORTIONS_... */
+    uint32_t guard;                        /* CONFIG_GUARD_...; 0: it hears of nothing */
     unsigned int guest_count;
     struct guest_config guest[CONFIG_GUESTS];
 };

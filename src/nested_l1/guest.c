@@ -135,6 +135,8 @@ static const char *make(struct l1 *l1, struct l2 *l2, const struct guest_config 
         wrong = l1->host->create_vcpu(l1, l2, error);
     if (!wrong && l1->config.portions)
         wrong = portions_attach(l1, l2, l1->config.portions == CONFIG_PORTIONS_ALLOW, error);
+    if (!wrong && l1->config.guard)
+        wrong = guard_attach(l1, l2, l1->config.guard, error);
     if (wrong || !l1->config.personality->attach)
         return wrong;
     return l1->config.personality->attach(l1, l2, error);

@@ -48,6 +48,7 @@ const char *pass_uart_through(struct l1 *l1, struct l2 *l2, int64_t *error);
 /* callback.c */
 const char *callback_attach(struct l1 *l1, struct l2 *l2, int64_t *error);
 const char *observe_attach(struct l1 *l1, struct l2 *l2, int64_t *error);
+const char *guard_attach(struct l1 *l1, struct l2 *l2, uint32_t how, int64_t *error);
 const char *portions_attach(struct l1 *l1, struct l2 *l2, bool allow, int64_t *error);
 
 /* classic.c */

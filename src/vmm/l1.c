@@ -17,6 +17,7 @@
 #include "vmm/exits/fatal.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
+#include "vmm/protect/guard_event.h"
 #include "vmm/vmcs/vmcs12.h"
 #include "vmm/vmcs/x86.h"
 
@@ -140,6 +141,10 @@ void l1_check_time(struct l1_vcpu *l1)
         machine->report.signal_number = signal_number;
         machine_end(machine, MACHINE_STOPPED, "stopped by signal %d (%s)", signal_number,
                     strsignal(signal_number));
+        return;
+    }
+    if (machine->listener != NULL && machine->listener->over(machine->listener->context)) {
+        machine_end(machine, MACHINE_SCRIPT, "ended by the stack file");
         return;
     }
     if (now >= machine->deadline) {

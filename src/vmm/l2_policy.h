@@ -47,8 +47,8 @@ struct l2_policy_ops {
      * back until l2_release_interrupts(), as a local APIC would, once for each vector: to L1 it
      * counts as taken. */
     enum l2_verdict (*interrupt)(struct l2_policy *policy, struct l2_vcpu *vcpu, uint8_t vector);
-    /* L1, to which an exit with reason MEZZ_EXIT_PORTION was left, lets L2 go on, and this is the
-     * value that it completes the exit with. */
+    /* L1, to which an exit with reason MEZZ_EXIT_PORTION or MEZZ_EXIT_GUARD was left, lets L2 go
+     * on, and this is the value that it completes the exit with. */
     void (*answered)(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t value);
     /* The time of l2_policy_timer() is over. */
     void (*tick)(struct l2_policy *policy, struct l2_vcpu *vcpu);

@@ -67,7 +67,7 @@ void l2_complete_access(struct l2_vcpu *vcpu, uint64_t value, bool fault)
     if (exit->done)
         return;
     exit->done = true;
-    if (exit->reason == MEZZ_EXIT_PORTION) {
+    if (exit->reason == MEZZ_EXIT_PORTION || exit->reason == MEZZ_EXIT_GUARD) {
         l2_policies_answered(vcpu, value);
         return;
     }
@@ -198,10 +198,13 @@ HOT static bool dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     const bool handled = exit_rule_apply(vcpu, reason) == ROOT_HANDLED;
     struct callback *callback;
 
-    /* What is left to L1 may have become another exit. */
-    if (!handled)
+    /* It may have become another exit: one that is left to L1, or by a policy. */
+    if (!handled || vcpu->l2->policy != NULL)
         reason = reason_of(vcpu);
     callback = vcpu->l2->callbacks[reason];
+    /* Of an L2 that has ended there is nothing to decide. */
+    if (!handled && vcpu->l2->stopped)
+        callback = NULL;
     if (callback != NULL)
         callback = callback_choose(vcpu, callback, handled ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE);
     vcpu->exit_count++;

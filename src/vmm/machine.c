@@ -250,6 +250,7 @@ int machine_create(struct machine **created, const struct machine_config *config
     machine->trace = config->trace;
     machine->cage = config->cage;
     machine->log = config->log;
+    machine->listener = config->listener;
     pthread_mutex_init(&machine->lock, NULL);
     pthread_cond_init(&machine->changed, NULL);
     console_init(&machine->l1_console, 0, show_l1, machine);

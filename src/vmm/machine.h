@@ -25,7 +25,8 @@ struct module_config {
     const char *command_line; /* a module's own; for an L2 program: its name and its arguments */
 };
 
-struct guard_config; /* protect/hook_policy.h */
+struct guard_config;   /* protect/hook_policy.h */
+struct guard_listener; /* protect/guard_event.h */
 struct portion_table;
 struct event_log;
 
@@ -58,7 +59,8 @@ struct machine_config {
      * guest instruction; NULL: none. The process is of no use afterwards but to report. */
     struct cage *cage;
     struct event_log *log; /* of portions' switches and refusals, or NULL; the caller closes it */
-    FILE *trace;           /* decisions for L2 exits (trace.h), or NULL; the caller closes it */
+    const struct guard_listener *listener; /* to guards' events, or NULL; outlives the machine */
+    FILE *trace; /* decisions for L2 exits (trace.h), or NULL; the caller closes it */
     /* Where a level's console goes while the machine runs; NULL: only into the report. source is 0
      * for L1, otherwise 1 + the index in l2[] (or beyond, for L2s that the stack file does not
      * know). */

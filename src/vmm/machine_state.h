@@ -89,6 +89,7 @@ struct machine {
                     size_t length);
     void *console_context;
     struct event_log *log;
+    const struct guard_listener *listener; /* or NULL */
 };
 
 /* Around a KVM_RUN or a wait: lets the threads of other L1 vCPUs into root mode. One vCPU alone

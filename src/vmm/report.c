@@ -102,8 +102,8 @@ static const char *const error_names[MEZZ_E_COUNT] = {
 };
 
 static const char *const end_names[] = {
-    [MACHINE_DONE] = "done",       [MACHINE_DIED] = "died", [MACHINE_TIMEOUT] = "timeout",
-    [MACHINE_STOPPED] = "stopped", [MACHINE_HOST] = "host",
+    [MACHINE_DONE] = "done",       [MACHINE_DIED] = "died",     [MACHINE_TIMEOUT] = "timeout",
+    [MACHINE_STOPPED] = "stopped", [MACHINE_SCRIPT] = "script", [MACHINE_HOST] = "host",
 };
 
 static const char *const l2_end_names[] = {

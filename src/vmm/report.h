@@ -80,6 +80,7 @@ struct guard_report {
     uint64_t held;                          /* events that waited for a call's end */
     uint64_t forced_out;                    /* and those that did not, the budget being spent */
     uint64_t unlogged;
+    uint64_t unheard; /* events that the stack file's handler was to hear of and did not */
 };
 
 struct l2_report {
@@ -116,6 +117,7 @@ enum machine_end {
     MACHINE_DIED,    /* L1 died: triple fault, a callback that never returned, ... */
     MACHINE_TIMEOUT, /* timeout_ns is over: counts as died */
     MACHINE_STOPPED, /* machine_stop: signal_number */
+    MACHINE_SCRIPT,  /* a handler of the stack file failed, and its error is told elsewhere */
     MACHINE_HOST     /* the host failed while running: error says how */
 };
 
@@ -138,7 +140,7 @@ struct machine_report {
 bool reason_is_known(int index);
 
 /* Words for people, for stack files and for JSON: "done", "failed" (L1 ended with another status
- * than 0), "died", "timeout", "stopped", "host"; "running", "done", "died". */
+ * than 0), "died", "timeout", "stopped", "script", "host"; "running", "done", "died". */
 const char *report_status(const struct machine_report *report);
 const char *report_l2_end_name(enum l2_end end);
 

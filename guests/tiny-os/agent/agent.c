@@ -8,6 +8,7 @@
 
 int64_t agent_call(uint32_t index, const uint64_t *argument, uint64_t outermost);
 int agent_copy(void *to, const void *from, uint64_t n);
+int64_t agent_ask(void);
 
 extern const struct mezz_guard_plan guard_plan;
 extern char guard_exchange[EXCHANGE_SIZE];
@@ -80,6 +81,14 @@ static enum mezz_guard_verdict copy_argument(const struct mezz_guard_argument *d
     return verdict;
 }
 
+static enum mezz_guard_verdict verdict_of(int64_t answer)
+{
+    if (answer == MEZZ_GUARD_ALLOW) {
+        return MEZZ_GUARD_ALLOWED;
+    }
+    return answer == MEZZ_GUARD_KILL ? MEZZ_GUARD_KILLED : MEZZ_GUARD_DENIED;
+}
+
 static enum mezz_guard_verdict judge(const struct mezz_guard_function *function,
                                      const struct mezz_guard_record *record, int64_t *result)
 {
@@ -93,10 +102,12 @@ static enum mezz_guard_verdict judge(const struct mezz_guard_function *function,
         }
     }
     *result = ((guard_callback *)function->callback)(&call);
-    if (*result == MEZZ_GUARD_ALLOW) {
-        return MEZZ_GUARD_ALLOWED;
+    /* Whoever is asked sees the same copies, which nobody alters from here on. */
+    if (*result == MEZZ_GUARD_ALLOW && guard_plan.flags & MEZZ_GUARD_ASK) {
+        guard_record = *record;
+        *result = agent_ask();
     }
-    return *result == MEZZ_GUARD_KILL ? MEZZ_GUARD_KILLED : MEZZ_GUARD_DENIED;
+    return verdict_of(*result);
 }
 
 static int64_t run(const struct mezz_guard_function *function,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/cli/cli_channel.h"
+#include "vmm/cli/cli_events.h"
 #include "vmm/cli/cli_signals.h"
 
 /* Files beyond this one are not looked for. */
@@ -20,6 +21,7 @@
 /* The process that runs the machine. */
 struct inside {
     struct caged_run *run;
+    const struct guard_listener *listener;
     int outputs[5]; /* what it may write to */
     size_t output_count;
     int channel;
@@ -57,6 +59,7 @@ static int build(const struct inside *inside, struct machine **machine, struct e
     struct machine_config config = *inside->run->config;
     int code = cage_create(&config.cage, &cage_config, error);
 
+    config.listener = inside->listener;
     if (code == 0)
         code = machine_create(machine, &config, error);
     if (code == 0)
@@ -85,7 +88,7 @@ static void send_report(const struct inside *inside, const struct machine_report
         channel_send_report(inside->channel, bytes, length, &end);
 }
 
-_Noreturn static void run_inside(struct caged_run *run, int channel)
+_Noreturn static void run_inside(struct caged_run *run, struct event_line *line, int channel)
 {
     static struct inside inside;
     const struct machine_config *config = run->config;
@@ -96,6 +99,7 @@ _Noreturn static void run_inside(struct caged_run *run, int channel)
 
     inside.run = run;
     inside.channel = channel;
+    inside.listener = line != NULL ? event_line_listener(line, channel) : NULL;
     add_output(&inside, STDOUT_FILENO);
     add_output(&inside, STDERR_FILENO);
     add_output(&inside, channel);
@@ -124,7 +128,7 @@ static void tie_to_parent(pid_t parent)
         _exit(EXIT_FAILURE);
 }
 
-static pid_t start(struct caged_run *run, int channel, struct error *error)
+static pid_t start(struct caged_run *run, struct event_line *line, int channel, struct error *error)
 {
     pid_t parent = getpid();
     sigset_t before;
@@ -137,7 +141,7 @@ static pid_t start(struct caged_run *run, int channel, struct error *error)
         tie_to_parent(parent);
         cli_signals_catch_all();
         cli_signals_release(&before);
-        run_inside(run, channel);
+        run_inside(run, line, channel);
     }
     if (child < 0)
         error_set(error, errno, "no process for the machine: %s", strerror(errno));
@@ -196,24 +200,62 @@ static int take_result(struct caged_run *run, struct channel_result *result, int
     return 0;
 }
 
+/* Both ends of the way to the machine's process. */
+struct way {
+    int ends[2];
+    struct event_line *line; /* NULL: nobody hears of events */
+    const struct machine_config *config;
+};
+
+static void take_event(void *context, const void *bytes, size_t length)
+{
+    const struct way *way = context;
+
+    event_line_take(way->line, way->config, bytes, length);
+}
+
+static int open_way(struct way *way, const struct machine_config *config, struct error *error)
+{
+    int code = channel_open(way->ends);
+
+    way->config = config;
+    way->line = NULL;
+    if (code != 0)
+        return error_set(error, -code, "no channel to the machine: %s", strerror(-code));
+    if (config->listener == NULL || (way->line = event_line_open()) != NULL)
+        return 0;
+    close(way->ends[0]);
+    close(way->ends[1]);
+    return error_set(error, ENOMEM, "no memory for the machine's events");
+}
+
+static void close_way(const struct way *way)
+{
+    close(way->ends[0]);
+    if (way->line != NULL)
+        event_line_close(way->line);
+}
+
 int caged_run(struct caged_run *run, struct machine_report *report, struct error *error)
 {
     struct channel_result result;
-    int ends[2];
+    struct channel_ear ear;
+    struct way way;
     int status = 0;
     pid_t child;
-    int code = channel_open(ends);
+    int code = open_way(&way, run->config, error);
 
     if (code != 0)
-        return error_set(error, -code, "no channel to the machine: %s", strerror(-code));
-    child = start(run, ends[1], error);
-    close(ends[1]);
+        return code;
+    child = start(run, way.line, way.ends[1], error);
+    close(way.ends[1]);
     if (child < 0) {
-        close(ends[0]);
+        close_way(&way);
         return -EAGAIN;
     }
-    code = channel_receive(ends[0], &result);
-    close(ends[0]);
+    ear = (struct channel_ear){&way, take_event};
+    code = channel_receive(way.ends[0], way.line != NULL ? &ear : NULL, &result);
+    close_way(&way);
     cli_signals_forward(0);
     /* It has nothing more to do; one that stays all the same is not to be waited for. */
     kill(child, SIGKILL);

@@ -2,7 +2,6 @@
 #include "vmm/cli/cli_channel.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -69,6 +68,17 @@ void channel_send_report(int channel, const void *bytes, size_t length,
     send_packet(channel, &packet, sizeof(packet.end));
 }
 
+bool channel_send_event(int channel, const void *bytes, size_t length)
+{
+    struct packet packet;
+
+    if (length > PIECE_SIZE)
+        return false;
+    packet.kind = CHANNEL_EVENT;
+    memcpy(packet.piece, bytes, length);
+    return send_packet(channel, &packet, length);
+}
+
 static bool add_piece(struct channel_result *result, const void *bytes, size_t length)
 {
     size_t whole = result->length + length;
@@ -94,7 +104,8 @@ static void take_failure(struct channel_result *result, const struct packet *pac
 }
 
 /* Whether more may come. */
-static bool take(struct channel_result *result, const struct packet *packet, size_t length)
+static bool take(struct channel_result *result, const struct channel_ear *ear,
+                 const struct packet *packet, size_t length)
 {
     if (length == sizeof(result->violation) && packet->kind == CAGE_VIOLATION) {
         memcpy(&result->violation, packet, sizeof(result->violation));
@@ -104,6 +115,11 @@ static bool take(struct channel_result *result, const struct packet *packet, siz
     if (length < HEAD)
         return false;
     length -= HEAD;
+    if (packet->kind == CHANNEL_EVENT) {
+        if (ear != NULL)
+            ear->take(ear->context, packet->piece, length);
+        return true;
+    }
     if (packet->kind == CHANNEL_PIECE)
         return add_piece(result, packet->piece, length);
     if (packet->kind == CHANNEL_END && length == sizeof(packet->end)) {
@@ -115,7 +131,7 @@ static bool take(struct channel_result *result, const struct packet *packet, siz
     return false;
 }
 
-int channel_receive(int channel, struct channel_result *result)
+int channel_receive(int channel, const struct channel_ear *ear, struct channel_result *result)
 {
     struct packet *packet = malloc(sizeof(*packet));
     ssize_t length;
@@ -131,7 +147,7 @@ int channel_receive(int channel, struct channel_result *result)
             continue;
         if (length < 0)
             code = -errno;
-        more = length > 0 && take(result, packet, (size_t)length);
+        more = length > 0 && take(result, ear, packet, (size_t)length);
     }
     free(packet);
     return code;

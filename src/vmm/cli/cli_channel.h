@@ -2,6 +2,7 @@
 #ifndef VMM_CLI_CHANNEL_H
 #define VMM_CLI_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,10 +12,12 @@
 
 /*
  * From the process that runs a machine to the one that started it: packets, each with its kind in
- * front, or CAGE_VIOLATION. Either it failed, or there are pieces of the report and an end.
+ * front, or CAGE_VIOLATION. Either it failed, or there are events, if somebody is to hear of them,
+ * pieces of the report and an end.
  */
 enum channel_kind {
     CHANNEL_FAILED = 1,
+    CHANNEL_EVENT, /* of a guard: protect/guard_event.h */
     CHANNEL_PIECE,
     CHANNEL_END
 };
@@ -33,6 +36,15 @@ void channel_send_failure(int channel, int code, const struct error *error);
 void channel_send_report(int channel, const void *bytes, size_t length,
                          const struct channel_end *end);
 
+/* While the machine runs. False: it is not on its way. */
+bool channel_send_event(int channel, const void *bytes, size_t length);
+
+/* Who takes events. */
+struct channel_ear {
+    void *context;
+    void (*take)(void *context, const void *bytes, size_t length);
+};
+
 /* What came. */
 struct channel_result {
     int failure; /* a negative errno, and `error`; 0 */
@@ -46,7 +58,7 @@ struct channel_result {
 };
 
 /* Receives until the other side is gone or has sent its last packet. Whatever comes, result is
- * sound. 0, or a negative errno of this side. */
-int channel_receive(int channel, struct channel_result *result);
+ * sound. ear: NULL: events are nobody's. 0, or a negative errno of this side. */
+int channel_receive(int channel, const struct channel_ear *ear, struct channel_result *result);
 
 #endif

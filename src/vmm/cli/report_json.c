@@ -193,6 +193,7 @@ static json_t *guard_of(struct builder *builder, const struct guard_report *guar
     set(builder, object, "held", count_of(guard->held));
     set(builder, object, "forced_out", count_of(guard->forced_out));
     set(builder, object, "unlogged", count_of(guard->unlogged));
+    set(builder, object, "unheard", count_of(guard->unheard));
     return object;
 }
 

@@ -13,7 +13,7 @@
 #define PROGRAM_FLAGS  0xcd5ULL
 #define REPEATED_LIMIT 16U
 
-static void load(struct l2_vcpu *vcpu, const struct hook_registers *from)
+void hook_load(struct l2_vcpu *vcpu, const struct hook_registers *from)
 {
     struct kvm_regs *regs = l2_regs(vcpu);
 
@@ -75,7 +75,7 @@ static enum l2_verdict go_on(struct hook_policy *guard, struct l2_vcpu *vcpu,
         return L2_HANDLED;
     }
     if (outcome->load)
-        load(vcpu, &registers);
+        hook_load(vcpu, &registers);
     if (outcome->to_user)
         return_to_user(place, vcpu, &registers);
     vcpu->exit.done = true;
@@ -109,7 +109,7 @@ static enum l2_verdict end_program(struct hook_policy *guard, struct l2_vcpu *vc
     if (code == 0)
         code = hook_views_show(guard, vcpu);
     if (code == 0 && outcome->load)
-        load(vcpu, &outcome->registers);
+        hook_load(vcpu, &outcome->registers);
     if (code == 0)
         code = l2_raise(vcpu, VECTOR_PROTECTION, 0);
     if (code != 0)
@@ -119,11 +119,12 @@ static enum l2_verdict end_program(struct hook_policy *guard, struct l2_vcpu *vc
 }
 
 /* The L2 ends: L1 gets an exit, and its next entry an error. */
-static enum l2_verdict end_l2(struct l2_vcpu *vcpu, const struct hook_outcome *outcome)
+static enum l2_verdict end_l2(const struct hook_policy *guard, struct l2_vcpu *vcpu,
+                              const struct hook_outcome *outcome)
 {
     vcpu->l2->stopped = true;
     vcpu->exit.reason = MEZZ_EXIT_GUARD;
-    vcpu->exit.qualification = (uint64_t)outcome->reason;
+    vcpu->exit.qualification = hook_qualification(guard, outcome);
     return L2_REFLECT;
 }
 
@@ -161,7 +162,9 @@ enum l2_verdict hook_answer(struct hook_policy *guard, struct l2_vcpu *vcpu,
     case HOOK_KILL:
         return end_program(guard, vcpu, outcome);
     case HOOK_STOP:
-        return end_l2(vcpu, outcome);
+        return end_l2(guard, vcpu, outcome);
+    case HOOK_ASK:
+    case HOOK_ACTIONS:
     case HOOK_NOT_OURS:
     default:
         return not_ours(guard, vcpu, access);

@@ -1,79 +1,138 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Counts and events of a guard. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "vmm/machine_state.h"
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/policy_log.h"
 
-static const char *verdict_of(const struct hook_outcome *outcome)
+/* The copies lie in the agent's memory, page by page: nobody else has it. */
+static bool read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
+                       size_t length)
 {
-    static const char *const actions[] = {
-        [HOOK_NOT_OURS] = "none",   [HOOK_GO_ON] = "error", [HOOK_SERVE] = "log",
-        [HOOK_NOTHING] = "nothing", [HOOK_KILL] = "kill",   [HOOK_STOP] = "stop",
-    };
+    while (length > 0) {
+        size_t part = (size_t)(PAGE_SIZE - linear % PAGE_SIZE);
+        uint64_t address;
 
-    if (outcome->reason == HOOK_REASON_RETURN)
-        return hook_verdict_name(outcome->verdict);
-    return hook_is_refusal(outcome->reason) ? actions[outcome->action] : "allowed";
+        if (part > length)
+            part = length;
+        if (hook_agent_address(guard->hooks, view, linear, &address) != 0 ||
+            guest_memory_read(&guard->memory, address, to, part) != 0)
+            return false;
+        linear += part;
+        to += part;
+        length -= part;
+    }
+    return true;
 }
 
-/* What the callback was shown, from the agent's memory: nobody else has it. */
-static size_t add_arguments(struct hook_policy *guard, const struct hook_outcome *outcome,
-                            struct log_field *field, char (*text)[LOG_TEXT_LIMIT + 1])
+static void add_argument(struct hook_policy *guard, uint32_t view,
+                         const struct mezz_guard_argument *declared,
+                         const struct mezz_guard_record *record, struct guard_event *event)
 {
-    static const char *const names[MEZZ_GUARD_ARGUMENTS] = {"arg1", "arg2", "arg3",
-                                                            "arg4", "arg5", "arg6"};
+    const uint32_t i = event->arguments++;
+    const uint64_t length =
+        record->length[i] - (declared->kind == MEZZ_GUARD_CSTRING && record->length[i] > 0);
+
+    event->argument[i] = (struct guard_event_argument){.value = record->argument[i]};
+    if (declared->kind == MEZZ_GUARD_VALUE || record->copy[i] == 0 ||
+        length > GUARD_EVENT_BYTES - event->bytes ||
+        !read_agent(guard, view, record->copy[i], event->data + event->bytes, length))
+        return;
+    event->argument[i].kind = declared->kind;
+    event->argument[i].offset = event->bytes;
+    event->argument[i].length = (uint32_t)length;
+    event->bytes += (uint32_t)length;
+}
+
+static bool has_record(const struct hook_outcome *outcome)
+{
+    return outcome->function != NULL &&
+           (outcome->reason == HOOK_REASON_RETURN || outcome->reason == HOOK_REASON_ASKED ||
+            outcome->reason == HOOK_REASON_KILLED);
+}
+
+/* What the callback was shown. */
+static void add_arguments(struct hook_policy *guard, const struct hook_outcome *outcome,
+                          struct guard_event *event)
+{
     const struct hook_plan *plan = guard->config->plan;
     struct mezz_guard_record record;
-    uint64_t address;
-    size_t count = 0;
 
-    if (hook_agent_address(guard->hooks, outcome->from, plan->record, &address) != 0 ||
-        guest_memory_read(&guard->memory, address, &record, sizeof(record)) != 0)
-        return 0;
-    for (size_t i = 0; i < outcome->function->arguments && count < 4; i++) {
-        const uint64_t length =
-            record.length[i] < LOG_TEXT_LIMIT ? record.length[i] : LOG_TEXT_LIMIT;
+    if (!has_record(outcome) ||
+        !read_agent(guard, outcome->from, plan->record, (uint8_t *)&record, sizeof(record)))
+        return;
+    /* One that a guarded function calls has its own, while it is asked about. */
+    if (outcome->reason == HOOK_REASON_ASKED && record.function < plan->functions)
+        event->function = record.function;
+    for (size_t i = 0; i < plan->function[event->function].arguments; i++)
+        add_argument(guard, outcome->from, &plan->function[event->function].argument[i], &record,
+                     event);
+}
 
-        field[count] = (struct log_field){names[i], NULL, record.argument[i]};
-        if (outcome->function->argument[i].kind == MEZZ_GUARD_CSTRING && record.copy[i] != 0 &&
-            length > 0 && record.copy[i] % PAGE_SIZE + length <= PAGE_SIZE &&
-            hook_agent_address(guard->hooks, outcome->from, record.copy[i], &address) == 0 &&
-            guest_memory_read(&guard->memory, address, text[count], length) == 0) {
-            text[count][length] = '\0';
-            field[count].text = text[count];
-        }
-        count++;
-    }
-    return count;
+static void fill(struct hook_policy *guard, const struct hook_access *access,
+                 const struct hook_outcome *outcome, struct guard_event *event)
+{
+    const struct hook_plan *plan = guard->config->plan;
+
+    memset(event, 0, offsetof(struct guard_event, data));
+    event->number = ++guard->events;
+    event->time_ns = machine_time(guard->l2->machine);
+    event->caller = outcome->caller;
+    event->cr3 = access->cr3;
+    event->l2 = guard->l2->record->source - 1;
+    event->reason = (uint32_t)outcome->reason;
+    event->verdict = (uint32_t)outcome->verdict;
+    event->action = (uint32_t)outcome->action;
+    event->function = outcome->function == NULL ? MEZZ_GUARD_FUNCTIONS
+                                                : (uint32_t)(outcome->function - plan->function);
+    hook_caller_name(guard, access->cr3, outcome->caller, event->place, sizeof(event->place));
+    add_arguments(guard, outcome, event);
 }
 
 static void log_event(struct hook_policy *guard, const struct hook_access *access,
-                      const struct hook_outcome *outcome)
+                      const struct hook_outcome *outcome, const struct guard_event *from)
 {
+    static const char *const names[MEZZ_GUARD_ARGUMENTS] = {"arg1", "arg2", "arg3",
+                                                            "arg4", "arg5", "arg6"};
+    const char *name = from->function < MEZZ_GUARD_FUNCTIONS
+                           ? guard->config->plan->function[from->function].name
+                           : NULL;
     struct log_field field[LOG_MORE_LIMIT];
-    char text[LOG_MORE_LIMIT][LOG_TEXT_LIMIT + 1];
+    char text[MEZZ_GUARD_ARGUMENTS][LOG_TEXT_LIMIT + 2];
     char space[24];
     size_t count = 0;
 
     snprintf(space, sizeof(space), "%#" PRIx64, access->cr3);
     field[count++] = (struct log_field){"library", guard->config->plan->library, 0};
-    field[count++] =
-        (struct log_field){"function", outcome->function != NULL ? outcome->function->name : "", 0};
+    field[count++] = (struct log_field){"function", name != NULL ? name : "", 0};
+    field[count++] = (struct log_field){"caller", from->place, 0};
     field[count++] = (struct log_field){"cr3", space, 0};
-    if (outcome->reason == HOOK_REASON_RETURN && outcome->function != NULL)
-        count += add_arguments(guard, outcome, field + count, text + count);
+    for (uint32_t i = 0; i < from->arguments; i++) {
+        const struct guard_event_argument *argument = &from->argument[i];
+
+        field[count] = (struct log_field){names[i], NULL, argument->value};
+        if (argument->kind != MEZZ_GUARD_VALUE) {
+            /* Of a buffer, up to the first zero byte; one byte too many shows that there is more.
+             */
+            snprintf(text[i], sizeof(text[i]), "%.*s", (int)argument->length,
+                     (const char *)from->data + argument->offset);
+            field[count].text = text[i];
+        }
+        count++;
+    }
     struct log_event event = {
         .level = 2,
         .from = outcome->from,
         .to = outcome->to,
         .rip =
             outcome->reason == HOOK_REASON_RETURN ? outcome->registers.rip : access->registers.rip,
-        .symbol = outcome->function != NULL ? outcome->function->name : NULL,
+        .symbol = name,
         .reason = hook_reason_name(outcome->reason),
-        .verdict = verdict_of(outcome),
+        .verdict = hook_word(outcome->reason, outcome->verdict, outcome->action),
         .more = field,
         .more_count = count,
     };
@@ -81,18 +140,38 @@ static void log_event(struct hook_policy *guard, const struct hook_access *acces
         guard->l2->record->report.guard.unlogged++;
 }
 
-void hook_note(struct hook_policy *guard, const struct hook_access *access,
-               const struct hook_outcome *outcome)
+/* Each call once, at its end, and whatever is asked or refused. */
+static bool is_told(enum hook_reason reason)
+{
+    return reason == HOOK_REASON_RETURN || reason == HOOK_REASON_ASKED || hook_is_refusal(reason);
+}
+
+static int64_t tell(struct hook_policy *guard, const struct guard_event *event)
+{
+    const struct guard_listener *listener = guard->l2->machine->listener;
+    bool heard = false;
+    int64_t answer = -EPERM;
+
+    if (listener != NULL && guard->config->heard)
+        answer = listener->event(listener->context, event, guard->config->patience_ns, &heard);
+    guard->l2->record->report.guard.unheard += guard->config->heard && !heard;
+    return answer;
+}
+
+int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
+                  const struct hook_outcome *outcome)
 {
     struct guard_report *report = &guard->l2->record->report.guard;
 
     if (outcome->reason == HOOK_REASON_NONE)
-        return;
+        return -EPERM;
     report->reasons[outcome->reason]++;
     if (outcome->reason == HOOK_REASON_RETURN)
         report->verdicts[outcome->verdict]++;
-    /* Each call once, at its end, and whatever is refused. */
-    if (guard->l2->machine->log != NULL &&
-        (outcome->reason == HOOK_REASON_RETURN || hook_is_refusal(outcome->reason)))
-        log_event(guard, access, outcome);
+    if (!is_told(outcome->reason) || (guard->l2->machine->log == NULL && !guard->config->heard))
+        return -EPERM;
+    fill(guard, access, outcome, &guard->event);
+    if (guard->l2->machine->log != NULL && outcome->reason != HOOK_REASON_ASKED)
+        log_event(guard, access, outcome, &guard->event);
+    return tell(guard, &guard->event);
 }

@@ -104,12 +104,22 @@ static enum l2_verdict judge(struct hook_policy *guard, struct l2_vcpu *vcpu,
 {
     struct hook_outcome outcome;
     enum l2_verdict verdict;
+    int64_t answer;
 
     hook_judge(guard->hooks, &hook_place_of(guard, vcpu)->in, access, &outcome);
-    hook_note(guard, access, &outcome);
+    answer = hook_note(guard, access, &outcome);
+    if (outcome.action == HOOK_ASK)
+        return hook_decide(guard, vcpu, &outcome, answer);
     verdict = hook_answer(guard, vcpu, access, &outcome);
     follow_events(guard, vcpu);
+    if (verdict == L2_HANDLED)
+        hook_tell_l1(guard, vcpu, &outcome);
     return verdict;
+}
+
+static void answered(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t value)
+{
+    hook_answered((struct hook_policy *)policy, vcpu, value);
 }
 
 static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
@@ -167,6 +177,7 @@ int hook_policy_add(struct l2 *l2, const struct guard_config *config)
         .violation = violation,
         .gate = gate,
         .interrupt = interrupt,
+        .answered = answered,
         .tick = tick,
         .vcpu_gone = vcpu_gone,
         .destroy = destroy,

@@ -5,6 +5,7 @@
 #include "hookguard/hook_calls.h"
 #include "mezz/abi.h"
 #include "vmm/l2_policy.h"
+#include "vmm/protect/guard_event.h"
 #include "vmm/protect/guest_memory.h"
 #include "vmm/protect/hook_policy.h"
 
@@ -23,6 +24,8 @@ struct hook_place {
     struct kvm_segment ss;
     uint64_t rip; /* of the last violation that was nobody's, and how many in a row */
     unsigned int repeated;
+    bool asked; /* L1, and with its answer it goes on so */
+    struct hook_registers answered;
 };
 
 /* A page of the root's own for each of the plan's contents; UINT64_MAX: none. */
@@ -46,6 +49,8 @@ struct hook_policy {
     size_t patches;
     size_t patch_capacity;
     int patch_code;
+    uint64_t events; /* that were told */
+    struct guard_event event;
 };
 
 static inline struct hook_place *hook_place_of(struct hook_policy *guard,
@@ -68,6 +73,8 @@ int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu);
 /* hook_answer.c: what becomes of an access. */
 enum l2_verdict hook_answer(struct hook_policy *guard, struct l2_vcpu *vcpu,
                             const struct hook_access *access, const struct hook_outcome *outcome);
+/* The vCPU goes on with these. */
+void hook_load(struct l2_vcpu *vcpu, const struct hook_registers *from);
 void hook_policy_fail(const struct hook_policy *guard, int code);
 
 /* hook_access.c: what is to be known of the vCPU that the memory was looked at with. */
@@ -77,8 +84,23 @@ void hook_access_of_gate(struct l2_vcpu *vcpu, uint64_t index, struct hook_acces
 /* Where the processor pushed its frame: linear; 0: nowhere known. */
 uint64_t hook_access_frame(const struct hook_policy *guard, const struct hook_access *access);
 
-/* hook_note.c: counts and the log. */
-void hook_note(struct hook_policy *guard, const struct hook_access *access,
-               const struct hook_outcome *outcome);
+/* hook_note.c: counts, the log and the stack file's handler, whose answer it returns. */
+int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
+                  const struct hook_outcome *outcome);
+
+/* hook_caller.c: "PROGRAM:SYMBOL+0x12", or "". */
+void hook_caller_name(const struct hook_policy *guard, uint64_t cr3, uint64_t address, char *name,
+                      size_t size);
+
+/* hook_tell.c: L1's part. */
+/* The exit becomes MEZZ_EXIT_GUARD if a handler of L1 observes these. */
+void hook_tell_l1(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                  const struct hook_outcome *outcome);
+uint64_t hook_qualification(const struct hook_policy *guard, const struct hook_outcome *outcome);
+/* What becomes of a call that the agent asks about. script: the stack file's answer. */
+enum l2_verdict hook_decide(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                            const struct hook_outcome *outcome, int64_t script);
+/* l2_policy_ops.answered */
+void hook_answered(struct hook_policy *guard, struct l2_vcpu *vcpu, uint64_t value);
 
 #endif

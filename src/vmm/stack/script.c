@@ -144,8 +144,7 @@ static const char *behind_name(const char *path, const char *text)
     return colon;
 }
 
-/* Message handler: every message names file and line, whoever raised it. */
-static int make_message(lua_State *lua)
+int script_message(lua_State *lua)
 {
     const char *path = script_of(lua)->config.path;
     const char *text = lua_type(lua, 1) == LUA_TSTRING ? lua_tostring(lua, 1) : NULL;
@@ -193,7 +192,7 @@ int script_execute(struct script *script, struct error *error)
     if (code != 0)
         return code;
     /* Neither of these can fail: a new state has room, and a light function needs no memory. */
-    lua_pushcfunction(script->lua, make_message);
+    lua_pushcfunction(script->lua, script_message);
     lua_pushcfunction(script->lua, run_source);
     lua_pushlightuserdata(script->lua, &source);
     status = lua_pcall(script->lua, 1, 0, 1);

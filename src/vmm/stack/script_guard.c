@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/memory.h"
-#include "vmm/protect/hook_policy.h"
+#include "vmm/stack/script_guard.h"
 #include "vmm/stack/script_lua.h"
 #include "vmm/stack/script_units.h"
 
@@ -15,20 +16,15 @@
 #define PATH_MAX_TEXT 255U
 #define BUDGET        10000000ULL /* 10 ms */
 #define BUDGET_MAX    10000000000ULL
-
-/* What a guard owns outside of Lua. */
-struct script_guard {
-    struct guard_config config;
-    struct hook_plan plan;
-    struct program_image library;
-    struct program_image agent;
-};
+#define PATIENCE      1000000000ULL /* 1 s */
 
 struct guard_arguments {
     const char *library;
     const char *agent;
     const char *on_refusal;
+    const char *decide;
     uint64_t budget;
+    uint64_t answer_within;
     uint64_t gate;
     int functions; /* stack indices */
     int defences;
@@ -43,6 +39,10 @@ static const struct script_key guard_keys[] = {
     {"defences", KEY_LIST, false, .offset = offsetof(struct guard_arguments, defences)},
     {"on_refusal", KEY_WORD, false, .max = NAME_LIMIT,
      .offset = offsetof(struct guard_arguments, on_refusal)},
+    {"decide", KEY_WORD, false, .max = NAME_LIMIT,
+     .offset = offsetof(struct guard_arguments, decide)},
+    {"answer_within", KEY_DURATION, false, 1000000, BUDGET_MAX, 0,
+     offsetof(struct guard_arguments, answer_within)},
     {"budget", KEY_DURATION, false, 1000000, BUDGET_MAX, 0,
      offsetof(struct guard_arguments, budget)},
     {"gate", KEY_COUNT, false, PAGE_SIZE, (1ULL << 31) - PAGE_SIZE, 0,
@@ -74,6 +74,9 @@ static int collect_guard(lua_State *lua)
     hook_plan_destroy(&guard->plan);
     program_image_close(&guard->library);
     program_image_close(&guard->agent);
+    for (size_t i = 0; i < guard->config.programs; i++)
+        program_image_close(&guard->program[i]);
+    free(guard->program);
     return 0;
 }
 
@@ -111,6 +114,24 @@ static enum mezz_guard_kind read_kind(lua_State *lua, const char *what, int inde
         if (strcmp(kinds[i], name) == 0)
             return (enum mezz_guard_kind)i;
     unknown(lua, what, name, kind_name);
+}
+
+static const char *const deciders[GUARD_DECIDERS] = {"agent", "script", "l1"};
+
+static const char *decider_name(const void *context, size_t i)
+{
+    (void)context;
+    return i < GUARD_DECIDERS ? deciders[i] : NULL;
+}
+
+static enum guard_decider read_decider(lua_State *lua, const char *name)
+{
+    if (name == NULL)
+        return GUARD_AGENT;
+    for (unsigned int i = 0; i < GUARD_DECIDERS; i++)
+        if (strcmp(deciders[i], name) == 0)
+            return (enum guard_decider)i;
+    unknown(lua, "decide", name, decider_name);
 }
 
 static uint32_t read_defences(lua_State *lua, int list)
@@ -245,9 +266,33 @@ static void open_program(lua_State *lua, const char *what, const struct l2_confi
         script_error(lua, "%s: %s", what, error.text);
 }
 
+/* By these callers are named. A program that is none for the root may still be one for the guest.
+ */
+static void open_callers(lua_State *lua, const struct l2_config *l2, struct script_guard *guard)
+{
+    guard->program = calloc(l2->module_count + 1, sizeof(*guard->program));
+    if (guard->program == NULL)
+        script_no_memory(lua, CALL ": out of memory");
+    guard->config.program = guard->program;
+    for (unsigned int i = 0; i < l2->module_count; i++) {
+        const char *line = l2->modules[i].command_line;
+        char name[NAME_LIMIT + 1];
+        struct error error;
+        size_t size;
+        void *bytes = script_read_file(lua, CALL, l2->modules[i].path, &size);
+
+        snprintf(name, sizeof(name), "%.*s", (int)strcspn(line, " "), line);
+        if (program_image_open(&guard->program[guard->config.programs], name, bytes, size,
+                               &error) == 0)
+            guard->config.programs++;
+        free(bytes);
+    }
+}
+
 int script_guard(lua_State *lua)
 {
-    struct guard_arguments arguments = {.budget = BUDGET, .gate = MEZZ_GUARD_GATE};
+    struct guard_arguments arguments = {
+        .budget = BUDGET, .answer_within = PATIENCE, .gate = MEZZ_GUARD_GATE};
     struct script_guard *guard;
     struct l2_config *l2;
     struct draft *draft;
@@ -270,11 +315,15 @@ int script_guard(lua_State *lua)
     read_functions(lua, arguments.functions, 3, draft);
     guard->config.on_refusal = script_read_on_refusal(lua, CALL, arguments.on_refusal);
     guard->config.budget_ns = arguments.budget;
+    guard->config.decider = read_decider(lua, arguments.decide);
+    guard->config.patience_ns = arguments.answer_within;
+    draft->declaration.asks = guard->config.decider != GUARD_AGENT;
     open_program(lua, CALL ": library", l2, arguments.library, &guard->library);
     open_program(lua, CALL ": agent", l2, arguments.agent, &guard->agent);
     if (hook_plan_make(&guard->plan, &guard->library, &guard->agent, &draft->declaration, &error) !=
         0)
         script_error(lua, CALL ": %s", error.text);
+    open_callers(lua, l2, guard);
     guard->config.plan = &guard->plan;
     l2->guard = &guard->config;
     lua_pushvalue(lua, -1);

@@ -7,8 +7,17 @@
 
 #include "hookguard/portions.h"
 #include "mezz/abi.h"
+#include "vmm/protect/guard_event.h"
 #include "vmm/stack/script.h"
 #include "vmm/stack/script_limits.h"
+
+/* A run whose guards tell of their events: script_events.c. */
+struct script_hearing {
+    struct guard_listener listener;
+    const struct machine_config *config;
+    lua_State *lua; /* that called stack:run; an error is on top of its stack */
+    bool failed;
+};
 
 /*
  * Between the files script*.c. All of it runs inside one protected call, and a Lua error leaves
@@ -25,6 +34,7 @@ struct script {
      * fault or the file's. */
     struct error host_error;
     int host_code;
+    struct script_hearing hearing;
 };
 
 static inline struct script *script_of(lua_State *lua)
@@ -35,6 +45,9 @@ static inline struct script *script_of(lua_State *lua)
 /* Raises "FILE:LINE: message". */
 _Noreturn void script_error(lua_State *lua, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Message handler: every message names file and line, whoever raised it. */
+int script_message(lua_State *lua);
 
 /* Ends the script, whatever it would do about an error: the host has no memory. */
 _Noreturn void script_no_memory(lua_State *lua, const char *what);
@@ -140,6 +153,14 @@ enum portion_refusal script_read_on_refusal(lua_State *lua, const char *call, co
 /* script_guard.c */
 void script_register_guard(lua_State *lua);
 int script_guard(lua_State *lua); /* l2:guard */
+
+/* script_events.c */
+int script_on(lua_State *lua); /* l2:on */
+/* Before a run: config->listener, if a guard has a handler. Raises an error for one that needs one
+ * and has none. */
+void script_hearing_begin(lua_State *lua, struct machine_config *config);
+/* After it: raises the error of a handler. */
+void script_hearing_end(lua_State *lua);
 
 /* script_modules.c. what: how messages begin. The module of the L2 that is called so: its command
  * line begins with the name. */

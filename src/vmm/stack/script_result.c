@@ -99,6 +99,7 @@ static void push_guarded(lua_State *lua, const struct guard_report *guard)
     set_number(lua, "held", guard->held);
     set_number(lua, "forced_out", guard->forced_out);
     set_number(lua, "unlogged", guard->unlogged);
+    set_number(lua, "unheard", guard->unheard);
     for (int refusals = 0; refusals < 2; refusals++) {
         lua_newtable(lua);
         for (enum hook_reason r = HOOK_REASON_NONE + 1; r < HOOK_REASONS; r++)

@@ -85,6 +85,7 @@ int script_run_stack(lua_State *lua)
     if (stack->started)
         script_error(lua, "stack:run: this stack has run already; a new mezz.stack runs again");
     config = whole_config(stack, lua_touserdata(lua, -1), &arguments);
+    script_hearing_begin(lua, &config);
     run = next_run(lua);
     *run = (struct script_run){.line = script_line(lua), .may_die = arguments.may_die};
     stack->started = true;
@@ -94,6 +95,7 @@ int script_run_stack(lua_State *lua)
     if (code == 0)
         script->record.run_count++;
     script_budget_begin(&script->budget);
+    script_hearing_end(lua);
     if (code != 0) {
         script->host_code = -code;
         error_set(&script->host_error, -code, "%s:%u: %s", script->config.path, run->line,

@@ -284,7 +284,7 @@ void script_register_stack(lua_State *lua)
         {"l1", stack_l1}, {"run", script_run_stack}, {NULL, NULL}};
     static const luaL_Reg l1_methods[] = {{"l2", l1_l2}, {NULL, NULL}};
     static const luaL_Reg l2_methods[] = {
-        {"guard", script_guard}, {"protect", script_protect}, {NULL, NULL}};
+        {"guard", script_guard}, {"on", script_on}, {"protect", script_protect}, {NULL, NULL}};
 
     script_register_type(lua, STACK_TYPE, stack_methods);
     script_register_type(lua, L1_TYPE, l1_methods);
