@@ -73,6 +73,29 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* A guest's text may have any bytes: those that are no ASCII are the character of their number. */
+static json_t *row_text(lua_State *lua)
+{
+    luaL_Buffer buffer;
+    size_t length;
+    const char *text = lua_tolstring(lua, -1, &length);
+    json_t *value;
+
+    luaL_buffinit(lua, &buffer);
+    for (size_t i = 0; i < length; i++) {
+        const unsigned char byte = (unsigned char)text[i];
+
+        if (byte >= 0x80)
+            luaL_addchar(&buffer, (char)(0xc0 | byte >> 6));
+        luaL_addchar(&buffer, (char)(byte >= 0x80 ? 0x80 | (byte & 0x3f) : byte));
+    }
+    luaL_pushresult(&buffer);
+    text = lua_tolstring(lua, -1, &length);
+    value = json_stringn(text, length);
+    lua_pop(lua, 1);
+    return value;
+}
+
 /* The value on top of the stack; NULL: one that a row cannot have. */
 static json_t *row_value(lua_State *lua)
 {
@@ -83,7 +106,7 @@ static json_t *row_value(lua_State *lua)
         return lua_isinteger(lua, -1) ? json_integer(lua_tointeger(lua, -1))
                                       : json_real(lua_tonumber(lua, -1));
     case LUA_TSTRING:
-        return json_string(lua_tostring(lua, -1));
+        return row_text(lua);
     default:
         return NULL;
     }
