@@ -235,7 +235,25 @@ START_TEST(the_agent_starts_as_its_file_says)
 }
 END_TEST
 
+/* The agent asks at the door: the call is not over, and goes on in its view. */
+START_TEST(an_agent_that_asks)
+{
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    world_call(LEFT, world_open_function()->entry);
+    world_at_door(LEFT, 77, MEZZ_GUARD_ASKS);
+    world_judge();
+    world_must(HOOK_ASK, HOOK_REASON_ASKED, true);
+    ck_assert_uint_eq(outcome.registers.rip, plan.answered);
+    ck_assert_uint_eq(outcome.caller, RETURN);
+    ck_assert_ptr_eq(outcome.function, world_open_function());
+    world_at_door(LEFT, 42, MEZZ_GUARD_ALLOWED);
+    world_judge();
+    world_must(HOOK_GO_ON, HOOK_REASON_RETURN, false);
+}
+END_TEST
+
 RUN_CASES("hook_calls", 60, ONCE(a_call), ONCE(a_call_by_a_gate), ONCE(each_space_has_its_view),
           ONCE(a_system_call), ONCE(a_system_call_that_arrives_as_an_invalid_opcode),
           ONCE(an_interrupt), ONCE(memory_that_is_not_there), ONCE(views),
-          ONCE(views_without_a_defence), ONCE(the_agent_starts_as_its_file_says))
+          ONCE(views_without_a_defence), ONCE(the_agent_starts_as_its_file_says),
+          ONCE(an_agent_that_asks))
