@@ -40,6 +40,9 @@ class Build:
         job.add_tree(os.path.join(SOURCE, "stacks"), "stacks")
         return {"MEZZ_BIN": "/w/mezz", "MEZZ_IMAGES": "/w/images", "MEZZ_STACKS": "/w/stacks"}
 
+    def logs(self):
+        return os.path.join(self.path, "lane-logs")
+
     def tests(self):
         listing = subprocess.run(["meson", "introspect", "--tests", self.path], capture_output=True,
                                  stdin=subprocess.DEVNULL, text=True, check=False)
