@@ -2,6 +2,7 @@
 #include "vmm/protect/guest_memory.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "vmm/l2.h"
 #include "vmm/machine_state.h"
@@ -13,11 +14,20 @@ uint64_t guest_space(uint64_t cr3)
     return cr3 & SPACE_MASK;
 }
 
+static void forget(struct guest_known *known)
+{
+    if (known == NULL)
+        return;
+    memset(known->page, 0xff, sizeof(known->page));
+    memset(known->entry, 0xff, sizeof(known->entry));
+}
+
 void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu)
 {
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
 
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+    forget(memory->known);
     memory->vcpu = vcpu;
     memory->paging = (struct guest_paging){.cr0 = sregs->cr0,
                                            .cr4 = sregs->cr4,
@@ -25,8 +35,7 @@ void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu)
                                            .rflags = vcpu->kvm->run->s.regs.regs.rflags};
 }
 
-/* One piece of a page. */
-static int find(const struct guest_memory *memory, uint64_t physical, l1_address *l1)
+static int look_up(const struct guest_memory *memory, uint64_t physical, l1_address *l1)
 {
     struct ept12_translation translation;
 
@@ -34,6 +43,27 @@ static int find(const struct guest_memory *memory, uint64_t physical, l1_address
         translation.rights == 0)
         return -EFAULT;
     *l1 = translation.l1;
+    return 0;
+}
+
+/* One piece of a page. */
+static int find(const struct guest_memory *memory, uint64_t physical, l1_address *l1)
+{
+    struct guest_known *known = memory->known;
+    const uint64_t offset = physical % PAGE_SIZE;
+    const uint64_t page = physical - offset;
+    const size_t at = page / PAGE_SIZE % GUEST_KNOWN;
+    int code;
+
+    if (known == NULL)
+        return look_up(memory, physical, l1);
+    if (known->page[at] != page) {
+        code = look_up(memory, page, &known->l1[at]);
+        known->page[at] = code == 0 ? page : UINT64_MAX;
+        if (code != 0)
+            return code;
+    }
+    *l1 = l1_at(known->l1[at].value + offset);
     return 0;
 }
 
@@ -70,6 +100,7 @@ int guest_memory_write(struct guest_memory *memory, uint64_t physical, const voi
     l1_address to;
 
     memory->writes++;
+    forget(memory->known); /* it may have been copied for the write */
     while (length > 0) {
         size_t part = piece(physical, length);
 
@@ -85,7 +116,19 @@ int guest_memory_write(struct guest_memory *memory, uint64_t physical, const voi
 
 int guest_memory_reader(void *context, l2_address address, void *to, size_t length)
 {
-    return guest_memory_read(context, address.value, to, length);
+    const struct guest_memory *memory = context;
+    struct guest_known *known = memory->known;
+    const size_t at = (address.value / PAGE_SIZE + address.value / sizeof(uint64_t)) % GUEST_KNOWN;
+    int code = 0;
+
+    if (known == NULL || length != sizeof(uint64_t))
+        return guest_memory_read(memory, address.value, to, length);
+    if (known->entry[at] != address.value) {
+        code = guest_memory_read(memory, address.value, &known->value[at], length);
+        known->entry[at] = code == 0 ? address.value : UINT64_MAX;
+    }
+    memcpy(to, &known->value[at], sizeof(uint64_t));
+    return code;
 }
 
 int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,

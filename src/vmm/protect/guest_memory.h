@@ -13,7 +13,19 @@ struct l2_vcpu;
  * An L2's memory as policies of the root see it: all that EPT12 has, whatever a view leaves of it.
  * Frames are page-aligned L2-physical addresses. Functions return 0 or -EFAULT.
  */
+#define GUEST_KNOWN 16U
+
+/* What was found since guest_memory_look, and holds until then: walks of page tables come by the
+ * same few pages and entries again and again. */
+struct guest_known {
+    uint64_t page[GUEST_KNOWN]; /* UINT64_MAX: none */
+    l1_address l1[GUEST_KNOWN];
+    uint64_t entry[GUEST_KNOWN]; /* its address */
+    uint64_t value[GUEST_KNOWN];
+};
+
 struct guest_memory {
+    struct guest_known *known;  /* of its owner's; NULL: none */
     struct l2_vcpu *vcpu;       /* by whose EPT12 */
     struct guest_paging paging; /* of that vCPU, but for CR3 */
     uint64_t writes;            /* counts guest_memory_write and what guest_memory_wrote was told */

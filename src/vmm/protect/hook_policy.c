@@ -193,6 +193,7 @@ int hook_policy_add(struct l2 *l2, const struct guard_config *config)
         l2->engine = ENGINE_FLIP;
     guard->policy.ops = &ops;
     guard->l2 = l2;
+    guard->memory.known = &guard->known;
     guard->config = config;
     guard->callbacks =
         (struct hook_memory){translate, read_memory, write_memory, executable, guard};
