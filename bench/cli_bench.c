@@ -60,7 +60,7 @@ static bool is_asked(const struct bench_options *options, const char *word)
 static int check_only(const char *only)
 {
     if (only == NULL || strcmp(only, only_boot) == 0 || strcmp(only, only_instructions) == 0 ||
-        strcmp(only, only_views) == 0)
+        strcmp(only, only_views) == 0 || call_figures_asked(only))
         return 0;
     for (size_t i = 0; i < path_count; i++)
         if (path_is_asked(&paths[i], only))
@@ -68,7 +68,7 @@ static int check_only(const char *only)
     cli_complain("bench: --only %s: no such measurement; there are io, mmio, view, "
                  "conditions_held, conditions_failed, l2s_reflect, l2s_callback (or one of their "
                  "rows, as io.root), "
-                 "views, boot and instructions",
+                 "guard, portion, views, boot and instructions",
                  only);
     return CLI_BAD_INPUT;
 }
@@ -121,11 +121,13 @@ static int measure(struct bench_result *result, const struct bench_options *opti
 {
     const char *device = cli_kvm_device(options->kvm);
     char image[PATH_MAX];
+    char directory[PATH_MAX];
     struct kvm kvm;
     int code = find_image(image, options, error);
 
     if (code != 0)
         return code;
+    strcpy(directory, image);
     code = kvm_open(&kvm, device != NULL ? device : KVM_DEFAULT_DEVICE, error);
     if (code != 0)
         return code;
@@ -133,6 +135,11 @@ static int measure(struct bench_result *result, const struct bench_options *opti
     if (code == 0 && (options->views || is_asked(options, only_views)))
         code = view_figures_measure(&result->views, &kvm, options->views,
                                     view_samples[options->quick], error);
+    if (code == 0 && call_figures_asked(options->only)) {
+        *strrchr(directory, '/') = '\0';
+        code = call_figures_measure(&result->calls, &kvm, device, directory, options->only,
+                                    view_samples[options->quick], error);
+    }
     if (code == 0 && is_asked(options, only_instructions))
         count_instructions(result, options, image);
     if (code == 0 && is_asked(options, only_boot))

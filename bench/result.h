@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "boot_time.h"
+#include "call_figures.h"
 #include "rounds.h"
 #include "view_figures.h"
 
@@ -19,6 +20,7 @@ struct bench_result {
     struct error instructions_why; /* why it is unknown; empty: it was not asked for */
     struct boot_times boot;
     struct view_figures views;
+    struct call_figures calls;
 };
 
 /* Microseconds; R is that of a port (0) or of memory (1). */
@@ -41,6 +43,9 @@ void result_table(FILE *to, const struct bench_result *result);
 /* The part about views (view_table.c). */
 void view_table(FILE *to, const struct view_figures *figures);
 json_t *view_json(const struct view_figures *figures);
+/* The part about calls (call_table.c). */
+void call_table(FILE *to, const struct call_figures *figures);
+json_t *call_json(const struct call_figures *figures);
 /* To four decimals; null unless it is known. */
 json_t *result_figure(double value, bool known);
 

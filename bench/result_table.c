@@ -74,5 +74,6 @@ void result_table(FILE *to, const struct bench_result *result)
     print_gain(to, result, "io");
     print_gain(to, result, "mmio");
     view_table(to, &result->views);
+    call_table(to, &result->calls);
     print_rest(to, result);
 }

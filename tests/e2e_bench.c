@@ -86,6 +86,41 @@ static void ck_measurement(const json_t *json, const char *path, int kvm_runs)
     ck_count(json, member, 0);
 }
 
+/* Calls: what can be counted is right on every engine. */
+static const char *const calls[] = {"guard.call",        "guard.denied",
+                                    "guard.api_nx_call", "guard.unguarded_exits",
+                                    "portion.call",      "portion.strict_call"};
+
+static void ck_calls(const json_t *json)
+{
+    static const char *const engines[] = {"flip", "remap", "slots"};
+    const json_t *rows = mezz_at(json, "calls");
+    size_t at = 0;
+
+    ck_assert_uint_eq(json_array_size(rows), ELEMENTS(calls) * ELEMENTS(engines));
+    for (size_t i = 0; i < ELEMENTS(calls); i++) {
+        const bool unguarded = strcmp(calls[i], "guard.unguarded_exits") == 0;
+
+        for (size_t engine = 0; engine < ELEMENTS(engines); engine++) {
+            const json_t *row = json_array_get(rows, at++);
+
+            ck_assert_str_eq(json_string_value(json_object_get(row, "name")), calls[i]);
+            ck_assert_str_eq(json_string_value(json_object_get(row, "engine")), engines[engine]);
+            positive_at(row, "r_us");
+            if (strcmp(calls[i], "portion.strict_call") == 0)
+                positive_at(row, "exits");
+            else
+                ck_count(row, "exits", unguarded ? 0 : 2);
+            if (unguarded)
+                continue;
+            positive_at(row, "p50");
+            positive_at(row, "p99");
+            if (engine == 0)
+                ck_count(row, "other_ioctls", 0);
+        }
+    }
+}
+
 START_TEST(everything)
 {
     static const char *const argv[] = {"bench", "--quick", "--json", "out.json", NULL};
@@ -104,6 +139,7 @@ START_TEST(everything)
         ck_measurement(json, measurements[i].path, measurements[i].kvm_runs);
     ck_count(json, "dispatch.callback_kvm_runs", 2);
     ck_count(json, "dispatch.callback_other_ioctls", 0);
+    ck_calls(json);
     json_decref(json);
     mezz_end(&mezz, 1);
 }
