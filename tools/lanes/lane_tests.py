@@ -107,7 +107,7 @@ def run(build, lane, patience=1, only=()):
         transcript.count.skipped = len(too_slow)
         job = _job(build, lane, pace, transcript)
         setting = Setting(cpus=pace.cpus, console=os.path.join(logs, f"{lane}.console"),
-                          sink=transcript.feed)
+                          sink=transcript.feed, patience=patience)
         try:
             report = program.run(lane, job, setting)
             trouble = f"its runner ended with status {report.status}" if report.status else ""

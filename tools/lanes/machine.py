@@ -42,6 +42,7 @@ class Setting:
     cpus: int = None
     console: str = None  # a file that keeps the console
     sink: object = None
+    patience: int = 1  # how much longer than usual the machine may take to come up
 
 
 class Report:
@@ -112,8 +113,8 @@ class Machine:
         self._run = run
         self._job = job
         self._setting = setting
-        self._boot_limit = boot_limit
-        self._deadline = time.monotonic() + boot_limit
+        self._boot_limit = boot_limit * setting.patience
+        self._deadline = time.monotonic() + self._boot_limit
         self._console = b""
         self._told = b""  # by the emulator on its terminal, until it named its screen
         self._screen = None

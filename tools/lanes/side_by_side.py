@@ -97,7 +97,7 @@ def run(lanes, jobs, logs, command):
                 lane.ask_to_end()
             for lane in running:
                 lane.make_end()
-    return counts
+    return {lane: counts[lane] for lane in lanes}
 
 
 def _read(path):
