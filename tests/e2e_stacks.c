@@ -127,6 +127,48 @@ START_TEST(two_guests)
 }
 END_TEST
 
+/* L1's own views, on each engine. */
+START_TEST(views)
+{
+    struct mezz_process mezz;
+    json_t *json;
+
+    run_stack(&mezz, "views.lua");
+    json = mezz_json(&mezz);
+    check_expectations(json, 13);
+    json_decref(json);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
+/* Command lines that nested_l1 does not take. */
+static const char *const bad_lines[][2] = {
+    {"views=both", "command line: views= wants turn"},
+    {"views=turn ept=dirty", "command line: views= and ept= do not go together"},
+    {"ept=wet", "command line: ept= wants dirty or cow"},
+    {"portions=maybe", "command line: portions= wants allow or refuse"},
+};
+
+START_TEST(bad_command_line)
+{
+    static const char *const argv[] = {"run", "t.lua", NULL};
+    struct mezz_process mezz;
+    char text[512];
+    int length = snprintf(text, sizeof(text),
+                          "local s = mezz.stack {}\n"
+                          "s:l1 { image = 'nested_l1.elf', memory = '16M', cmdline = '%s' }\n"
+                          "s:run { timeout = '20s' }\n",
+                          bad_lines[_i][0]);
+
+    mezz_begin(&mezz);
+    mezz_write(&mezz, "t.lua", text, (size_t)length);
+    mezz_run(&mezz, argv);
+    ck_assert_int_eq(mezz.status, 4);
+    ck_has(mezz.out, bad_lines[_i][1]);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
 /* Through the reset vector and past it. */
 START_TEST(both_starts)
 {
@@ -324,6 +366,7 @@ START_TEST(wild_output)
 END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "stacks", 120, ONCE(hello), ONCE(reflect), ONCE(two_guests),
-             EACH(both_starts, 2), ONCE(failed_expectation), ONCE(json_to_stdout),
+             ONCE(views), EACH(bad_command_line, ELEMENTS(bad_lines)), EACH(both_starts, 2),
+             ONCE(failed_expectation), ONCE(json_to_stdout),
              EACH(output_that_fails, ELEMENTS(outputs)), ONCE(json_is_replaced), ONCE(interrupt),
              ONCE(trace), ONCE(info), ONCE(wild_output))

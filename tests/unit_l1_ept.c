@@ -5,6 +5,7 @@
 #include "lib/ept.h"
 #include "lib/machine.h"
 #include "lib/sync.h"
+#include "lib/views.h"
 #include "runner.h"
 
 #define PAGE        4096ULL
@@ -43,6 +44,56 @@ static void leads(uint64_t l2, uint64_t l1, uint64_t size)
 
 /* Each count of leaves that the filling loop takes in blocks, with its neighbours untouched. */
 static const uint64_t counts[] = {1, 2, 15, 16, 17, 31, 33, 511, 512, 513, 1024, 1500};
+
+/* A view that is another one but for two pages. */
+START_TEST(views_that_differ)
+{
+    struct views views;
+    struct ept second;
+
+    setup(ARENA_PAGES);
+    ck_assert(map(0, L1_AT, 2 * LARGE));
+    ck_assert(map(2 * LARGE + PAGE, L1_AT + LARGE, 3 * PAGE));
+    ck_assert(ept_copy(&second, &ept));
+    ck_assert_uint_ne(second.root, ept.root);
+    ck_assert(ept_set_page(&second, LARGE + 5 * PAGE, (L1_AT + 9 * LARGE) | MEZZ_EPT_READ));
+    ck_assert(ept_set_page(&second, 2 * LARGE + PAGE, 0));
+    /* The first one is what it was. */
+    leads(LARGE + 5 * PAGE, L1_AT + LARGE, LARGE);
+    leads(2 * LARGE + PAGE, L1_AT + LARGE, PAGE);
+    ck_assert_uint_eq(*ept_leaf(&second, LARGE + 5 * PAGE), (L1_AT + 9 * LARGE) | MEZZ_EPT_READ);
+    ck_assert_ptr_null(ept_leaf(&second, 2 * LARGE + PAGE));
+    ept = second;
+    leads(0, L1_AT, LARGE);
+    leads(LARGE, L1_AT + LARGE, PAGE);
+    leads(LARGE + 4 * PAGE, L1_AT + LARGE + 4 * PAGE, PAGE);
+    leads(LARGE + 511 * PAGE, L1_AT + LARGE + 511 * PAGE, PAGE);
+    leads(2 * LARGE + 2 * PAGE, L1_AT + LARGE + PAGE, PAGE);
+    /* One that has nothing yet. */
+    ck_assert(ept_set_page(&ept, GIB, L1_AT | EPT_ALL_RIGHTS));
+    leads(GIB, L1_AT, PAGE);
+    ck_assert(views_init(&views, &arena));
+    for (uint32_t i = 0; i < MEZZ_MAX_VIEWS; i++)
+        ck_assert(views_add(&views, &ept, i % 2 ? MEZZ_EPTP_DIRTY_FLAGS : 0));
+    ck_assert(!views_add(&views, &ept, 0));
+    ck_assert_uint_eq(views_eptp(&views, 0), MEZZ_EPTP(ept.root));
+    ck_assert_uint_eq(views_eptp(&views, 511), MEZZ_EPTP(ept.root) | MEZZ_EPTP_DIRTY_FLAGS);
+}
+END_TEST
+
+/* Whatever the arena is short of. */
+START_TEST(views_without_memory)
+{
+    const unsigned int pages = 4 + (unsigned int)_i;
+    struct views views;
+    struct ept second;
+
+    setup(pages);
+    ck_assert(map(0, L1_AT, LARGE + PAGE));
+    ck_assert(!(ept_copy(&second, &ept) && ept_set_page(&second, 0, L1_AT) &&
+                views_init(&views, &arena)));
+}
+END_TEST
 
 START_TEST(small_pages)
 {
@@ -215,4 +266,5 @@ END_TEST
 
 RUN_CASES("l1_ept", 30, EACH(small_pages, ELEMENTS(counts)), ONCE(large_pages), ONCE(across_tables),
           ONCE(copied_pages_are_small), ONCE(arena_ends), ONCE(dirty_bytes), ONCE(vmcs_records),
-          EACH(bad_records, ELEMENTS(bad_keys)), ONCE(ept_records), ONCE(records_in_order))
+          EACH(bad_records, ELEMENTS(bad_keys)), ONCE(ept_records), ONCE(records_in_order),
+          ONCE(views_that_differ), EACH(views_without_memory, 6))

@@ -35,6 +35,18 @@ static _Noreturn void reflect(const struct l2 *l2, const struct mezz_callback_fr
     end(l2, frame, MEZZ_ACTION_REFLECT, 0);
 }
 
+/* At the end of each line of its console a guest that has two views goes into the other one. */
+static bool turns_view(const struct l2 *l2, uint16_t offset, uint64_t qualification, uint64_t value)
+{
+    return l2->has_views && !offset && !(qualification & MEZZ_IO_IN) && (uint8_t)value == '\n';
+}
+
+static _Noreturn void turn_view(struct l2 *l2, const struct mezz_callback_frame *frame)
+{
+    l2->turns++;
+    end(l2, frame, MEZZ_ACTION_SWITCH_VIEW, !l2->vmcs->ept.eptp_index);
+}
+
 static _Noreturn void uart_exit(struct mezz_callback_frame *frame, uint64_t reason,
                                 uint64_t qualification, uint64_t value, struct l2 *l2)
 {
@@ -49,6 +61,8 @@ static _Noreturn void uart_exit(struct mezz_callback_frame *frame, uint64_t reas
         value = uart_read(&l2->uart, offset) | ~0xffULL;
     else
         uart_write(&l2->uart, offset, (uint8_t)value);
+    if (turns_view(l2, offset, qualification, value))
+        turn_view(l2, frame);
     resume(l2, frame, value);
 }
 

@@ -62,6 +62,12 @@ static bool read_word(struct config *config, struct text word)
         say("command line: guard= wants observe, allow or refuse");
         return false;
     }
+    if (text_skip(word, TEXT("views="), &value)) {
+        config->views = text_equal(value, TEXT("turn"));
+        if (!config->views)
+            say("command line: views= wants turn");
+        return config->views;
+    }
     say("command line: unknown word '%.*s'", (int)word.length, word.start);
     return false;
 }
@@ -74,6 +80,10 @@ static bool read_command_line(struct config *config, const char *line)
     while (text_word(&rest, &word))
         if (!read_word(config, word))
             return false;
+    if (config->views && config->ept) {
+        say("command line: views= and ept= do not go together");
+        return false;
+    }
     return true;
 }
 

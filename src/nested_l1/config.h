@@ -48,6 +48,7 @@ struct config {
     uint32_t ept;                          /* CONFIG_EPT_... */
     uint32_t portions;                     /* CONFIG_PORTIONS_... */
     uint32_t guard;                        /* CONFIG_GUARD_...; 0: it hears of nothing */
+    bool views;                            /* two of each guest, that it is taken in turn to */
     unsigned int guest_count;
     struct guest_config guest[CONFIG_GUESTS];
 };

@@ -21,6 +21,8 @@
 void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status)
 {
     uart_flush(&l2->uart);
+    if (l2->has_views)
+        say("guest %s: %u turns from one view to the other", l2->name, l2->turns);
     if (l2->observed | l2->synchronized)
         say("guest %s: %u exits observed, %u synchronization records", l2->name, l2->observed,
             l2->synchronized);

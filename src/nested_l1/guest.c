@@ -6,6 +6,7 @@
 #include "l1.h"
 #include "lib/machine.h"
 #include "lib/say.h"
+#include "lib/views.h"
 #include "mezz/guest.h"
 #include "personality.h"
 
@@ -110,6 +111,21 @@ static const char *give_frames(struct l1 *l1, struct l2 *l2, int64_t *error)
     return *error < 0 ? "FRAME_POOL" : NULL;
 }
 
+/* The second view has the same memory, by tables of its own. */
+static const char *give_views(struct l1 *l1, struct l2 *l2, int64_t *error)
+{
+    struct views views;
+    struct ept second;
+    uint64_t bad;
+
+    if (!views_init(&views, &l1->arena) || !ept_copy(&second, &l2->ept) ||
+        !views_add(&views, &l2->ept, 0) || !views_add(&views, &second, 0))
+        return "L1 has no memory left";
+    *error = views_set(&views, l2->number, &bad);
+    l2->has_views = *error >= 0;
+    return *error < 0 ? "EPTP_LIST" : NULL;
+}
+
 /* The L2 comes first: one that cannot be loaded has then died, for the root's report. */
 static const char *make(struct l1 *l1, struct l2 *l2, const struct guest_config *config,
                         int64_t *error)
@@ -133,6 +149,8 @@ static const char *make(struct l1 *l1, struct l2 *l2, const struct guest_config 
         wrong = give_frames(l1, l2, error);
     if (!wrong)
         wrong = l1->host->create_vcpu(l1, l2, error);
+    if (!wrong && l1->config.views)
+        wrong = give_views(l1, l2, error);
     if (!wrong && l1->config.portions)
         wrong = portions_attach(l1, l2, l1->config.portions == CONFIG_PORTIONS_ALLOW, error);
     if (!wrong && l1->config.guard)

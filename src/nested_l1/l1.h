@@ -38,6 +38,8 @@ struct l2 {
     uint32_t stray_accesses;
     uint32_t observed;     /* exits that the root handled and told of */
     uint32_t synchronized; /* records of what the root changed */
+    bool has_views;        /* two, in turn */
+    uint32_t turns;        /* from one of them to the other */
     struct svm_guest *svm; /* svm/svm.h; with a root NULL */
     struct uart uart;
     struct pic pic;

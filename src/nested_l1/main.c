@@ -74,10 +74,12 @@ static void read_config(const struct mezz_pvh_start_info *info)
         stop(L1_STATUS_BAD_INPUT);
     if (!l1.config.personality)
         l1.config.personality = personality_default(l1.features);
-    if (l1.config.personality->features & ~l1.features || l1.config.ept & ~l1.host->ept) {
-        say("%s has not what exits=%s%s needs",
+    if (l1.config.personality->features & ~l1.features || l1.config.ept & ~l1.host->ept ||
+        (l1.config.views && !(l1.features & MEZZ_FEATURE_VIEWS))) {
+        say("%s has not what exits=%s%s%s needs",
             l1.host == &host_root ? "this root" : "a machine without a root",
-            l1.config.personality->name, l1.config.ept ? " with ept=" : "");
+            l1.config.personality->name, l1.config.ept ? " with ept=" : "",
+            l1.config.views ? " with views=" : "");
         stop(L1_STATUS_VERSION);
     }
 }

@@ -88,6 +88,61 @@ bool ept_map(struct ept *ept, uint64_t l2, uint64_t l1, uint64_t size, uint64_t 
     return true;
 }
 
+/* The copy's address, or 0. level: 0 has leaves of 4 KiB. */
+static uint64_t copy_table(struct arena *arena, uint64_t table, unsigned int level)
+{
+    uint64_t made = arena_take(arena, MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE);
+    const uint64_t *from = pointer_at(table);
+    uint64_t *to = pointer_at(made);
+
+    for (unsigned int i = 0; made && i < MEZZ_EPT_ENTRIES; i++) {
+        to[i] = from[i];
+        if (!level || !(from[i] & MEZZ_EPT_RWX) || from[i] & MEZZ_EPT_LEAF)
+            continue;
+        to[i] = copy_table(arena, from[i] & MEZZ_EPT_ADDRESS, level - 1);
+        if (!to[i])
+            return 0;
+        to[i] |= from[i] & ~MEZZ_EPT_ADDRESS;
+    }
+    return made;
+}
+
+bool ept_copy(struct ept *ept, const struct ept *from)
+{
+    struct arena *arena = from->arena;
+
+    *ept = (struct ept){.arena = arena, .root = copy_table(arena, from->root, MEZZ_EPT_LEVELS - 1)};
+    return ept->root != 0;
+}
+
+static bool split(struct ept *ept, uint64_t *large)
+{
+    uint64_t made = arena_take(ept->arena, MEZZ_PAGE_SIZE, MEZZ_PAGE_SIZE);
+
+    if (!made)
+        return false;
+    fill(pointer_at(made), *large & ~MEZZ_EPT_LEAF, MEZZ_PAGE_SIZE, MEZZ_EPT_ENTRIES);
+    *large = made | MEZZ_EPT_RWX;
+    return true;
+}
+
+bool ept_set_page(struct ept *ept, uint64_t l2, uint64_t leaf)
+{
+    uint64_t *large = table_of(ept, l2, 1);
+    uint64_t *table;
+
+    if (!large)
+        return false;
+    large += table_index(l2, 1);
+    if (*large & MEZZ_EPT_LEAF && !split(ept, large))
+        return false;
+    table = table_of(ept, l2, 0);
+    if (!table)
+        return false;
+    table[table_index(l2, 0)] = leaf;
+    return true;
+}
+
 uint64_t *ept_leaf(const struct ept *ept, uint64_t l2)
 {
     uint64_t table = ept->root;

@@ -30,6 +30,13 @@ bool ept_init(struct ept *ept, struct arena *arena);
  * nothing may be mapped there yet. False: the arena is empty. */
 bool ept_map(struct ept *ept, uint64_t l2, uint64_t l1, uint64_t size, uint64_t flags);
 
+/* Tables of its own with what `from` has. False: the arena is empty. */
+bool ept_copy(struct ept *ept, const struct ept *from);
+
+/* One page of 4 KiB gets this leaf, 0 for none; a leaf of 2 MiB that it was part of becomes 512.
+ * False: the arena is empty. */
+bool ept_set_page(struct ept *ept, uint64_t l2, uint64_t leaf);
+
 /* How much of the first size bytes lies in leaves that are marked as dirty. */
 uint64_t ept_dirty_bytes(const struct ept *ept, uint64_t size);
 
