@@ -90,12 +90,15 @@ static int check_eptp(const struct l1_memory *l1, uint64_t eptp)
     return l1_contains(l1, l1_at(eptp & MEZZ_EPT_ADDRESS), PAGE_SIZE) ? 0 : MEZZ_E_EPT_ADDRESS;
 }
 
-/* The caller has checked that the table is in L1's memory. L1 may write the entry at this very
- * moment: this is its only read. */
-static uint64_t read_entry(const struct l1_memory *l1, uint64_t table, unsigned int index)
+/* The caller has checked that the table is in L1's memory. */
+static const uint64_t *entries_of(const struct l1_memory *l1, uint64_t table)
 {
-    const uint64_t *entries = l1_pointer(l1, l1_at(table), PAGE_SIZE);
+    return l1_pointer(l1, l1_at(table), PAGE_SIZE);
+}
 
+/* L1 may write the entry at this very moment: this is its only read. */
+static uint64_t read_entry(const uint64_t *entries, unsigned int index)
+{
     return __atomic_load_n(entries + index, __ATOMIC_RELAXED);
 }
 
@@ -202,12 +205,17 @@ static int walk_entry(struct walk *walk, uint64_t entry, unsigned int level, uin
 static int walk_table(struct walk *walk, uint64_t address, unsigned int level, uint64_t l2,
                       uint32_t rights)
 {
+    const uint64_t *entries = entries_of(walk->l1, address);
     int code = 0;
 
     walk->tables++;
-    for (unsigned int index = 0; index < MEZZ_EPT_ENTRIES && code == 0; index++)
-        code = walk_entry(walk, read_entry(walk->l1, address, index), level,
-                          l2 + index * span(level), rights);
+    for (unsigned int index = 0; index < MEZZ_EPT_ENTRIES && code == 0; index++) {
+        const uint64_t entry = read_entry(entries, index);
+
+        /* Most are absent. */
+        if (entry & MEZZ_EPT_RWX)
+            code = walk_entry(walk, entry, level, l2 + index * span(level), rights);
+    }
     return code;
 }
 
@@ -260,7 +268,8 @@ int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_m
     for (unsigned int next = LEVEL_PML4E; code == 0 && kind == ENTRY_TABLE; next--) {
         level = next;
         page = address.value & ~(span(level) - 1);
-        entry = read_entry(l1, entry & MEZZ_EPT_ADDRESS, table_index(address.value, level));
+        entry =
+            read_entry(entries_of(l1, entry & MEZZ_EPT_ADDRESS), table_index(address.value, level));
         code = check_entry(l1, entry, level, &kind);
         if (kind == ENTRY_TABLE)
             rights &= (uint32_t)(entry & MEZZ_EPT_RWX);
