@@ -26,6 +26,7 @@
 #define VIEWS      4U
 #define STEPS_MOST 400
 #define CALL_PORT  0x7e
+#define INPUT_MOST 1024 /* a longer one takes long, and does nothing that is new */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -311,12 +312,16 @@ static int run_l1(struct kvm_run *run)
     return EINTR;
 }
 
-/* Registers that are not what they were. */
+/* Registers, and memory, that are not what they were. */
 static void alter(struct kvm_run *run, uint8_t how)
 {
     struct kvm_sregs *sregs = &run->s.regs.sregs;
 
-    run->s.regs.regs.rip += how & 15;
+    /* Another processor of L1 writes to its memory meanwhile: to a VMCS12, a frame, a table. */
+    if ((how & 15) == 15)
+        write_memory();
+    else
+        run->s.regs.regs.rip += how & 15;
     if (how & 16)
         ((uint64_t *)&run->s.regs.regs)[take() % (sizeof(run->s.regs.regs) / 8)] = take_number();
     if (how & 32)
@@ -384,7 +389,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     machine->host.paging.kind = data[0] % 3 == 0 ? PAGING_HARDWARE : PAGING_SHADOW;
     machine->host.logs_each_write = data[0] & 128;
     input.at = data + 1;
-    input.left = size - 1;
+    input.left = size - 1 < INPUT_MOST ? size - 1 : INPUT_MOST;
     for (int i = 0; i < STEPS_MOST && !machine->ended; i++)
         l1_vcpu_step(machine->l1[0]);
     machine_destroy(machine);

@@ -48,7 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                 .output = 4096,
                                                 .runs = 4,
                                                 .expectations = 16};
-    static const char *const directories[] = {"/proc/self", NULL};
+    /* Rules are found from the source's directory. */
+    static const char *const directories[] = {FUZZ_GUESTS, FUZZ_L1, "stacks", NULL};
     size_t seen = 0;
     const struct script_host host = {&seen, run, print, failed};
     char path[64];
@@ -56,10 +57,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .path = path, .directories = directories, .limits = &limits, .host = &host};
     struct script *script;
     struct error error = {""};
-    int fd = memfd_create("stack", MFD_CLOEXEC);
+    static int fd = -1;
     int code;
 
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+    if (fd < 0)
+        fd = memfd_create("stack", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)size) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
         abort();
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     if (script_create(&script, &config, &error) != 0)
@@ -72,6 +75,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (script_record(script)->run_count > limits.runs)
         abort();
     script_destroy(script);
-    close(fd);
     return 0;
 }
