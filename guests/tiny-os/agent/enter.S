@@ -8,23 +8,25 @@
     .text
     .globl guard_enter
 guard_enter:
-    leaq guard_stack(%rip), %r10
-    leaq guard_stack_top(%rip), %rax
-    cmpq %r10, %rsp
+    leaq guard_stack(%rip), %rax
+    cmpq %rax, %rsp
     jb from_outside
+    leaq guard_stack_top(%rip), %rax
     cmpq %rax, %rsp
     jbe from_inside
 from_outside:
-    movl $1, %r10d
     testl $2, guard_plan + 12(%rip) /* MEZZ_GUARD_OWN_STACK */
-    jz begin
-    movq %rax, %rsp
+    jz begin_outside
+    leaq guard_stack_top(%rip), %rsp
+begin_outside:
+    movl $1, %eax
     jmp begin
 from_inside:
-    xorl %r10d, %r10d
+    xorl %eax, %eax
 begin:
     pushq %rbp
     movq %rsp, %rbp
+    pushq %rax
     pushq %r10
     pushq %r9 /* the six arguments, ascending */
     pushq %r8
@@ -34,17 +36,27 @@ begin:
     pushq %rdi
     movl %r11d, %edi
     movq %rsp, %rsi
-    leaq -8(%rbp), %rdx /* not 0: outermost */
-    movq (%rdx), %rdx
+    movq -8(%rbp), %rdx /* not 0: outermost */
     andq $-16, %rsp
     call agent_call
-    movq -8(%rbp), %r10
+    cmpq $0, -8(%rbp)
+    jne outside
+    /* A compiler that has seen the function may count on registers that it leaves alone. The root
+     * restores those of the outermost call. */
+    leaq -64(%rbp), %rsp
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    popq %r8
+    popq %r9
+    popq %r10
     movq %rbp, %rsp
     popq %rbp
-    testq %r10, %r10
-    jnz outside
     ret
 outside:
+    movq %rbp, %rsp
+    popq %rbp
     movl guard_record + 4(%rip), %edi
     jmp guard_door
 
