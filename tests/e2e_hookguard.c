@@ -394,10 +394,82 @@ START_TEST(l1_hears_and_decides)
 }
 END_TEST
 
+/* --- inside a call --- */
+
+#define INSIDE                                                                                    \
+    "local s = mezz.stack { memory = '64M' }\n"                                                   \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M' }\n"                               \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"                \
+    "    programs = { 'libapi.elf', 'agent-waits.elf', 'inside.elf %s', 'notes.elf' } }\n"        \
+    "tiny:guard { library = 'libapi.elf', agent = 'agent-waits.elf', decide = 'script',\n"        \
+    "    functions = { api_open = { args = { 'cstring', 'value' } }, api_read = {}, api_write = " \
+    "{},\n"                                                                                       \
+    "        api_close = {}, api_append = { args = { 'cstring', 'value', 'value' } } } }\n"       \
+    "tiny:on('guard', function(e)\n"                                                              \
+    "    if e.type == 'asked' and e.caller:find('inside.elf', 1, true) then\n"                    \
+    "        mezz.row { name = e.name, first = tostring(e.args[1]) }\n"                           \
+    "    end\n"                                                                                   \
+    "    return e.args[1] == 'forbid' and e.name == 'api_open' and -77 or 'allow'\n"              \
+    "end)\n"                                                                                      \
+    "s:run { timeout = '120s', may_die = true }\n"
+
+/* Functions that call each other are looked at each time and keep their results; what goes wrong
+ * inside ends its own program, and no other. */
+static const struct {
+    const char *name;
+    const char *console;
+    size_t asked; /* calls of inside.elf, of both api_append's functions */
+    unsigned int faults;
+} insides[] = {
+    {"plain", "inside: plain: -27\ninside: afterwards: 2\n", 10, 0},
+    {"forbid", "inside: forbid: -77\ninside: afterwards: 2\n", 7, 0},
+    {"nested", "inside: nested: -27\ninside: afterwards: 2\n", 35, 0},
+    {"fault", "inside.elf: page fault (write)", 0, 1},
+    {"recurse", "inside.elf: page fault (write)", 0, 1},
+};
+
+START_TEST(inside)
+{
+    static const char *const argv[] = {"run", "t.lua", "--json", "out.json", NULL};
+    struct mezz_process mezz;
+    char text[2048];
+    const char *console;
+    json_t *json;
+
+    snprintf(text, sizeof(text), INSIDE, insides[_i].name);
+    mezz_begin(&mezz);
+    mezz_write(&mezz, "t.lua", text, strlen(text));
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    console = json_string_value(mezz_at(json, "levels.l2.tiny.console"));
+    if (insides[_i].faults == 0) {
+        char *second = strstr(insides[_i].console, "\n") + 1;
+        const size_t first = (size_t)(second - insides[_i].console);
+        char line[64];
+
+        /* The other program writes, too. */
+        snprintf(line, sizeof(line), "%.*s", (int)first, insides[_i].console);
+        ck_assert_msg(strstr(console, line) != NULL && strstr(console, second) != NULL, "%s",
+                      console);
+    } else {
+        ck_assert_msg(strstr(console, insides[_i].console) != NULL, "%s", console);
+    }
+    ck_assert_uint_eq(json_array_size(json_object_get(json, "rows")), insides[_i].asked);
+    ck_assert(says(json, "notes: read works"));
+    ck_assert(!says(json, "FAILED"));
+    ck_assert_int_eq(count_at(json, "levels.l2.tiny.guard.refused"), insides[_i].faults);
+    if (insides[_i].faults != 0)
+        ck_assert_int_eq(count_at(json, "levels.l2.tiny.guard.refusals.agent-fault"), 1);
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
 RUN_CASES_IF(mezz_obstacle, "hookguard", 900, ONCE(example),
              EACH(honest, ELEMENTS(engines) * ELEMENTS(ways)), EACH(answer, ELEMENTS(answers)),
              ONCE(calls_are_logged), EACH(mistake, ELEMENTS(mistakes)),
              EACH(handler_sees_each_call, ELEMENTS(cages)),
              EACH(handler_decides, ELEMENTS(denials)), ONCE(no_answer_is_a_denial),
              EACH(handler_fails, ELEMENTS(failures) * ELEMENTS(cages)),
-             EACH(l1_hears_and_decides, ELEMENTS(in_l1)))
+             EACH(l1_hears_and_decides, ELEMENTS(in_l1)), EACH(inside, ELEMENTS(insides)))

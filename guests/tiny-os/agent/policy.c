@@ -50,6 +50,25 @@ static int64_t check_name(const char *name)
     return MEZZ_GUARD_ALLOW;
 }
 
+#ifdef AGENT_LETS_OTHERS_RUN
+/* Callbacks that go wrong. "fault": touches what is not there. "nested" and "recurse": call the
+ * function whose address is the third argument, which is guarded, five times or for ever. */
+static void misbehave(const struct guard_call *call)
+{
+    static unsigned depth;
+    const char *name = (const char *)call->argument[0];
+
+    if (begins(name, "fault")) {
+        *(volatile char *)call->length[0] = 0;
+    }
+    if ((begins(name, "nested") && depth < 5) || begins(name, "recurse")) {
+        depth++;
+        agent_run(call->argument[2], call->argument);
+        depth--;
+    }
+}
+#endif
+
 int64_t check_api_open(const struct guard_call *call)
 {
     return check_name((const char *)call->argument[0]);
@@ -57,6 +76,9 @@ int64_t check_api_open(const struct guard_call *call)
 
 int64_t check_api_append(const struct guard_call *call)
 {
+#ifdef AGENT_LETS_OTHERS_RUN
+    misbehave(call);
+#endif
     return check_name((const char *)call->argument[0]);
 }
 

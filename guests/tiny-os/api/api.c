@@ -4,7 +4,8 @@
 
 #include "lib/tiny.h"
 
-#define ON_A_PAGE(name) __attribute__((section(".api." #name)))
+/* A call of another one is a call. */
+#define ON_A_PAGE(name) __attribute__((section(".api." #name), noinline))
 #define ON_OWN_PAGE(name) \
     ON_A_PAGE(name) __attribute__((patchable_function_entry(TINY_API_PREAMBLE)))
 
