@@ -194,6 +194,36 @@ START_TEST(invept_of_rubbish)
 }
 END_TEST
 
+/* L1 lets L2 write its own EPT12, and L2 does. Nothing comes of it before INVEPT, and then it is
+ * judged as any other. */
+START_TEST(a_view_with_its_own_table)
+{
+    const uint64_t bad[] = {BUILDER_MEMORY | MEZZ_EPT_RWX, 0x8000000000000ULL | MEZZ_EPT_RWX,
+                            GUEST_L1 | W, GUEST_L1 | MEZZ_EPT_RWX | MEZZ_EPT_LEAF};
+    const int errors[] = {MEZZ_E_EPT_ADDRESS, MEZZ_E_EPT_ADDRESS, MEZZ_E_EPT_ACCESS,
+                          MEZZ_E_EPT_FORMAT};
+    struct guest_views guest;
+    uint64_t top;
+
+    guest_create(&guest, (enum engine_kind)_i);
+    top = guest.eptp[0] & MEZZ_EPT_ADDRESS;
+    guest_map(&guest, 0, PAGE, top, MEZZ_EPT_RWX);
+    guest_use_views(&guest);
+    for (unsigned int i = 0; i < ELEMENTS(bad); i++) {
+        const struct guest_run write = {
+            .code = CODE_WRITE, .ring = 3, .rax = bad[i], .rbx = PAGE + 8};
+
+        ck_assert_uint_eq(guest_run(&guest, &write).denied, 0);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE + 8), bad[i]);
+        space_invept(guest.space, guest.eptp[0]);
+        ck_assert_int_eq(view_vcpu_prepare(&guest.vcpu, NULL), errors[i]);
+        put(&guest, top + 8, 0);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE + 8), 0);
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
 START_TEST(entry_became_present)
 {
     const struct guest_run read = {.code = CODE_READ, .ring = 3, .rbx = PAGE};
@@ -257,5 +287,5 @@ RUN_CASES_IF(guest_obstacle, "views: switch", 60, EACH(each_view_its_own_page, E
              ONCE(a_gate_is_one_run), EACH(no_such_view, ENGINE_KINDS),
              EACH(list_without_the_current_view, ENGINE_KINDS),
              EACH(views_that_nobody_uses_go, ENGINE_KINDS), EACH(invept, 2 * ENGINE_KINDS),
-             EACH(invept_of_rubbish, ENGINE_KINDS), EACH(entry_became_present, ENGINE_KINDS),
-             EACH(two_vcpus, ENGINE_KINDS))
+             EACH(invept_of_rubbish, ENGINE_KINDS), EACH(a_view_with_its_own_table, ENGINE_KINDS),
+             EACH(entry_became_present, ENGINE_KINDS), EACH(two_vcpus, ENGINE_KINDS))

@@ -96,6 +96,10 @@ static uint64_t rights_by_walk(const struct l2_vcpu *vcpu, uint64_t gpa)
  * whoever serves the access. */
 static uint64_t rights_of_access(struct l2_vcpu *vcpu, uint64_t gpa, uint32_t size)
 {
+    vcpu->extent = NULL;
+    /* The gate is in no view, and nobody serves it: no table is to be walked for a switch. */
+    if (vcpu->l2->has_gate && (gpa & ~(PAGE_SIZE - 1)) == MEZZ_GATE_ADDRESS)
+        return 0;
     vcpu->extent = space_view_extent(vcpu->place.view, l2_at(gpa), size);
     if (vcpu->extent == NULL || vcpu->place.overlay != NULL)
         return rights_by_walk(vcpu, gpa);
