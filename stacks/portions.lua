@@ -56,6 +56,9 @@ local attacks = {
     { "vault-pattern.elf", "pattern" },
     { "vault-inject.elf", "pattern", tolerate = { "write-outside" } },
     { "vault-stack.elf", "resume-point-moved" },
+    { "vault-return.elf", "return-address" },
+    { "vault-pivot.elf", "stack-inside" },
+    { "vault-table.elf", "unsafe-space" },
     { "vault-busy.elf", "other-program", also = "vault-spy.elf" },
     { "vault-busy.elf die", "other-program", also = "vault-spy.elf" },
 }

@@ -132,6 +132,23 @@ START_TEST(engine)
 }
 END_TEST
 
+/* A call that fails returns to where the stack says, but never to a word of the portion. */
+START_TEST(error_with_stack_inside)
+{
+    struct mezz_process mezz;
+    json_t *json;
+
+    run(&mezz, &(struct wanted){NULL, "-pivot", "on_refusal = 'error'", false, NULL}, NULL);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert(!says(json, SUCCEEDED));
+    ck_assert(says(json, "general protection"));
+    ck_assert_int_eq(count_at(json, "levels.l2.tiny.portions.refusals.stack-inside"), 1);
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
 /* An honest program on each engine, with data served access by access, too. */
 START_TEST(honest)
 {
@@ -338,6 +355,6 @@ START_TEST(log_is_whole)
 END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "e2e_portions", 300, ONCE(stack),
-             EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)),
+             EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)), ONCE(error_with_stack_inside),
              EACH(honest, 2 * ELEMENTS(engines)), ONCE(undeclared), EACH(answer, ELEMENTS(answers)),
              EACH(l1_decides, ELEMENTS(asked)), ONCE(log_is_whole))

@@ -27,7 +27,9 @@ enum change {
     EXACT = 1 << 4,
     MOVED = 1 << 5,
     NO_ROOM = 1 << 6,
-    GONE = 1 << 7
+    GONE = 1 << 7,
+    RETURNS_IN = 1 << 8,
+    STACK_IN = 1 << 9
 };
 
 static const struct {
@@ -66,6 +68,10 @@ static const struct {
     {NOTHING, IDENTITY_BOUND, SCAN_MATCHED, VERDICT_KILL, REASON_PATTERN},
     {NO_ENTRY | EXACT, IDENTITY_BOUND, SCAN_MATCHED, VERDICT_KILL, REASON_PATTERN},
     {NOTHING, IDENTITY_NEW, SCAN_FAILED, VERDICT_KILL, REASON_NOT_SCANNED},
+    {RETURNS_IN, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_KILL, REASON_RETURN_ADDRESS},
+    {STACK_IN, IDENTITY_NEW, SCAN_DUE, VERDICT_KILL, REASON_STACK_INSIDE},
+    {EXACT | RETURNS_IN, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_KILL, REASON_RETURN_ADDRESS},
+    {NO_ENTRY | STACK_IN, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_KILL, REASON_NOT_ENTRY},
     /* released */
     {NOTHING, IDENTITY_REMAPPED, SCAN_CLEAN, VERDICT_RELEASE, REASON_REMAPPED},
     {NO_ENTRY | EXACT, IDENTITY_REMAPPED, SCAN_CLEAN, VERDICT_RELEASE, REASON_REMAPPED},
@@ -84,6 +90,9 @@ static struct decision_request entry_row(size_t i)
     request.resume = changes & EXACT ? RESUME_EXACT : changes & MOVED ? RESUME_MOVED : RESUME_NONE;
     request.room = !(changes & NO_ROOM);
     request.gone = changes & GONE;
+    request.stack = changes & RETURNS_IN ? STACK_RETURNS_INSIDE
+                    : changes & STACK_IN ? STACK_INSIDE
+                                         : STACK_OUTSIDE;
     request.identity = entries[i].identity;
     request.scan = entries[i].scan;
     return request;
@@ -277,6 +286,7 @@ static void check_rules(const struct decision_request *request, const struct dec
         HOLDS(request->executable && request->identity <= IDENTITY_NEW);
         HOLDS(lets || request->entry || request->resume == RESUME_EXACT);
         HOLDS(lets || request->scan == SCAN_CLEAN);
+        HOLDS(lets || request->stack == STACK_OUTSIDE);
     }
     if (request->target != 0 && !own && request->access != ACCESS_FETCH)
         HOLDS(decision->refused || decision->verdict == VERDICT_RELEASE);
@@ -310,7 +320,7 @@ START_TEST(all_requests)
     const unsigned int parts = 3 * 3 * IDENTITY_KINDS * RESUME_KINDS;
 
     for (unsigned int i = 0; i < parts; i++)
-        for (unsigned int bits = 0; bits < 128; bits++) {
+        for (unsigned int bits = 0; bits < 256; bits++) {
             struct decision_request request = {
                 .access = (enum portion_access)_i,
                 .from = i % 3,
@@ -324,6 +334,7 @@ START_TEST(all_requests)
                 .executable = bits & 16,
                 .entry = bits & 32,
                 .room = bits & 64,
+                .stack = bits & 128 ? STACK_RETURNS_INSIDE : STACK_OUTSIDE,
             };
 
             check_outcomes(&request);

@@ -174,6 +174,72 @@ START_TEST(calls_out)
 }
 END_TEST
 
+/* What the stack is at the door: where it is, and what is the first word there. */
+static const struct {
+    uint64_t rsp, stack;
+    bool known;
+    enum decision_verdict verdict;
+    enum decision_reason reason;
+} doors[] = {
+    {STACK, MAIN, true, VERDICT_SWITCH, REASON_ENTRY},
+    {KEY + 2 * PAGE_SIZE, MAIN, true, VERDICT_SWITCH, REASON_ENTRY},
+    {STACK, MIDDLE, true, VERDICT_KILL, REASON_RETURN_ADDRESS},
+    {STACK, SIGN, true, VERDICT_KILL, REASON_RETURN_ADDRESS},
+    {STACK, KEY + 8, true, VERDICT_KILL, REASON_RETURN_ADDRESS},
+    {STACK, MAIN, false, VERDICT_KILL, REASON_RETURN_ADDRESS},
+    {STACK + 4, MAIN, true, VERDICT_KILL, REASON_RETURN_ADDRESS},
+    {KEY + 32, MAIN, true, VERDICT_KILL, REASON_STACK_INSIDE},
+    {KEY - 4, MAIN, true, VERDICT_KILL, REASON_STACK_INSIDE},
+    {KEY + PAGE_SIZE, MAIN, true, VERDICT_KILL, REASON_STACK_INSIDE},
+    {KEY + 2 * PAGE_SIZE - 8, MAIN, true, VERDICT_KILL, REASON_STACK_INSIDE},
+    {SIGN + 8, MAIN, true, VERDICT_KILL, REASON_STACK_INSIDE},
+};
+
+START_TEST(stack_at_the_door)
+{
+    struct guard_access access;
+
+    world_setup();
+    access = world_access(ACCESS_FETCH, 0x1000, SIGN);
+    access.rsp = doors[_i].rsp;
+    access.stack = doors[_i].stack;
+    access.stack_known = doors[_i].known;
+    world_judge(&access, doors[_i].verdict, doors[_i].reason);
+    world_finish();
+}
+END_TEST
+
+#define STACK_FRAME 10U
+
+static void write_return(uint64_t address)
+{
+    memcpy(world_frame[STACK_FRAME], &address, sizeof(address));
+}
+
+/* Whoever has the portion wait, kernel or callee, changes where it will return to. */
+START_TEST(return_address_changed)
+{
+    world_setup();
+    world_map(0x1000, STACK, STACK_FRAME);
+    write_return(MAIN);
+    world_enter();
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    write_return(MIDDLE);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_KILL, REASON_RETURN_ADDRESS);
+    write_return(MAIN);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_SWITCH, REASON_RESUME_POINT);
+    ck_assert(outcome.restore);
+    /* Only logged: it is come back to all the same, with its registers. */
+    world_tolerate(REASON_RETURN_ADDRESS);
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    write_return(MIDDLE);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_SWITCH, REASON_RETURN_ADDRESS);
+    ck_assert(outcome.decision.refused && outcome.restore);
+    world_map(0x1000, STACK, 0);
+    world_finish();
+}
+END_TEST
+
 /* 11: while one vCPU is inside, another one is not. */
 START_TEST(sibling)
 {
@@ -256,5 +322,6 @@ START_TEST(described)
 END_TEST
 
 RUN_CASES("portions_guard", 60, ONCE(call_and_return), EACH(outsider, ELEMENTS(outsiders)),
-          ONCE(interrupted), ONCE(forged_frame), ONCE(system_call), ONCE(calls_out), ONCE(sibling),
+          ONCE(interrupted), ONCE(forged_frame), ONCE(system_call), ONCE(calls_out),
+          EACH(stack_at_the_door, ELEMENTS(doors)), ONCE(return_address_changed), ONCE(sibling),
           ONCE(many_calls), ONCE(log_only), ONCE(described))

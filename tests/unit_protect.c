@@ -96,7 +96,9 @@ static void enter(struct fixture *fixture, bool strict)
                                         .rsp = 0x8000,
                                         .linear = BUILT_CODE,
                                         .linear_known = true,
-                                        .frame = BUILT_CODE};
+                                        .frame = BUILT_CODE,
+                                        .stack_known = true,
+                                        .stack = 0x401000};
     struct guard_outcome outcome;
     struct error error;
     size_t size;
@@ -176,10 +178,10 @@ END_TEST
 
 /* What a kernel would have delivered by way of the portion, or run inside. */
 static const struct space_page unsafe[] = {
-    {0x402000, SPACE_CODE | SPACE_TABLE},
-    {0x406000, SPACE_DATA | SPACE_TABLE},
-    {0x402000, SPACE_CODE | SPACE_HANDLER},
-    {0x900000, SPACE_TABLE | SPACE_HANDLER},
+    {0x402000, SPACE_CODE | SPACE_TABLE},   {0x406000, SPACE_DATA | SPACE_TABLE},
+    {0x402000, SPACE_CODE | SPACE_HANDLER}, {0x900000, SPACE_TABLE | SPACE_HANDLER},
+    {0x900000, SPACE_TABLE | SPACE_CODE},   {0x402000, SPACE_CODE | SPACE_TWICE},
+    {0x406000, SPACE_DATA | SPACE_TWICE},
 };
 
 START_TEST(unsafe_space)

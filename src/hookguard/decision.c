@@ -40,6 +40,8 @@ static const char *const reason_names[REASON_KINDS] = {
     [REASON_PATTERN] = "pattern",
     [REASON_NOT_SCANNED] = "not-scanned",
     [REASON_UNSAFE_SPACE] = "unsafe-space",
+    [REASON_RETURN_ADDRESS] = "return-address",
+    [REASON_STACK_INSIDE] = "stack-inside",
 };
 
 const char *decision_verdict_name(enum decision_verdict verdict)
@@ -65,7 +67,7 @@ enum decision_reason decision_tolerable_by_name(const char *name)
     return REASON_KINDS;
 }
 
-_Static_assert(REASON_NOT_ENTRY == 10 && REASON_UNSAFE_SPACE == 28,
+_Static_assert(REASON_NOT_ENTRY == 10 && REASON_UNSAFE_SPACE == 28 && REASON_STACK_INSIDE == 30,
                "docs/portions-policy.md lists the numbers");
 _Static_assert(REASON_KINDS <= 64, "decision_request.tolerated has a bit for each");
 
@@ -171,6 +173,12 @@ static struct decision decide_data(const struct decision_request *request)
     return refuse(request, data_reason(request));
 }
 
+static const enum decision_reason stack_reason[STACK_KINDS] = {
+    [STACK_OUTSIDE] = REASON_NONE,
+    [STACK_RETURNS_INSIDE] = REASON_RETURN_ADDRESS,
+    [STACK_INSIDE] = REASON_STACK_INSIDE,
+};
+
 /* Who may come in: the first that holds keeps it out. REASON_NONE: nothing does. */
 static enum decision_reason entry_obstacle(const struct decision_request *request)
 {
@@ -184,9 +192,11 @@ static enum decision_reason entry_obstacle(const struct decision_request *reques
         return identity_reason[request->identity];
     /* Without a former call of its own nothing can be come back to. */
     if (request->resume == RESUME_EXACT && request->identity == IDENTITY_BOUND)
-        return REASON_NONE;
+        return stack_reason[request->stack];
     if (!request->entry)
         return request->resume == RESUME_MOVED ? REASON_RESUME_MOVED : REASON_NOT_ENTRY;
+    if (stack_reason[request->stack] != REASON_NONE)
+        return stack_reason[request->stack];
     return request->room ? REASON_NONE : REASON_TOO_MANY_CALLS;
 }
 

@@ -45,6 +45,14 @@ enum portion_resume {
     RESUME_KINDS
 };
 
+/* What the portion would return by and push to. Its own `ret` causes no exit. */
+enum portion_stack {
+    STACK_OUTSIDE,
+    STACK_RETURNS_INSIDE, /* the return address is the portion's, not known, or not what it was */
+    STACK_INSIDE,         /* the stack lies in the portion's own pages, or they are right below */
+    STACK_KINDS
+};
+
 enum portion_scan {
     SCAN_CLEAN, /* or there are no rules */
     SCAN_DUE,   /* not done yet: VERDICT_SCAN asks for it when it matters */
@@ -76,6 +84,7 @@ struct decision_request {
     bool entry; /* the address is an entry point */
     enum portion_resume resume;
     bool room; /* for one more call of the portion */
+    enum portion_stack stack;
     enum portion_scan scan;
     enum portion_leave leave; /* fetches, from != 0 */
     enum portion_refusal on_refusal;
@@ -128,6 +137,8 @@ enum decision_reason {
     REASON_PATTERN,
     REASON_NOT_SCANNED,
     REASON_UNSAFE_SPACE, /* found by guard_refuse's caller, never by decide() */
+    REASON_RETURN_ADDRESS,
+    REASON_STACK_INSIDE,
     REASON_KINDS
 };
 

@@ -148,6 +148,53 @@ static struct guard_call *free_call(struct guard_binding *binding)
     return oldest;
 }
 
+/* One of its own pages, not of those that it shares. */
+static bool has_own(const struct portion *portion, uint64_t first, uint64_t last)
+{
+    for (size_t i = 0; i < portion->own; i++)
+        if (first < portion->pages[i].address + portion->pages[i].length &&
+            last >= portion->pages[i].address)
+            return true;
+    return false;
+}
+
+/* What lies at the address that the call was entered with; false: nothing. */
+static bool read_return(struct guard *guard, const struct facts *facts, uint64_t *address)
+{
+    const struct guard_memory *memory = guard->memory;
+    const uint64_t at = facts->resumed->entry_rsp;
+    uint64_t frame;
+
+    if (memory->translate(memory->context, facts->access->cr3, at & ~(PAGE_SIZE - 1), &frame) !=
+            0 ||
+        memory->read(memory->context, frame & ~(PAGE_SIZE - 1), guard->seen) != 0)
+        return false;
+    memcpy(address, guard->seen + at % PAGE_SIZE, sizeof(*address));
+    return true;
+}
+
+/* Where the portion is come back to its stack pointer is its own affair, but the address that it
+ * was called from has to be there still. If there is no page now it will be looked at after the
+ * fault that this causes. */
+static enum portion_stack find_stack(struct guard *guard, const struct facts *facts)
+{
+    const struct guard_access *access = facts->access;
+    const uint64_t below = access->rsp < PAGE_SIZE ? 0 : access->rsp - PAGE_SIZE;
+    uint64_t address;
+
+    if (facts->resumed != NULL)
+        return facts->resumed->return_matters && read_return(guard, facts, &address) &&
+                       address != facts->resumed->return_address
+                   ? STACK_RETURNS_INSIDE
+                   : STACK_OUTSIDE;
+    if (access->rsp <= UINT64_MAX - 7 && has_own(facts->portion, below, access->rsp + 7))
+        return STACK_INSIDE;
+    return !access->stack_known || access->rsp % sizeof(address) != 0 ||
+                   has_own(facts->portion, access->stack, access->stack)
+               ? STACK_RETURNS_INSIDE
+               : STACK_OUTSIDE;
+}
+
 static void find_target_facts(struct guard *guard, struct facts *facts)
 {
     struct decision_request *request = &facts->request;
@@ -175,6 +222,8 @@ static void find_target_facts(struct guard *guard, struct facts *facts)
     request->identity = identify(guard, facts);
     request->entry = portion_is_entry(facts->portion, access->rip);
     find_resume(facts);
+    if (access->access == ACCESS_FETCH && access->cpl == 3)
+        request->stack = find_stack(guard, facts);
     request->room = facts->own_view == NULL || free_call(facts->own_view) != NULL;
     request->scan = facts->portion->patterns != NULL ? SCAN_DUE : SCAN_CLEAN;
 }
@@ -267,7 +316,8 @@ static bool enter(struct guard *guard, struct guard_vcpu *vcpu, struct facts *fa
         binding->cache = facts->fresh;
         facts->fresh = (struct pattern_cache){.page = NULL};
     }
-    if (call == NULL || outcome->decision.reason != REASON_RESUME_POINT) {
+    if (call == NULL || (outcome->decision.reason != REASON_RESUME_POINT &&
+                         outcome->decision.reason != REASON_RETURN_ADDRESS)) {
         call = free_call(binding);
         if (call == NULL)
             return false;
@@ -275,7 +325,8 @@ static bool enter(struct guard *guard, struct guard_vcpu *vcpu, struct facts *fa
         *call = (struct guard_call){.used = true,
                                     .entry_rsp = access->rsp,
                                     .return_address = access->stack,
-                                    .return_known = access->stack_known};
+                                    .return_known = access->stack_known,
+                                    .return_matters = outcome->decision.reason == REASON_ENTRY};
     } else if (call->kept) {
         outcome->restore = true;
         outcome->result = call->system_call;

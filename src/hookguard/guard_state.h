@@ -15,7 +15,8 @@ struct guard_call {
     uint64_t entry_rsp;
     uint64_t return_address;
     bool return_known;
-    uint64_t rip; /* where it comes back */
+    bool return_matters; /* it has to be there still when the call is come back to */
+    uint64_t rip;        /* where it comes back */
     uint64_t next_rip;
     uint64_t rsp;
     uint64_t since;

@@ -107,6 +107,8 @@ static int by_frame(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+#define SPACE_USER (SPACE_DATA | SPACE_CODE)
+
 /* Sorts, and makes one of each frame's entries. */
 static void merge(struct address_space *space)
 {
@@ -115,10 +117,14 @@ static void merge(struct address_space *space)
     if (space->count > 0)
         qsort(space->page, space->count, sizeof(*space->page), by_frame);
     for (size_t i = 0; i < space->count; i++) {
-        if (kept > 0 && space->page[kept - 1].frame == space->page[i].frame)
-            space->page[kept - 1].kinds |= space->page[i].kinds;
-        else
+        struct space_page *last = kept > 0 ? &space->page[kept - 1] : NULL;
+
+        if (last == NULL || last->frame != space->page[i].frame)
             space->page[kept++] = space->page[i];
+        else if (last->kinds & SPACE_USER && space->page[i].kinds & SPACE_USER)
+            last->kinds |= space->page[i].kinds | SPACE_TWICE;
+        else
+            last->kinds |= space->page[i].kinds;
     }
     space->count = kept;
 }

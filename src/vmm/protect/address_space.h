@@ -14,10 +14,11 @@
  * paging with 4 levels only.
  */
 enum space_page_kind {
-    SPACE_TABLE = 1U << 0,  /* a page table, or what an event's delivery reads and writes */
-    SPACE_DATA = 1U << 1,   /* ring 3 may use it, and not execute it */
-    SPACE_CODE = 1U << 2,   /* ring 3 may execute it */
-    SPACE_HANDLER = 1U << 3 /* the kernel's first instruction after an event lies here */
+    SPACE_TABLE = 1U << 0,   /* a page table, or what an event's delivery reads and writes */
+    SPACE_DATA = 1U << 1,    /* ring 3 may use it, and not execute it */
+    SPACE_CODE = 1U << 2,    /* ring 3 may execute it */
+    SPACE_HANDLER = 1U << 3, /* the kernel's first instruction after an event lies here */
+    SPACE_TWICE = 1U << 4    /* ring 3 has it at more than one address */
 };
 
 struct space_page {

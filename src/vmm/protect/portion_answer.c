@@ -97,13 +97,32 @@ static void raise_in_place(struct portions *portions, struct l2_vcpu *vcpu, unsi
         portion_fail(portions, code);
 }
 
+static int is_frame(void *context, const struct guard_frame *frame)
+{
+    return *(const uint64_t *)context == frame->frame;
+}
+
+/* What lies at RSP is the program's own, and no word of a portion that it would get to see in RIP.
+ */
+static bool stack_is_open(const struct portions *portions, const struct guard_access *access)
+{
+    uint64_t frame;
+
+    if (!access->stack_known || access->rsp % sizeof(access->stack) != 0 ||
+        guest_memory_translate(&portions->memory, access->cr3, access->rsp, GUEST_READ | GUEST_USER,
+                               &frame) != 0)
+        return false;
+    frame &= ~(PAGE_SIZE - 1);
+    return guard_each_frame(portions->guard, is_frame, &frame) == 0;
+}
+
 /* Lets a call of the program end with -1. */
 static void fail_call(struct portions *portions, struct l2_vcpu *vcpu,
                       const struct guard_access *access)
 {
     struct kvm_regs *regs;
 
-    if (!access->stack_known) {
+    if (!stack_is_open(portions, access)) {
         portion_answer_kill(portions, vcpu);
         return;
     }

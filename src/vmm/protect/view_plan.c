@@ -59,10 +59,12 @@ struct filling {
     const struct address_space *space;
 };
 
+#define ONLY_DATA (SPACE_DATA | SPACE_TWICE)
+
 /* Ring 3 has it as data only, and the kernel's events have nothing to do with it. */
 static bool is_data(const struct address_space *space, uint64_t frame)
 {
-    return address_space_kinds(space, frame) == SPACE_DATA;
+    return (address_space_kinds(space, frame) | SPACE_TWICE) == ONLY_DATA;
 }
 
 static int add_guarded(void *context, const struct guard_frame *frame)
@@ -90,9 +92,21 @@ int view_plan_default(struct view_plan *plan, const struct guard *guard)
     return code;
 }
 
-/* guarded: how many pages of the plan are portions'. */
-static int add_space(struct view_plan *plan, const struct address_space *space, bool strict)
+/* What the view has to have executable, for the kernel's events, could be run by ring 3 or begin
+ * the kernel's handling in the view; or ring 3 has the portion's own pages at another address, too.
+ */
+static bool is_unsafe(const struct space_page *page, const struct plan_page *own)
 {
+    if (page->kinds & SPACE_TABLE)
+        return own != NULL || page->kinds & (SPACE_HANDLER | SPACE_CODE);
+    if (page->kinds & SPACE_TWICE && own != NULL && own->rights != 0)
+        return true;
+    return page->kinds & SPACE_HANDLER && own != NULL && own->rights & MEZZ_EPT_EXECUTE;
+}
+
+static int add_space(struct view_plan *plan, const struct filling *filling, bool tolerates)
+{
+    const struct address_space *space = filling->space;
     const size_t guarded = plan->count;
     int code = 0;
 
@@ -100,13 +114,10 @@ static int add_space(struct view_plan *plan, const struct address_space *space, 
         const struct space_page *page = &space->page[i];
         const struct plan_page *own = find(plan, guarded, page->frame);
 
-        if (page->kinds & SPACE_TABLE)
-            code = own != NULL || page->kinds & SPACE_HANDLER
-                       ? -EPERM
-                       : add(plan, page->frame, MEZZ_EPT_RWX);
-        else if (page->kinds & SPACE_HANDLER)
-            code = own != NULL && own->rights & MEZZ_EPT_EXECUTE ? -EPERM : 0;
-        else if (own == NULL && page->kinds == SPACE_DATA && !strict)
+        if (is_unsafe(page, own) && !(tolerates && own == NULL))
+            code = -EPERM;
+        else if (page->kinds & SPACE_TABLE ||
+                 (own == NULL && !filling->strict && (page->kinds | SPACE_TWICE) == ONLY_DATA))
             code = add(plan, page->frame, MEZZ_EPT_RWX);
     }
     return code;
@@ -126,7 +137,7 @@ int view_plan_portion(struct view_plan *plan, const struct guard *guard, uint32_
     code = guard_each_frame(guard, add_guarded, &filling);
     merge(plan);
     if (code == 0)
-        code = add_space(plan, space, filling.strict);
+        code = add_space(plan, &filling, portion->tolerated >> REASON_UNSAFE_SPACE & 1);
     merge(plan);
     return code;
 }
