@@ -19,7 +19,7 @@ START_TEST(matrix)
     mezz_begin(&mezz);
     json = mezz_run_stack(&mezz, "attacks.lua");
     rows = mezz_at(json, "rows");
-    ck_assert_uint_ge(json_array_size(rows), 27);
+    ck_assert_uint_ge(json_array_size(rows), 38);
     json_array_foreach(rows, i, row)
     {
         const char *with = json_string_value(mezz_at(row, "with"));
@@ -29,7 +29,7 @@ START_TEST(matrix)
         ck_assert_str_ne(json_string_value(mezz_at(row, "name")), "");
         both += strcmp(with, "stopped") == 0 && strcmp(without, "succeeded") == 0;
     }
-    ck_assert_uint_ge(both, 21);
+    ck_assert_uint_ge(both, 24);
     json_decref(json);
     mezz_end(&mezz, 1);
 }

@@ -37,6 +37,7 @@ static struct machine *run(const char *line, uint64_t timeout, struct machine_re
         .l1_memory = L1_MEMORY,
         .l1_image = image,
         .l1_command_line = line,
+        .l1_vcpus = strcmp(line, "case=double-fetch") == 0 ? 2 : 1,
         .timeout_ns = timeout,
         .callback_timeout_ns = 300 * MS,
     };
@@ -75,6 +76,27 @@ static void expect_song(const struct machine_report *report, unsigned int rounds
     for (unsigned int i = 0; i < rounds; i++)
         ck_assert_int_eq(memcmp(bird->console.text + 6 * (size_t)i, "tweet\n", 6), 0);
 }
+
+static const char *const attacks[] = {
+    "case=return-twice", "case=unregister-in-flight", "case=forged-action",
+    "case=forged-vmcs",  "case=double-fetch",         "case=ept-loop",
+    "case=ept-deep",     "case=ept-reserved",         "case=ept-outside",
+    "case=ept-self",
+};
+
+/* One attack each: refused with its own error, and the canary is well before and afterwards. */
+START_TEST(one_case)
+{
+    struct machine_report report;
+    struct machine *machine = run(attacks[_i], 60000 * MS, &report);
+
+    ck_assert_int_eq(report.end, MACHINE_DONE);
+    ck_assert_uint_eq(report.status, 0);
+    ck_assert(contains(&report.l1.console, "stopped, refusals "));
+    expect_song(&report, 2);
+    machine_destroy(machine);
+}
+END_TEST
 
 START_TEST(tries)
 {
@@ -140,4 +162,5 @@ static const char *obstacle(void)
 }
 
 RUN_CASES_IF(obstacle, "hostile_l1", 1800, EACH(tries, ELEMENTS(seeds)),
-             ONCE(handler_that_never_returns), ONCE(handler_that_halts))
+             EACH(one_case, ELEMENTS(attacks)), ONCE(handler_that_never_returns),
+             ONCE(handler_that_halts))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hostile L1's program: "seed=HEX count=DECIMAL" on the command line, or "handler=spins" and
- * "handler=halts". After each thousand tries, and at the end, its canary must be as it was.
+ * The hostile L1's program: "seed=HEX count=DECIMAL" on the command line, or "handler=spins",
+ * "handler=halts", or "case=NAME". After each thousand tries, and at the end, its canary must be as
+ * it was.
  */
 #include "hostile_l1.h"
 
@@ -173,6 +174,15 @@ static bool has(const char *line, const char *word)
     return false;
 }
 
+/* All of the line. */
+static void run_one(const char *line)
+{
+    int stopped = run_case(line + sizeof("case=") - 1);
+
+    say(stopped > 0 ? "stopped, refusals " : "not as expected, refusals ", hostile.refused);
+    finish(stopped <= 0 || !canary_sings());
+}
+
 void kit_main(const struct mezz_pvh_start_info *info)
 {
     const char *line = info->cmdline_paddr != 0 ? kit_at(info->cmdline_paddr) : "";
@@ -187,6 +197,8 @@ void kit_main(const struct mezz_pvh_start_info *info)
     hostile.ept = kit_address(kit_pages(EPT_SETS * EPT_TABLES));
     if (!canary_sings())
         finish(2);
+    if (has(line, "case="))
+        run_one(line);
     if (has(line, "handler=spins"))
         hang_in_handler((uint64_t)handler_that_spins);
     if (has(line, "handler=halts"))

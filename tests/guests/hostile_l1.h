@@ -81,6 +81,10 @@ void try_entry(void);
 void try_life(void);
 void try_machine(void);
 
+/* One of hostile_l1_cases.c: 1 if it was stopped as it has to be, 0 if not, negative if there is
+ * none of this name. */
+int run_case(const char *name);
+
 /* A handler that never returns, and one that halts. */
 _Noreturn void handler_that_spins(void);
 _Noreturn void handler_that_halts(void);

@@ -33,6 +33,7 @@
 #define TINY_MAP_READ    1
 #define TINY_MAP_WRITE   2
 #define TINY_MAP_EXECUTE 4
+#define TINY_MAP_LARGE   8 /* 2 MiB, in place of what was mapped there */
 
 #define TINY_OPEN_CREATE 1
 

@@ -10,9 +10,11 @@
 
 #define PTE_USER     0x065 /* present, user, accessed, dirty */
 #define PTE_WRITABLE 0x002
+#define PTE_LARGE    0x080
 #define PTE_NX       0x8000000000000000ul
 #define PTE_PRESENT  0x001
 #define PTE_ADDRESS  0x000ffffffffff000ul
+#define LARGE_PAGE   0x200000ul
 
 static bool allowed;
 
@@ -54,15 +56,19 @@ int64_t hostile_map(uint64_t vaddr, uint64_t paddr, uint64_t rights)
     if (!allowed) {
         return -TINY_ENOSYS;
     }
-    if (!is_page_of_user(vaddr) || paddr & ~PTE_ADDRESS || rights > 7) {
+    bool large = rights & TINY_MAP_LARGE;
+    if (!is_page_of_user(vaddr) || paddr & ~PTE_ADDRESS || rights >= 2 * TINY_MAP_LARGE ||
+        (large && (vaddr | paddr) % LARGE_PAGE)) {
         return -TINY_EINVAL;
     }
-    pte = space_entry(process_current()->cr3, vaddr);
+    pte = large ? space_large_entry(process_current()->cr3, vaddr)
+                : space_entry(process_current()->cr3, vaddr);
     if (!pte) {
         return -TINY_ENOMEM;
     }
     *pte = !rights ? 0
-                   : paddr | PTE_USER | (rights & TINY_MAP_WRITE ? PTE_WRITABLE : 0) |
+                   : paddr | PTE_USER | (large ? PTE_LARGE : 0) |
+                         (rights & TINY_MAP_WRITE ? PTE_WRITABLE : 0) |
                          (rights & TINY_MAP_EXECUTE ? 0 : PTE_NX);
     write_cr3(read_cr3());
     return 0;

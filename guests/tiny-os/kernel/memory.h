@@ -55,8 +55,12 @@ void space_map_plan(struct space *space, const struct plan *plan, const struct i
 /* A zero page at vaddr that ring 3 may write; its physical address. */
 uint64_t space_map_zero(struct space *space, uint64_t vaddr);
 
-/* The entry for vaddr, with a new page table if there is none; NULL without memory for one. */
+/* The entry for vaddr, with a new page table if there is none; NULL without memory for one, and
+ * where 2 MiB are mapped at once. */
 uint64_t *space_entry(uint64_t pml4, uint64_t vaddr);
+
+/* The entry for the 2 MiB that vaddr is in. */
+uint64_t *space_large_entry(uint64_t pml4, uint64_t vaddr);
 
 /* A page of no memory that ring 3 may write to. */
 void space_map_device(struct space *space, uint64_t vaddr, uint64_t paddr);

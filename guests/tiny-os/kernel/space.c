@@ -10,6 +10,7 @@
 #define PTE_TABLE      0x067 /* present, writable, user, accessed, dirty */
 #define PTE_USER       0x065 /* the same, read-only */
 #define PTE_WRITABLE   0x002
+#define PTE_LARGE      0x080
 #define PTE_NX         0x8000000000000000ul
 #define PTE_ADDRESS    0x000ffffffffff000ul
 #define PAGES_OF_TABLE 512
@@ -107,13 +108,19 @@ void space_map_device(struct space *space, uint64_t vaddr, uint64_t paddr)
     map_page(space, vaddr, paddr | PTE_USER | PTE_WRITABLE | PTE_NX);
 }
 
-uint64_t *space_entry(uint64_t pml4, uint64_t vaddr)
+uint64_t *space_large_entry(uint64_t pml4, uint64_t vaddr)
 {
     uint64_t *pdpt = page_pointer(page_pointer(pml4)[0] & PTE_ADDRESS);
     uint64_t *pd = page_pointer(pdpt[0] & PTE_ADDRESS);
-    uint64_t *pde = &pd[vaddr >> 21];
 
-    if (!*pde && !memory_pages_left()) {
+    return &pd[vaddr >> 21];
+}
+
+uint64_t *space_entry(uint64_t pml4, uint64_t vaddr)
+{
+    uint64_t *pde = space_large_entry(pml4, vaddr);
+
+    if (*pde & PTE_LARGE || (!*pde && !memory_pages_left())) {
         return NULL;
     }
     if (!*pde) {

@@ -10,7 +10,6 @@
 static uint64_t state;
 static uint64_t sum = 1;
 static uint8_t bytes[2048];
-static char name[] = "work-0-0";
 
 static uint64_t below(uint64_t limit)
 {
@@ -35,10 +34,31 @@ static uint64_t number(const char *text)
     return n;
 }
 
-/* Bad ones among them: a handle that is none, a text without end, memory that is not there. */
+/* One of a few of its own, and now and then one that is no name: too long, or none at all. Between
+ * processes nothing is shared, so that the results are the same in any order. */
+static const char *any_name(void)
+{
+    static char name[TINY_NAME_MAX + 16];
+    uint64_t length = below(16) ? 6 : below(sizeof(name));
+
+    for (uint64_t i = 0; i < length; i++) {
+        name[i] = 'w';
+    }
+    name[length] = 0;
+    if (length == 6) {
+        name[4] = (char)('0' + tiny_getpid() % 10);
+        name[5] = (char)('0' + below(4));
+    }
+    return name;
+}
+
+/* Bad ones among them: a handle that is none, no such file, a process that is none, too much. */
 static void call_once(int64_t handle)
 {
-    uint64_t n = below(64);
+    uint64_t n = below(16) ? below(64) : below(sizeof(bytes));
+    int64_t any_handle = below(8) ? handle : (int64_t)below(2 * TINY_HANDLES) - 1;
+    int64_t receiver = below(8) ? tiny_getpid() : 99;
+    int64_t opened;
 
     switch (below(8)) {
     case 0:
@@ -48,22 +68,24 @@ static void call_once(int64_t handle)
         note(api_read(handle, bytes, n));
         break;
     case 2:
-        note(api_write(handle, bytes, n));
+        note(api_write(any_handle, bytes, n));
         break;
     case 3:
-        note(api_open("no-such-file", 0));
+        opened = api_open(any_name(), below(4) ? TINY_OPEN_CREATE : below(3));
+        note(opened);
+        note(api_close(opened));
         break;
     case 4:
-        note(api_close(77));
+        note(api_close(any_handle == handle ? -1 : any_handle));
         break;
     case 5:
-        note(api_send(tiny_getpid(), bytes, n));
+        note(api_send(receiver, bytes, n));
         break;
     case 6:
-        note(api_receive(bytes, sizeof(bytes)));
+        note(api_receive(bytes, below(sizeof(bytes))));
         break;
     default:
-        bytes[below(sizeof(bytes))] = (uint8_t)n;
+        bytes[below(sizeof(bytes))] = (uint8_t)(n % 64);
         note(api_sum(bytes, n));
         break;
     }
@@ -75,12 +97,12 @@ int main(int argc, char **argv)
     int64_t handle = -1;
 
     state = argc > 1 ? number(argv[1]) * 2 + 1 : 1;
-    name[5] = (char)('0' + tiny_getpid() % 10);
     for (uint64_t i = 0; i < calls; i++) {
         if (i % 64 == 0) { /* a new file position, so that it does not fill up */
             api_close(handle);
-            handle = api_open(name, TINY_OPEN_CREATE);
-            note(api_append(name, "x", i < 64 ? 1 : 0));
+            handle = api_open(any_name(), TINY_OPEN_CREATE);
+            note(handle);
+            note(api_append(any_name(), bytes, below(8)));
         }
         call_once(handle);
     }

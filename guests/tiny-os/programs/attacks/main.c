@@ -19,6 +19,7 @@ static const struct {
     {"discover", attack_discover},
     {"remap", attack_remap},
     {"alias", attack_alias},
+    {"alias-large", attack_alias_large},
     {"race", attack_race},
     {"race-helper", help_race},
     {"return", attack_return},

@@ -3,6 +3,7 @@
 #include "programs/attacks/attack.h"
 
 #define MEMORY_PAGES 4096 /* 16 MiB */
+#define LARGE_PAGE   0x200000ul
 #define TEXT_OF(x)   #x
 #define TEXT(x)      TEXT_OF(x)
 
@@ -64,6 +65,28 @@ bool attack_alias(void)
     meet_agent();
     map(ELSEWHERE, frame_of(0, AGENT_DATA), TINY_MAP_READ | TINY_MAP_WRITE);
     return has_secret((const volatile uint8_t *)ELSEWHERE);
+}
+
+/* Where the page is in a mapping of all of the 2 MiB that it is among. */
+static const volatile uint8_t *map_large(uint64_t address)
+{
+    uint64_t frame = frame_of(0, address);
+
+    map(ELSEWHERE, frame & ~(LARGE_PAGE - 1), TINY_MAP_READ | TINY_MAP_WRITE | TINY_MAP_LARGE);
+    return (const volatile uint8_t *)(ELSEWHERE + frame % LARGE_PAGE);
+}
+
+/* Pages that are free are there in such a mapping; the agent's must not be. */
+bool attack_alias_large(void)
+{
+    meet_agent();
+    page[0] = 77;
+    if (map_large((uint64_t)page)[0] != 77) {
+        tiny_print("attack: alias-large: there is no such mapping\n");
+        return false;
+    }
+    tiny_print("attack: alias-large: free pages are mapped\n");
+    return has_secret(map_large(AGENT_DATA));
 }
 
 /* What runs in the agent's place: takes the data along and leaves by the door. */
