@@ -12,14 +12,14 @@
 #include "kit.h"
 #include "mezz/gate.h"
 
-#define KICK         40
-#define STAYS        100
-#define SWAPS        500
-#define SWAPS_LIMIT  20000 /* without views, until the attack has succeeded */
-#define LEAST        200   /* attempts */
-#define SECRET       0x5ec3e75ec3e7ULL
-#define FUNCTION     64 /* where it is on its page */
-#define PAGE         "0x20002000" /* KIT_L2_ABSENT */
+#define KICK        40
+#define STAYS       100
+#define SWAPS       500
+#define SWAPS_LIMIT 20000 /* without views, until the attack has succeeded */
+#define LEAST       200   /* attempts */
+#define SECRET      0x5ec3e75ec3e7ULL
+#define FUNCTION    64           /* where it is on its page */
+#define PAGE        "0x20002000" /* KIT_L2_ABSENT */
 
 /* The words that the vCPUs share, at RBX. */
 enum {
@@ -70,7 +70,8 @@ KIT_CODE(pair_attacks, "leaq 2f(%rip), %rbp\n"
 /* movq $1, 24(%rbx); jmp *%rbp */
 static const uint8_t function[] = {0x48, 0xc7, 0x43, 0x18, 1, 0, 0, 0, 0xff, 0xe5};
 
-_Static_assert(KIT_L2_ABSENT == 0x20002000 && WORD_READ == 2 && WORD_RAN == 3, "the code's numbers");
+_Static_assert(KIT_L2_ABSENT == 0x20002000 && WORD_READ == 2 && WORD_RAN == 3,
+               "the code's numbers");
 
 static struct kit_guest guests[2];
 static uint64_t *page;
@@ -98,8 +99,7 @@ static void make_views(void)
     kit_ept_map(inside, KIT_L2_ABSENT, page, MEZZ_EPT_RWX);
     list[0] = guests[0].vmcs->ept.eptp;
     list[1] = MEZZ_EPTP(kit_address(inside));
-    CHECK_EQ("two views",
-             mezz_call(MEZZ_CALL_EPTP_LIST, guests[0].l2, kit_address(list), 2), 0);
+    CHECK_EQ("two views", mezz_call(MEZZ_CALL_EPTP_LIST, guests[0].l2, kit_address(list), 2), 0);
 }
 
 /* Without views: the first vCPU's store to the gate, which is no page of EPT12. */
@@ -168,10 +168,10 @@ static void attack(const void *code, uint64_t rounds)
     if (has_views)
         make_views();
     words = guests[0].data;
-    CHECK_EQ("the second vCPU starts",
-             mezz_call(MEZZ_CALL_L1_VCPU_START, (uint64_t)run_second, stack,
-                       kit_address(&guests[1])),
-             1);
+    CHECK_EQ(
+        "the second vCPU starts",
+        mezz_call(MEZZ_CALL_L1_VCPU_START, (uint64_t)run_second, stack, kit_address(&guests[1])),
+        1);
     CHECK_EQ("the first one's end", run_first(), MEZZ_EXIT_HLT);
     while (mezz_call(MEZZ_CALL_L1_INTERRUPT, 1, KICK, 0) == -MEZZ_E_BUSY)
         ;
@@ -210,8 +210,10 @@ static void swap(void)
 }
 
 const struct kit_group kit_groups[] = {
-    {"sibling-views", sibling_views, true}, {"sibling", sibling, true},
-    {"swap-views", swap_views, true},       {"swap", swap, true},
+    {"sibling-views", sibling_views, true},
+    {"sibling", sibling, true},
+    {"swap-views", swap_views, true},
+    {"swap", swap, true},
     {NULL, NULL, false},
 };
 

@@ -45,6 +45,11 @@ static volatile struct shared_page {
     while (!there->calls) {
         tiny_yield();
     }
+    /* A timer may have stopped it before it called: it gets some turns, of the many that it gives.
+     */
+    for (unsigned i = 0; i < 8; i++) {
+        tiny_yield();
+    }
     return there;
 }
 
