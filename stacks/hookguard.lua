@@ -2,15 +2,16 @@
 -- A guarded API: each call of these functions is looked at by an agent, which the caller can
 -- neither skip nor see nor touch. docs/hookguard.md describes how.
 
--- What the functions take; what is declared as text or as a buffer is copied before it is judged.
+-- What the functions take; texts and buffers are copied before they are judged,
+-- memory that they read or write is the caller's.
 local functions = {
     api_open = { args = { "cstring", "value" } },
-    api_read = { args = { "value", "value", "value" } },
+    api_read = { args = { "value", { "memory", length = 3 }, "value" } },
     api_write = { args = { "value", { "buffer", length = 3 }, "value" } },
     api_close = { args = { "value" } },
     api_send = { args = { "value", { "buffer", length = 3 }, "value" } },
-    api_receive = { args = { "value", "value" } },
-    api_sum = { args = { "value", "value" } },
+    api_receive = { args = { { "memory", length = 2 }, "value" } },
+    api_sum = { args = { { "memory", length = 2 }, "value" } },
     api_append = { args = { "cstring", { "buffer", length = 3 }, "value" } },
 }
 

@@ -33,10 +33,10 @@ end
 
 local functions = {
     api_open = { args = { "cstring", "value" } },
-    api_read = { args = { "value", "value", "value" } },
+    api_read = { args = { "value", { "memory", length = 3 }, "value" } },
     api_write = { args = { "value", { "buffer", length = 3 }, "value" } },
     api_close = { args = { "value" } },
-    api_sum = { args = { "value", "value" } },
+    api_sum = { args = { { "memory", length = 2 }, "value" } },
 }
 
 local function guard(seed, seconds)

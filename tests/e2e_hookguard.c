@@ -151,7 +151,7 @@ static const struct {
      "there is no \"text\""},
     {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_write = { args = { 'value', "
      "'buffer' } } } }",
-     "a buffer's length is missing"},
+     "a length is missing: { \"buffer\", length = 3 }"},
     {"{ library = 'libapi.elf', agent = 'agent.elf', functions = {} }",
      "a guard has 1 to 32 functions"},
     {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} },"

@@ -32,17 +32,24 @@
 #define MEZZ_GUARD_GATE       0x10900000ULL /* linear: where hooks expect the gate's page */
 #define MEZZ_GUARD_COPY_LIMIT 4096U         /* bytes of one argument's copy */
 
+/* What a caller gives is its own memory: an agent refuses pointers to its own, in all of them but
+ * NUMBER. */
 enum mezz_guard_kind {
     MEZZ_GUARD_VALUE,   /* a number, or a pointer that is passed on as it is */
     MEZZ_GUARD_CSTRING, /* text that ends in a zero byte: copied */
     MEZZ_GUARD_BUFFER,  /* as many bytes as another argument says: copied */
+    MEZZ_GUARD_MEMORY,  /* bytes that the function itself reads or writes: not copied */
+    MEZZ_GUARD_NUMBER,  /* no pointer, whatever it is */
     MEZZ_GUARD_KINDS
 };
 
+#define MEZZ_GUARD_NO_LENGTH 0xffU
+
 struct mezz_guard_argument {
     uint8_t kind;      /* enum mezz_guard_kind */
-    uint8_t length_in; /* BUFFER: the argument with its length, from 0 on */
-    uint16_t limit;    /* CSTRING: bytes with the zero; BUFFER: bytes */
+    uint8_t length_in; /* BUFFER, MEMORY: the argument with its length, from 0 on */
+    uint16_t limit;    /* CSTRING: bytes with the zero; BUFFER: bytes; MEMORY: with no length_in
+                        * (MEZZ_GUARD_NO_LENGTH) as many, otherwise at most, 0: no limit */
 };
 
 struct mezz_guard_function {
@@ -79,7 +86,7 @@ enum mezz_guard_verdict {
     MEZZ_GUARD_ALLOWED,
     MEZZ_GUARD_DENIED,
     MEZZ_GUARD_KILLED,
-    MEZZ_GUARD_UNREADABLE, /* an argument could not be copied: denied with -14, EFAULT */
+    MEZZ_GUARD_UNREADABLE, /* an argument is no memory of the caller's: denied with -14, EFAULT */
     MEZZ_GUARD_TOO_LONG,   /* or was longer than its limit: denied with -22, EINVAL */
     MEZZ_GUARD_VERDICTS
 };

@@ -130,6 +130,17 @@ static enum hook_reason find_space(const struct judgement *it, struct hook_bindi
     return HOOK_REASON_NONE;
 }
 
+/* Where the caller comes back to, from a stack of its own: the agent takes one that is the agent's
+ * for that of a call within a call. */
+static bool find_return(const struct judgement *it, uint64_t *address)
+{
+    const struct hook_plan *plan = it->hooks->plan;
+    uint64_t rsp = it->access->registers.gpr[HOOK_RSP];
+
+    return hook_page_at(plan, rsp) == NULL &&
+           hook_page_at(plan, rsp + sizeof(*address) - 1) == NULL && read_word(it, rsp, address);
+}
+
 static void enter(const struct judgement *it, const struct hook_function *function)
 {
     struct hook_binding *binding;
@@ -139,8 +150,7 @@ static void enter(const struct judgement *it, const struct hook_function *functi
     it->outcome->function = function;
     if (reason == HOOK_REASON_NONE && binding->calls)
         reason = HOOK_REASON_BUSY;
-    if (reason == HOOK_REASON_NONE &&
-        !read_word(it, registers.gpr[HOOK_RSP], &binding->return_address))
+    if (reason == HOOK_REASON_NONE && !find_return(it, &binding->return_address))
         reason = HOOK_REASON_NO_STACK;
     if (reason != HOOK_REASON_NONE) {
         refuse(it, reason);

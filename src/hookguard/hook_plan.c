@@ -31,6 +31,24 @@ static int unreadable(const struct hook_maker *maker, const char *program, const
 
 /* --- the declaration --- */
 
+static bool is_plain(enum mezz_guard_kind kind)
+{
+    return kind == MEZZ_GUARD_VALUE || kind == MEZZ_GUARD_NUMBER;
+}
+
+/* What needs one. */
+static bool has_length(const struct hook_function_declaration *declared, size_t i)
+{
+    const struct hook_argument *argument = &declared->argument[i];
+
+    if (argument->kind == MEZZ_GUARD_MEMORY && argument->length_in == MEZZ_GUARD_NO_LENGTH)
+        return argument->limit != 0;
+    if (argument->kind != MEZZ_GUARD_BUFFER && argument->kind != MEZZ_GUARD_MEMORY)
+        return true;
+    return argument->length_in < declared->arguments && argument->length_in != i &&
+           is_plain(declared->argument[argument->length_in].kind);
+}
+
 static int take_argument(struct hook_maker *maker, struct hook_function *function, size_t i,
                          const struct hook_function_declaration *declared)
 {
@@ -39,18 +57,18 @@ static int take_argument(struct hook_maker *maker, struct hook_function *functio
 
     if (argument->kind >= MEZZ_GUARD_KINDS)
         return bad(maker, function, "an argument of no known kind");
-    if (limit == 0)
-        limit = argument->kind == MEZZ_GUARD_CSTRING ? CSTRING_DEFAULT : MEZZ_GUARD_COPY_LIMIT;
+    if (limit == 0 && argument->kind == MEZZ_GUARD_CSTRING)
+        limit = CSTRING_DEFAULT;
+    if (limit == 0 && argument->kind == MEZZ_GUARD_BUFFER)
+        limit = MEZZ_GUARD_COPY_LIMIT;
     if (limit > MEZZ_GUARD_COPY_LIMIT)
         return bad(maker, function, "a copy of an argument has at most 4096 bytes");
-    if (argument->kind == MEZZ_GUARD_BUFFER &&
-        (argument->length_in >= declared->arguments || argument->length_in == i ||
-         declared->argument[argument->length_in].kind != MEZZ_GUARD_VALUE))
+    if (!has_length(declared, i))
         return bad(maker, function, "a buffer's length is none of its plain arguments");
     function->argument[i] = (struct mezz_guard_argument){
         .kind = (uint8_t)argument->kind,
         .length_in = (uint8_t)argument->length_in,
-        .limit = argument->kind == MEZZ_GUARD_VALUE ? 0 : (uint16_t)limit,
+        .limit = (uint16_t)limit,
     };
     return 0;
 }
@@ -320,12 +338,19 @@ void hook_plan_destroy(struct hook_plan *plan)
     *plan = (struct hook_plan){.library = NULL};
 }
 
+static int by_page(const void *key, const void *element)
+{
+    const uint64_t linear = *(const uint64_t *)key;
+    const struct hook_page *page = element;
+
+    return linear < page->linear ? -1 : linear > page->linear;
+}
+
 const struct hook_page *hook_page_at(const struct hook_plan *plan, uint64_t linear)
 {
-    for (size_t i = 0; i < plan->pages; i++)
-        if (plan->page[i].linear == (linear & ~(PAGE_SIZE - 1)))
-            return &plan->page[i];
-    return NULL;
+    const uint64_t key = linear & ~(PAGE_SIZE - 1);
+
+    return bsearch(&key, plan->page, plan->pages, sizeof(plan->page[0]), by_page);
 }
 
 const struct hook_function *hook_function_of_entry(const struct hook_plan *plan, uint64_t address)

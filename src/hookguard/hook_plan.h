@@ -56,7 +56,7 @@ const char *hook_defence_name(unsigned int bit);
 
 struct hook_argument {
     enum mezz_guard_kind kind;
-    unsigned int length_in; /* BUFFER: argument, from 0 on */
+    unsigned int length_in; /* BUFFER, MEMORY: argument, from 0 on; or MEZZ_GUARD_NO_LENGTH */
     uint32_t limit;         /* 0: the default */
 };
 

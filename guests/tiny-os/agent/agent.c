@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define ZERO_BYTE     1 /* at the end of a text */
@@ -12,10 +13,18 @@ int64_t agent_ask(void);
 
 extern const struct mezz_guard_plan guard_plan;
 extern char guard_exchange[EXCHANGE_SIZE];
+extern const char agent_begin[], agent_end[]; /* all that is the agent's, and between */
 extern struct mezz_guard_record guard_record;
 
 struct mezz_guard_record guard_record;
 static uint64_t exchange_used;
+
+/* What the agent and the function may touch, and the caller may not. */
+static bool is_agents(uint64_t from, uint64_t n)
+{
+    return n &&
+           (from + n < from || (from < (uint64_t)agent_end && from + n > (uint64_t)agent_begin));
+}
 
 /* Bytes up to and with the zero, or 0 if there is none. */
 static uint64_t text_size(const char *text, uint64_t n)
@@ -29,7 +38,8 @@ static uint64_t text_size(const char *text, uint64_t n)
 }
 
 /* Page by page, as the text may end right before memory that is not there. */
-static enum mezz_guard_verdict copy_text(char *to, uint64_t from, uint64_t limit, uint64_t *size)
+static enum mezz_guard_verdict copy_text(char *to, uint64_t from, uint64_t limit, bool outermost,
+                                         uint64_t *size)
 {
     uint64_t done = 0;
 
@@ -39,7 +49,8 @@ static enum mezz_guard_verdict copy_text(char *to, uint64_t from, uint64_t limit
         if (n > limit - done) {
             n = limit - done;
         }
-        if (agent_copy(to + done, (const void *)(from + done), n)) {
+        if ((outermost && is_agents(from + done, n)) ||
+            agent_copy(to + done, (const void *)(from + done), n)) {
             return MEZZ_GUARD_UNREADABLE;
         }
         uint64_t end = text_size(to + done, n);
@@ -52,8 +63,26 @@ static enum mezz_guard_verdict copy_text(char *to, uint64_t from, uint64_t limit
     return MEZZ_GUARD_TOO_LONG;
 }
 
+static bool is_copied(const struct mezz_guard_argument *declared)
+{
+    return declared->kind == MEZZ_GUARD_CSTRING || declared->kind == MEZZ_GUARD_BUFFER;
+}
+
+/* Bytes of the caller's memory; a text says itself where it ends. */
+static uint64_t size_of(const struct mezz_guard_argument *declared, const uint64_t *argument)
+{
+    if (declared->kind == MEZZ_GUARD_NUMBER) {
+        return 0;
+    }
+    if (declared->kind == MEZZ_GUARD_BUFFER ||
+        (declared->kind == MEZZ_GUARD_MEMORY && declared->length_in != MEZZ_GUARD_NO_LENGTH)) {
+        return argument[declared->length_in];
+    }
+    return declared->kind == MEZZ_GUARD_MEMORY ? declared->limit : 1;
+}
+
 static enum mezz_guard_verdict copy_argument(const struct mezz_guard_argument *declared,
-                                             const uint64_t *argument, unsigned i,
+                                             const uint64_t *argument, unsigned i, bool outermost,
                                              struct mezz_guard_record *record)
 {
     char *to = guard_exchange + exchange_used;
@@ -61,11 +90,8 @@ static enum mezz_guard_verdict copy_argument(const struct mezz_guard_argument *d
     uint64_t limit = declared->limit < room ? declared->limit : room;
     enum mezz_guard_verdict verdict = MEZZ_GUARD_ALLOWED;
 
-    if (declared->kind == MEZZ_GUARD_VALUE) {
-        return MEZZ_GUARD_ALLOWED;
-    }
     if (declared->kind == MEZZ_GUARD_CSTRING) {
-        verdict = copy_text(to, argument[i], limit, &record->length[i]);
+        verdict = copy_text(to, argument[i], limit, outermost, &record->length[i]);
     } else {
         record->length[i] = argument[declared->length_in];
         if (record->length[i] > limit) {
@@ -77,6 +103,32 @@ static enum mezz_guard_verdict copy_argument(const struct mezz_guard_argument *d
     if (verdict == MEZZ_GUARD_ALLOWED) {
         record->copy[i] = (uint64_t)to;
         exchange_used += (record->length[i] + 15) & ~15ul;
+    }
+    return verdict;
+}
+
+/* The arguments that are not declared are looked at, too: they may be the function's all the same.
+ */
+static enum mezz_guard_verdict take_arguments(const struct mezz_guard_function *function,
+                                              const uint64_t *argument, bool outermost,
+                                              struct mezz_guard_record *record)
+{
+    enum mezz_guard_verdict verdict = MEZZ_GUARD_ALLOWED;
+
+    for (unsigned i = 0; i < MEZZ_GUARD_ARGUMENTS && verdict == MEZZ_GUARD_ALLOWED; i++) {
+        const struct mezz_guard_argument *declared = &function->argument[i];
+        uint64_t size = size_of(declared, argument);
+
+        record->argument[i] = argument[i];
+        /* A function that calls another one passes what is on the agent's stack. */
+        if (outermost && is_agents(argument[i], size)) {
+            verdict = MEZZ_GUARD_UNREADABLE;
+        } else if (declared->kind == MEZZ_GUARD_MEMORY && declared->limit &&
+                   size > declared->limit) {
+            verdict = MEZZ_GUARD_TOO_LONG;
+        } else if (is_copied(declared)) {
+            verdict = copy_argument(declared, argument, i, outermost, record);
+        }
     }
     return verdict;
 }
@@ -127,17 +179,12 @@ int64_t agent_call(uint32_t index, const uint64_t *argument, uint64_t outermost)
 {
     const struct mezz_guard_function *function = &guard_plan.function[index];
     struct mezz_guard_record record = {.function = index};
-    enum mezz_guard_verdict verdict = MEZZ_GUARD_ALLOWED;
     uint64_t used = outermost ? 0 : exchange_used;
+    enum mezz_guard_verdict verdict;
     int64_t result = 0;
 
     exchange_used = used;
-    for (unsigned i = 0; i < MEZZ_GUARD_ARGUMENTS; i++) {
-        record.argument[i] = argument[i];
-    }
-    for (unsigned i = 0; i < function->arguments && verdict == MEZZ_GUARD_ALLOWED; i++) {
-        verdict = copy_argument(&function->argument[i], argument, i, &record);
-    }
+    verdict = take_arguments(function, argument, outermost, &record);
     if (verdict == MEZZ_GUARD_UNREADABLE) {
         result = -TINY_EFAULT;
     } else if (verdict == MEZZ_GUARD_TOO_LONG) {

@@ -8,12 +8,13 @@
     .text
     .globl guard_enter
 guard_enter:
+    cld
     leaq guard_stack(%rip), %rax
     cmpq %rax, %rsp
     jb from_outside
     leaq guard_stack_top(%rip), %rax
     cmpq %rax, %rsp
-    jbe from_inside
+    jb from_inside
 from_outside:
     testl $2, guard_plan + 12(%rip) /* MEZZ_GUARD_OWN_STACK */
     jz begin_outside

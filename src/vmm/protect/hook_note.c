@@ -38,8 +38,7 @@ static void add_argument(struct hook_policy *guard, uint32_t view,
         record->length[i] - (declared->kind == MEZZ_GUARD_CSTRING && record->length[i] > 0);
 
     event->argument[i] = (struct guard_event_argument){.value = record->argument[i]};
-    if (declared->kind == MEZZ_GUARD_VALUE || record->copy[i] == 0 ||
-        length > GUARD_EVENT_BYTES - event->bytes ||
+    if (record->copy[i] == 0 || length > GUARD_EVENT_BYTES - event->bytes ||
         !read_agent(guard, view, record->copy[i], event->data + event->bytes, length))
         return;
     event->argument[i].kind = declared->kind;

@@ -82,7 +82,8 @@ static int collect_guard(lua_State *lua)
 
 /* --- words --- */
 
-static const char *const kinds[MEZZ_GUARD_KINDS] = {"value", "cstring", "buffer"};
+static const char *const kinds[MEZZ_GUARD_KINDS] = {"value", "cstring", "buffer", "memory",
+                                                    "number"};
 
 static const char *kind_name(const void *context, size_t i)
 {
@@ -169,19 +170,25 @@ static uint64_t read_number(lua_State *lua, int table, const char *field, const 
     return (uint64_t)value;
 }
 
+static bool takes_length(enum mezz_guard_kind kind)
+{
+    return kind == MEZZ_GUARD_BUFFER || kind == MEZZ_GUARD_MEMORY;
+}
+
 /* A word, or { word, length = , limit = }, on top of the stack. */
 static void read_argument(lua_State *lua, const char *what, struct hook_argument *argument)
 {
     int at = lua_gettop(lua);
     uint64_t length;
+    bool needed;
 
     if (lua_type(lua, at) != LUA_TTABLE) {
         argument->kind = read_kind(lua, what, at);
-        if (argument->kind == MEZZ_GUARD_BUFFER)
+        if (takes_length(argument->kind))
             script_error(lua,
-                         CALL ": %s: a buffer's length is missing: { \"buffer\", length = 3 } "
+                         CALL ": %s: a length is missing: { \"%s\", length = 3 } "
                               "if that is the third argument",
-                         what);
+                         what, kinds[argument->kind]);
         return;
     }
     lua_rawgeti(lua, at, 1);
@@ -189,10 +196,14 @@ static void read_argument(lua_State *lua, const char *what, struct hook_argument
     lua_settop(lua, at);
     argument->limit = (uint32_t)read_number(lua, at, "limit", what);
     length = read_number(lua, at, "length", what);
-    if ((argument->kind == MEZZ_GUARD_BUFFER) != (length != 0) || length > MEZZ_GUARD_ARGUMENTS)
+    needed = takes_length(argument->kind) &&
+             (argument->kind == MEZZ_GUARD_BUFFER || argument->limit == 0);
+    if (length > MEZZ_GUARD_ARGUMENTS || (length == 0 && needed) ||
+        (length != 0 && !takes_length(argument->kind)))
         script_error(lua, CALL ": %s: length is the number of the argument with a buffer's length",
                      what);
-    argument->length_in = length == 0 ? 0 : (unsigned int)length - 1;
+    if (takes_length(argument->kind))
+        argument->length_in = length == 0 ? MEZZ_GUARD_NO_LENGTH : (unsigned int)length - 1;
 }
 
 static void read_function(lua_State *lua, int anchor, struct draft *draft, size_t i)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls that name the agent's memory for the caller's, each in a way of its own: intrude.elf WAY.
+ */
+#include "api/api.h"
+#include "lib/tiny.h"
+
+#include <stdbool.h>
+
+/* As agent/agent.ld has them. */
+#define AGENT_DATA 0x10300000ul
+#define EXCHANGE   0x10384000ul /* right above the agent's stack */
+
+static int64_t handle;
+static uint64_t bytes[8];
+
+static int64_t by_memory(void)
+{
+    return api_sum((const void *)AGENT_DATA, 1);
+}
+
+/* Begins before the agent, and reaches into it. */
+static int64_t by_length(void)
+{
+    return api_read(handle, (void *)0x101ff000, 0x200000);
+}
+
+static int64_t by_buffer(void)
+{
+    return api_write(handle, (const void *)AGENT_DATA, 32);
+}
+
+static int64_t by_text(void)
+{
+    return api_open((const char *)AGENT_DATA, 0);
+}
+
+/* Not declared what it is. */
+static int64_t by_value(void)
+{
+    return api_close((int64_t)AGENT_DATA);
+}
+
+/* The agent takes it for the stack of a call within a call, and finds the return address that the
+ * last buffer left there. */
+static int64_t by_stack(void)
+{
+    bytes[0] = (uint64_t)by_value;
+    api_write(handle, bytes, sizeof(bytes));
+    __asm__ volatile("movq %0, %%rsp; jmp *%1"
+                     :
+                     : "r"(EXCHANGE), "r"((uint64_t)api_close), "D"(handle)
+                     : "memory");
+    __builtin_unreachable();
+}
+
+/* Strings run downwards: 1 if the result is what it is upwards. */
+static int64_t by_direction(void)
+{
+    int64_t upwards = api_sum(bytes, sizeof(bytes));
+    int64_t result;
+
+    __asm__ volatile("movq %%rsp, %%rbx; andq $-16, %%rsp; std; call *%3; cld; movq %%rbx, %%rsp"
+                     : "=a"(result)
+                     : "D"(bytes), "S"(sizeof(bytes)), "r"((uint64_t)api_sum)
+                     : "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "memory", "cc");
+    return result == upwards;
+}
+
+static const struct {
+    const char *name;
+    int64_t (*try)(void);
+} ways[] = {
+    {"memory", by_memory}, {"length", by_length}, {"buffer", by_buffer},       {"text", by_text},
+    {"value", by_value},   {"stack", by_stack},   {"direction", by_direction},
+};
+
+static bool equal(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+int main(int argc, char **argv)
+{
+    handle = api_open("public.txt", TINY_OPEN_CREATE);
+    for (unsigned i = 0; argc > 1 && i < sizeof(ways) / sizeof(ways[0]); i++) {
+        if (equal(argv[1], ways[i].name)) {
+            tiny_print("intrude: %s: %d\n", argv[1], (int)ways[i].try());
+        }
+    }
+    return 0;
+}
