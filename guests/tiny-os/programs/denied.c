@@ -3,7 +3,7 @@
 #include "api/api.h"
 #include "lib/tiny.h"
 
-static void ask_for(const char *name)
+__attribute__((noinline)) static void ask_for(const char *name)
 {
     int64_t handle = api_open(name, TINY_OPEN_CREATE);
 
