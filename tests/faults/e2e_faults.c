@@ -33,6 +33,9 @@ static const char stack[] =
 
 static const char *const run_words[] = {"run",      "t.lua",   "--no-cage",  "--json",
                                         "out.json", "--trace", "trace.json", NULL};
+/* What is called before the machine has a process of its own is tried without a cage. */
+static const char *const caged_words[] = {"run",     "t.lua",      "--json", "out.json",
+                                          "--trace", "trace.json", NULL};
 static const char *const info_words[] = {"info", "--json", "info.json", NULL};
 
 static const char whole_run[] = "1 of 1 expectations held";
@@ -59,6 +62,16 @@ static const struct scenario {
     {run_words, "out.json", whole_run, INJECT_FILE, EIO, 1, STATUS(2) | STATUS(3)},
     {run_words, "out.json", whole_run, INJECT_FILE, EMFILE, 1000, STATUS(2) | STATUS(3)},
     {run_words, "out.json", whole_run, INJECT_THREAD, EAGAIN, 1, STATUS(3)},
+    {caged_words, "out.json", whole_run, INJECT_MEMORY, ENOMEM, 1, STATUS(3) | STATUS(4)},
+    {caged_words, "out.json", whole_run, INJECT_MEMORY, ENOMEM, 1000, STATUS(3) | STATUS(4)},
+    {caged_words, "out.json", whole_run, INJECT_MMAP, ENOMEM, 1, STATUS(3) | STATUS(4)},
+    {caged_words, "out.json", whole_run, INJECT_IOCTL, ENOMEM, 1, STATUS(3) | STATUS(4)},
+    {caged_words, "out.json", whole_run, INJECT_IOCTL, EINVAL, 1000, STATUS(3) | STATUS(4)},
+    {caged_words, "out.json", whole_run, INJECT_RUN, EFAULT, 1, STATUS(3)},
+    {caged_words, "out.json", whole_run, INJECT_RUN, EINTR, 1, 0},
+    {caged_words, "out.json", whole_run, INJECT_FILE, EIO, 1, STATUS(2) | STATUS(3)},
+    {caged_words, "out.json", whole_run, INJECT_FILE, EMFILE, 1000, STATUS(2) | STATUS(3)},
+    {caged_words, "out.json", whole_run, INJECT_THREAD, EAGAIN, 1, STATUS(3)},
     {info_words, "info.json", "", INJECT_MEMORY, ENOMEM, 1, STATUS(3)},
     {info_words, "info.json", "", INJECT_MEMORY, ENOMEM, 1000, STATUS(3)},
     {info_words, "info.json", "", INJECT_MMAP, ENOMEM, 1, STATUS(3)},
@@ -72,7 +85,8 @@ static const struct scenario {
 struct calls {
     unsigned int path[CALLS_MAX];
     unsigned int count;
-    json_t *json; /* what the run wrote */
+    unsigned int first; /* that is tried: behind the fork, if there is one */
+    json_t *json;       /* what the run wrote */
 };
 
 static void run_once(const struct scenario *scenario, struct mezz_process *mezz,
@@ -155,11 +169,13 @@ static void count_calls(const struct scenario *scenario, struct calls *calls)
     run_once(scenario, &mezz, 0);
     mezz_expect(&mezz, 0, "");
     log = open_log(&mezz);
-    calls->count = 0;
+    calls->count = calls->first = 0;
     while (fgets(line, sizeof(line), log) != NULL) {
         ck_assert_msg(strncmp(line, "leak", 4) != 0, "without any fault: %s", line);
         if (sscanf(line, "call %x", &calls->path[calls->count]) == 1)
             ck_assert_uint_lt(++calls->count, CALLS_MAX);
+        else if (strcmp(line, "fork\n") == 0 && scenario->kind != INJECT_THREAD)
+            calls->first = calls->count;
     }
     fclose(log);
     calls->json = read_json(&mezz, scenario->json);
@@ -174,7 +190,7 @@ static bool worth_it(const struct scenario *scenario, const struct calls *calls,
     unsigned int before = 0;
     bool last = true;
 
-    for (unsigned int i = 0; i < calls->count; i++) {
+    for (unsigned int i = calls->first; i < calls->count; i++) {
         before += i < at && calls->path[i] == calls->path[at];
         last &= i <= at || calls->path[i] != calls->path[at];
     }
@@ -247,16 +263,17 @@ START_TEST(one_fault)
     unsigned int tried = 0;
 
     count_calls(scenario, &calls);
-    for (unsigned int i = 0; i < calls.count; i++) {
+    for (unsigned int i = calls.first; i < calls.count; i++) {
         if (!worth_it(scenario, &calls, i))
             continue;
         tried++;
         failures += try_one(scenario, i + 1, calls.json);
     }
     json_decref(calls.json);
-    printf("faults: %s, %u %s with errno %d: %u of %u calls tried, %u failures\n",
-           scenario->words[0], scenario->count, inject_kind_name[scenario->kind], scenario->code,
-           tried, calls.count, failures);
+    printf("faults: %s%s, %u %s with errno %d: %u of %u calls tried, %u failures\n",
+           scenario->words[0], scenario->words == caged_words ? " in its cage" : "",
+           scenario->count, inject_kind_name[scenario->kind], scenario->code, tried, calls.count,
+           failures);
     fflush(stdout);
     ck_assert_uint_eq(failures, 0);
 }

@@ -24,6 +24,17 @@ static const char stack[] =
     "s:run { timeout = '30s' }\n"
     "mezz.expect(tiny.console:find 'hello from ring 3', 'the guest ran')\n";
 
+/* One that has much to log. */
+static const char busy_stack[] =
+    "local s = mezz.stack { memory = '64M' }\n"
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback' }\n"
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"
+    "    programs = { 'vault.elf' } }\n"
+    "tiny:protect { program = 'vault.elf', portion = 'vault', sections = { '.vault', '.secret' },\n"
+    "    entries = { 'vault_sign', 'vault_check' }, on_refusal = 'kill' }\n"
+    "s:run { timeout = '30s' }\n"
+    "mezz.expect(tiny.console:find '80 of 80 answers are right', 'the guest ran')\n";
+
 static void begin(struct mezz_process *mezz)
 {
     mezz_begin(mezz);
@@ -84,6 +95,23 @@ START_TEST(output)
 }
 END_TEST
 
+/* A log is a file that stays: nothing else is taken for one. */
+static const char *const no_logs[] = {"/dev/full", "/dev/null"};
+
+START_TEST(no_log)
+{
+    const char *words[] = {"run", "t.lua", "--log", no_logs[_i], NULL};
+    struct mezz_process mezz;
+    char err[128];
+
+    begin(&mezz);
+    snprintf(err, sizeof(err), "mezz: --log: %s: is not a regular file\n", no_logs[_i]);
+    mezz_run(&mezz, words);
+    mezz_expect(&mezz, 2, err);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
 /* Without a standard error its lines go nowhere, and not into the file that got its number. */
 START_TEST(no_stderr)
 {
@@ -114,13 +142,16 @@ static const struct {
     const char *path;
     bool filled; /* the one page that there is is another file's */
     int status;
-    const char *end;
+    const char *end; /* of stderr */
+    bool busy;
 } disks[] = {
-    {"--json", "full/out.json", true, 3, "mezz: full/out.json: " FULL "\n"},
-    {"--trace", "full/trace.json", false, 3, "mezz: full/trace.json: " FULL "\n"},
-    {"--trace", "full/trace.json", true, 3, "mezz: full/trace.json: " FULL "\n"},
-    {"--log", "full/run.log", false, 0, ""},
-    {"--log", "full/run.log", true, 2, "mezz: --log: full/run.log: " FULL "\n"},
+    {"--json", "full/out.json", true, 3, "mezz: full/out.json: " FULL "\n", false},
+    {"--trace", "full/trace.json", false, 3, "mezz: full/trace.json: " FULL "\n", false},
+    {"--trace", "full/trace.json", true, 3, "mezz: full/trace.json: " FULL "\n", false},
+    {"--log", "full/run.log", false, 0, "", false},
+    {"--log", "full/run.log", true, 2, "mezz: --log: full/run.log: " FULL "\n", false},
+    /* The run goes on without its log, and how much is not there is told. */
+    {"--log", "full/run.log", false, 3, " events are not in the log\n", true},
 };
 
 /* A disk of one page. Each case is a process of its own, and so are its mounts. */
@@ -148,8 +179,16 @@ START_TEST(disk)
     }
     if (disks[_i].filled)
         mezz_write(&mezz, "full/filler", "x", 1);
+    if (disks[_i].busy)
+        mezz_write(&mezz, "t.lua", busy_stack, sizeof(busy_stack) - 1);
     mezz_run(&mezz, words);
-    mezz_expect(&mezz, disks[_i].status, disks[_i].end);
+    if (disks[_i].busy) {
+        expect_end(&mezz, disks[_i].end);
+        ck_assert_int_eq(strncmp(mezz.err, "mezz: --log: full/run.log: " FULL, 52), 0);
+        ck_assert_ptr_nonnull(strstr(mezz.out, "80 of 80 answers are right"));
+    } else {
+        mezz_expect(&mezz, disks[_i].status, disks[_i].end);
+    }
     snprintf(path, sizeof(path), "%s/full/out.json", mezz.directory);
     ck_assert_int_ne(access(path, F_OK), 0);
     snprintf(path, sizeof(path), "%s/full", mezz.directory);
@@ -219,5 +258,6 @@ START_TEST(few_files)
 }
 END_TEST
 
-RUN_CASES_IF(mezz_obstacle, "outputs", 120, EACH(output, ELEMENTS(outputs)), ONCE(no_stderr),
-             EACH(disk, ELEMENTS(disks)), EACH(little_memory, LITTLE_MEMORY), ONCE(few_files))
+RUN_CASES_IF(mezz_obstacle, "outputs", 120, EACH(output, ELEMENTS(outputs)),
+             EACH(no_log, ELEMENTS(no_logs)), ONCE(no_stderr), EACH(disk, ELEMENTS(disks)),
+             EACH(little_memory, LITTLE_MEMORY), ONCE(few_files))

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define PATH_DEPTH  24
 #define THING_SLOTS 65536U /* a power of two */
 #define FD_LIMIT    1024
+#define TEXT_SIZE   (8UL << 20)
 
 /* Linker: the program's own code. */
 extern const char __executable_start[];
@@ -31,13 +33,22 @@ struct thing {
     unsigned int path;
 };
 
+/* What all processes have together, as all calls are counted in one row. A process in its cage may
+ * write to no file of ours: what there is to tell is kept here until the first one ends. */
+struct together {
+    pthread_mutex_t lock;
+    unsigned long number;
+    size_t length;
+    char text[TEXT_SIZE];
+};
+
+static struct together *together;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool on;
 static enum inject_kind wanted_kind;
 static unsigned long wanted_number;
 static unsigned long wanted_count;
 static int wanted_errno;
-static unsigned long number;
 static FILE *report;
 static struct thing things[THING_SLOTS];
 static size_t thing_count;
@@ -62,6 +73,21 @@ static unsigned int call_path(void)
     return (unsigned int)(hash ^ hash >> 32);
 }
 
+/* Under the lock. */
+__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
+{
+    const size_t room = TEXT_SIZE - together->length;
+    va_list arguments;
+    int length;
+
+    va_start(arguments, format);
+    length = vsnprintf(together->text + together->length, room, format, arguments);
+    va_end(arguments);
+    if (length < 0 || (size_t)length >= room)
+        abort();
+    together->length += (size_t)length;
+}
+
 bool inject_fails(enum inject_kind kind, const char *name)
 {
     bool fails = false;
@@ -69,21 +95,32 @@ bool inject_fails(enum inject_kind kind, const char *name)
     if (!on || inside || kind != wanted_kind)
         return false;
     inside = true;
-    pthread_mutex_lock(&lock);
-    number++;
+    pthread_mutex_lock(&together->lock);
+    together->number++;
     if (wanted_number == 0) {
-        fprintf(report, "call %08x\n", call_path());
-    } else if (number >= wanted_number && number - wanted_number < wanted_count) {
+        tell("call %08x\n", call_path());
+    } else if (together->number >= wanted_number &&
+               together->number - wanted_number < wanted_count) {
         fails = true;
-        if (number == wanted_number)
-            fprintf(report, "hit %08x %s\n", call_path(), name);
-        fflush(report);
+        if (together->number == wanted_number)
+            tell("hit %08x %s\n", call_path(), name);
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&together->lock);
     inside = false;
     if (fails)
         errno = wanted_errno;
     return fails;
+}
+
+void inject_forks(void)
+{
+    if (!on)
+        return;
+    inside = true;
+    pthread_mutex_lock(&together->lock);
+    tell("fork\n");
+    pthread_mutex_unlock(&together->lock);
+    inside = false;
 }
 
 static size_t home_of(const void *what)
@@ -176,6 +213,18 @@ static void report_file(int fd)
     fprintf(report, "leak file %d %.*s\n", fd, length < 0 ? 0 : (int)length, name);
 }
 
+static void make_together(void)
+{
+    pthread_mutexattr_t shared;
+
+    together = mmap(NULL, sizeof(*together), PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (together == MAP_FAILED || pthread_mutexattr_init(&shared) != 0 ||
+        pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED) != 0 ||
+        pthread_mutex_init(&together->lock, &shared) != 0)
+        abort();
+}
+
 static void begin(const char *wanted)
 {
     const char *path = getenv(INJECT_LOG_VARIABLE);
@@ -190,6 +239,7 @@ static void begin(const char *wanted)
         wanted_kind++;
     if (wanted_kind == INJECT_KINDS)
         abort();
+    make_together();
     backtrace(frame, 1); /* loads what it needs */
     each_file(note_file);
     on = true;
@@ -198,6 +248,7 @@ static void begin(const char *wanted)
 static void end(int status)
 {
     inside = true;
+    fwrite(together->text, 1, together->length, report);
     for (size_t i = 0; i < THING_SLOTS; i++)
         if (things[i].what != NULL)
             fprintf(report, "leak %s by %08x\n", things[i].name, things[i].path);

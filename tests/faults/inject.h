@@ -16,6 +16,7 @@
  *
  *     call PATH        one line for each call of the kind, when none was to fail; PATH tells call
  *                      paths within the program apart
+ *     fork             from here on there is another process; its calls are counted in the same row
  *     hit PATH NAME    the call that failed
  *     leak WHAT        memory, a mapping or a file that is still there when main() has returned
  *     end STATUS       main() has returned
@@ -29,7 +30,7 @@ enum inject_kind {
     INJECT_IOCTL,  /* but KVM_RUN */
     INJECT_RUN,    /* KVM_RUN */
     INJECT_FILE,   /* open, read, write and their like */
-    INJECT_THREAD, /* threads and timers */
+    INJECT_THREAD, /* threads, timers and processes */
     INJECT_KINDS
 };
 
@@ -37,6 +38,9 @@ extern const char *const inject_kind_name[INJECT_KINDS];
 
 /* For wrap.c: whether this call of the kind fails; errno is set then. */
 bool inject_fails(enum inject_kind kind, const char *name);
+
+/* For wrap.c: fork() is called. */
+void inject_forks(void);
 
 /* For wrap.c: what is there, and is there no more. Unknown ones are none of the root's. */
 void inject_made(const void *what, const char *name);

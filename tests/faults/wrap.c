@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -193,3 +195,30 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 
 WRAP(INJECT_THREAD, -1, int, timer_create,
      (clockid_t clock, struct sigevent *event, timer_t *timer), (clock, event, timer))
+
+WRAP(INJECT_THREAD, -1, int, socketpair, (int domain, int type, int protocol, int ends[2]),
+     (domain, type, protocol, ends))
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void)
+{
+    if (inject_fails(INJECT_THREAD, "fork"))
+        return -1;
+    inject_forks();
+    return __real_fork();
+}
+
+int __real_prctl(int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+int __wrap_prctl(int what, ...)
+{
+    unsigned long argument[4];
+    va_list arguments;
+
+    va_start(arguments, what);
+    for (int i = 0; i < 4; i++)
+        argument[i] = va_arg(arguments, unsigned long);
+    va_end(arguments);
+    if (inject_fails(INJECT_THREAD, "prctl"))
+        return -1;
+    return __real_prctl(what, argument[0], argument[1], argument[2], argument[3]);
+}

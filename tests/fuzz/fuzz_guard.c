@@ -11,10 +11,10 @@
 #include "host/memory.h"
 #include "mezz/ept.h"
 
-#define R MEZZ_EPT_READ
-#define W MEZZ_EPT_WRITE
-#define X MEZZ_EPT_EXECUTE
-#define WORDS 40U
+#define R           MEZZ_EPT_READ
+#define W           MEZZ_EPT_WRITE
+#define X           MEZZ_EPT_EXECUTE
+#define WORDS       40U
 #define CODE_START  0x1000U /* in the files of libapi.elf and agent.elf */
 #define TABLES_SIZE 0x600U  /* of sections and symbols, at the end */
 
@@ -113,9 +113,9 @@ static struct hook_argument argument[WORDS][8];
 
 static const char *take_name(void)
 {
-    static const char *const names[] = {
-        "api_open", "api_read",    "api_write", "api_close",   "api_send",
-        "api_sum",  "api_receive", "api_append", "api_nothing", "guard_enter"};
+    static const char *const names[] = {"api_open",    "api_read",   "api_write",   "api_close",
+                                        "api_send",    "api_sum",    "api_receive", "api_append",
+                                        "api_nothing", "guard_enter"};
     static char text[WORDS][24];
     static unsigned int next;
     unsigned int kind = take();
@@ -185,7 +185,8 @@ static uint64_t jump_from(const struct hook_plan *plan, uint64_t address)
 
 /* The gate's instruction is as long as the security view skips, and what stands behind it there
  * leads to the agent's entry with the function's number. */
-static void check_function(const struct hook_plan *plan, const struct program_image *agent, size_t n)
+static void check_function(const struct hook_plan *plan, const struct program_image *agent,
+                           size_t n)
 {
     const struct hook_function *function_n = &plan->function[n];
     const uint64_t entry = function_n->entry;
@@ -206,7 +207,8 @@ static void check_function(const struct hook_plan *plan, const struct program_im
     if (body->kind == HOOK_PAGE_PLAN)
         must(page_at(plan, function_n->body + HOOK_MOVED_LIMIT - 1)->kind == HOOK_PAGE_PLAN);
     else
-        must(function_n->body - entry >= HOOK_BYTES && function_n->body - entry < function_n->length);
+        must(function_n->body - entry >= HOOK_BYTES &&
+             function_n->body - entry < function_n->length);
     for (size_t i = 0; i < n; i++)
         must(entry >= plan->function[i].entry + HOOK_BYTES ||
              plan->function[i].entry >= entry + HOOK_BYTES);

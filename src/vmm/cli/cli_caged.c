@@ -122,9 +122,17 @@ _Noreturn static void run_inside(struct caged_run *run, struct event_line *line,
 }
 
 /* The machine's process does not outlive this one, whatever ends it. */
-static void tie_to_parent(pid_t parent)
+static void tie_to_parent(pid_t parent, int channel)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+    struct error error;
+    int code;
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
+        code = error_set(&error, errno, "the machine's process: prctl: %s", strerror(errno));
+        channel_send_failure(channel, code, &error);
+        _exit(EXIT_FAILURE);
+    }
+    if (getppid() != parent)
         _exit(EXIT_FAILURE);
 }
 
@@ -138,7 +146,7 @@ static pid_t start(struct caged_run *run, struct event_line *line, int channel, 
     cli_signals_hold(&before);
     child = fork();
     if (child == 0) {
-        tie_to_parent(parent);
+        tie_to_parent(parent, channel);
         cli_signals_catch_all();
         cli_signals_release(&before);
         run_inside(run, line, channel);
