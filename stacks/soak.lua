@@ -55,7 +55,7 @@ local function guard(seed, seconds)
         program = "vault.elf", portion = "vault", sections = { ".vault", ".secret" },
         entries = { "vault_sign", "vault_check" }, rules = "rules/example.yar", on_refusal = "kill",
     }
-    local result = stack:run { timeout = ("%ds"):format(4 * seconds + 60) }
+    local result = stack:run { timeout = ("%ds"):format(10 * seconds + 300) }
     mezz.expect(result.status == "done", "L1 ended the machine, and well")
 
     local calls, denied, wrong = 0, 0, 0
