@@ -11,7 +11,6 @@
  * guest exchanges the code beneath it: KVM looks up from those every 1,024 elements. */
 #define DRAIN_LIMIT    8192
 
-#define CODE_LENGTH    15U
 #define ADDRESS_PREFIX 0x67
 #define REP_PREFIX     0xf3
 #define REPNE_PREFIX   0xf2
@@ -57,7 +56,7 @@ static bool is_string(uint8_t opcode)
     return (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
 }
 
-static size_t read_code(struct l2_vcpu *vcpu, uint8_t *code, bool long_mode)
+size_t l2_read_code(struct l2_vcpu *vcpu, uint8_t code[CODE_LENGTH], bool long_mode)
 {
     const struct kvm_regs *regs = &vcpu->kvm->run->s.regs.regs;
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
@@ -85,7 +84,7 @@ static uint64_t count_mask(struct l2_vcpu *vcpu)
 
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
     long_mode = sregs->efer & EFER_LMA && sregs->cs.l;
-    length = read_code(vcpu, code, long_mode);
+    length = l2_read_code(vcpu, code, long_mode);
     for (at = 0; at < length && is_prefix(code[at], long_mode); at++) {
         rep = rep || code[at] == REP_PREFIX || code[at] == REPNE_PREFIX;
         other_size = other_size || code[at] == ADDRESS_PREFIX;

@@ -2,6 +2,10 @@
 #ifndef VMM_DRAIN_H
 #define VMM_DRAIN_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 struct l2_vcpu;
 
 /*
@@ -20,5 +24,10 @@ int l2_drain(struct l2_vcpu *vcpu);
 /* The same for an instruction whose state is looked at and not replaced: it stops at the next read,
  * which is queued as any other exit; kvm_pending is set then. */
 int l2_progress(struct l2_vcpu *vcpu);
+
+#define CODE_LENGTH 15U
+
+/* The bytes at RIP, of which the registers are in the run page; how many there are. */
+size_t l2_read_code(struct l2_vcpu *vcpu, uint8_t code[CODE_LENGTH], bool long_mode);
 
 #endif

@@ -5,6 +5,8 @@
 
 #include "host/hot.h"
 #include "vmm/exits/gate.h"
+#include "vmm/exits/guest_walk.h"
+#include "vmm/exits/operands.h"
 #include "vmm/exits/paging_events.h"
 #include "vmm/l2_policy.h"
 
@@ -127,6 +129,68 @@ __attribute__((noinline)) static enum root_verdict judge(struct l2_vcpu *vcpu, u
     if (!(overlaid_rights(vcpu, &own) & right))
         return own || ept12_has(vcpu) ? ask_policies(vcpu, right) : ROOT_LEFT;
     return own || ept12_allows(vcpu, right) ? serve(vcpu, right) : ROOT_LEFT;
+}
+
+/* Asks the policies about one page of what the instruction accesses. True: they have settled it. */
+static bool page_is_settled(struct l2_vcpu *vcpu, uint64_t gpa, const struct operand *operand)
+{
+    const uint32_t wanted =
+        (operand->read ? MEZZ_EPT_READ : 0) | (operand->written ? MEZZ_EPT_WRITE : 0);
+    uint32_t missing;
+    bool own;
+
+    vcpu->exit = (struct l2_exit){
+        .reason = MEZZ_EXIT_EPT_VIOLATION, .gpa = gpa, .size = 1, .unserved = true};
+    missing = wanted & ~overlaid_rights(vcpu, &own);
+    if (missing == 0 || own || !ept12_has(vcpu))
+        return false;
+    missing = missing & MEZZ_EPT_READ ? MEZZ_EPT_READ : MEZZ_EPT_WRITE;
+    vcpu->exit.qualification =
+        missing == MEZZ_EPT_READ ? MEZZ_EPT_VIOLATION_READ : MEZZ_EPT_VIOLATION_WRITE;
+    return ask_policies(vcpu, missing) == ROOT_HANDLED ||
+           vcpu->exit.reason != MEZZ_EXIT_EPT_VIOLATION;
+}
+
+static bool is_settled(struct l2_vcpu *vcpu, const struct operand *operand)
+{
+    const struct kvm_regs *regs = l2_regs(vcpu);
+    const struct kvm_sregs *sregs = l2_sregs(vcpu);
+    const struct guest_paging paging = {sregs->cr0,  sregs->cr3,   sregs->cr4,
+                                        sregs->efer, regs->rflags, 0};
+    const uint64_t last = operand->linear + operand->size - 1;
+    uint64_t at = operand->linear;
+
+    if (last < at)
+        return false;
+    for (;;) {
+        struct guest_view memory = l2_view_memory(vcpu);
+        const struct guest_reader reader = {guest_view_read, &memory};
+        struct guest_translation to;
+        struct guest_fault fault;
+
+        if (guest_walk(&to, &paging, at, GUEST_ANY, &reader, &fault) == 0 &&
+            page_is_settled(vcpu, to.address.value, operand))
+            return true;
+        if (at / PAGE_SIZE == last / PAGE_SIZE)
+            return false;
+        at = (at | (PAGE_SIZE - 1)) + 1;
+    }
+}
+
+COLD enum root_verdict emulation_failure_rule(struct l2_vcpu *vcpu)
+{
+    const struct l2_exit exit = vcpu->exit;
+    struct operand operands[OPERANDS_LIMIT];
+    size_t count;
+
+    if (vcpu->l2->policy == NULL || vcpu->place.overlay == NULL || exit.qualification != 0)
+        return ROOT_LEFT;
+    count = operands_of(vcpu, operands);
+    for (size_t i = 0; i < count; i++)
+        if (is_settled(vcpu, &operands[i]))
+            return vcpu->exit.done ? ROOT_HANDLED : ROOT_LEFT;
+    vcpu->exit = exit;
+    return ROOT_LEFT;
 }
 
 HOT enum root_verdict ept_violation_rule(struct l2_vcpu *vcpu)

@@ -8,4 +8,8 @@
  * KVM has no slot for, what an overlay refuses. */
 enum root_verdict ept_violation_rule(struct l2_vcpu *vcpu);
 
+/* An instruction that KVM cannot run for L2. If it accesses what an overlay has taken, that is a
+ * matter of the policies, as an access by any other instruction is. */
+enum root_verdict emulation_failure_rule(struct l2_vcpu *vcpu);
+
 #endif

@@ -26,6 +26,7 @@ struct l2_exit {
     uint8_t *answer;  /* in the run page: where the bytes that a read reads go; NULL: not a read */
     uint8_t *failure; /* in the run page: not 0 makes RDMSR and WRMSR fault; NULL: cannot */
     bool done;        /* its access took place, or was answered */
+    bool unserved;    /* KVM cannot run the instruction: nobody can do the access for it */
 };
 
 /* The elements of a string I/O that KVM handed over at once and that are still to be dispatched. */

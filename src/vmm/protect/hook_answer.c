@@ -6,6 +6,7 @@
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/kernel_entry.h"
 
+#define VECTOR_INVALID     6U
 #define VECTOR_PROTECTION  13U
 #define VECTOR_SYSTEM_CALL 128U
 #define FRAME_RSP          24U /* behind RIP, CS and RFLAGS */
@@ -89,6 +90,13 @@ static enum l2_verdict serve(struct hook_policy *guard, struct l2_vcpu *vcpu, bo
     uint64_t data = exit->value;
 
     exit->done = true;
+    if (exit->unserved) {
+        int code = l2_raise(vcpu, VECTOR_INVALID, -1);
+
+        if (code != 0)
+            hook_policy_fail(guard, code);
+        return L2_HANDLED;
+    }
     if (exit->qualification & MEZZ_EPT_VIOLATION_WRITE) {
         if (really)
             guest_memory_write(&guard->memory, exit->gpa, &data, exit->size);

@@ -4,8 +4,10 @@
 #include "vmm/protect/portion_state.h"
 #include "vmm/vmcs/x86.h"
 
+#define VECTOR_INVALID    6U
 #define VECTOR_PROTECTION 13U
 #define VECTOR_PAGE_FAULT 14U
+#define NO_CODE           (-1)
 #define FAULT_PRESENT     (1U << 0)
 #define FAULT_WRITE       (1U << 1)
 #define FAULT_USER        (1U << 2)
@@ -66,26 +68,9 @@ void portion_answer_switch(struct l2_vcpu *vcpu, const struct portion_access_fac
         hide_registers(vcpu);
 }
 
-/* Does the data access on memory, whatever the view has. One exit does not cross a page. */
-void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu,
-                          const struct portion_access_facts *facts)
-{
-    struct l2_exit *exit = &vcpu->exit;
-    uint64_t data = exit->value;
-
-    exit->done = true;
-    if (facts->access.access == ACCESS_WRITE) {
-        guest_memory_write(&portions->memory, exit->gpa, &data, exit->size);
-        return;
-    }
-    data = ALL_ONES;
-    guest_memory_read(&portions->memory, exit->gpa, &data, exit->size);
-    l2_exit_answer(exit, data, false);
-}
-
 /* The program gets an exception in the place of the access, in the default view. */
 static void raise_in_place(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector,
-                           uint32_t error_code)
+                           int64_t error_code)
 {
     int code = l2_abort_instruction(vcpu);
 
@@ -95,6 +80,27 @@ static void raise_in_place(struct portions *portions, struct l2_vcpu *vcpu, unsi
     }
     if (code != 0)
         portion_fail(portions, code);
+}
+
+/* Does the data access on memory, whatever the view has. One exit does not cross a page. */
+void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu,
+                          const struct portion_access_facts *facts)
+{
+    struct l2_exit *exit = &vcpu->exit;
+    uint64_t data = exit->value;
+
+    exit->done = true;
+    if (exit->unserved) {
+        raise_in_place(portions, vcpu, VECTOR_INVALID, NO_CODE);
+        return;
+    }
+    if (facts->access.access == ACCESS_WRITE) {
+        guest_memory_write(&portions->memory, exit->gpa, &data, exit->size);
+        return;
+    }
+    data = ALL_ONES;
+    guest_memory_read(&portions->memory, exit->gpa, &data, exit->size);
+    l2_exit_answer(exit, data, false);
 }
 
 static int is_frame(void *context, const struct guard_frame *frame)
@@ -141,13 +147,15 @@ void portion_answer_error(struct portions *portions, struct l2_vcpu *vcpu,
 
     if (access->access == ACCESS_FETCH) {
         fail_call(portions, vcpu, access);
+    } else if (access->cpl == 0 && vcpu->exit.unserved) {
+        raise_in_place(portions, vcpu, VECTOR_INVALID, NO_CODE);
     } else if (access->cpl == 0) {
         vcpu->exit.done = true;
         l2_exit_answer(&vcpu->exit, ALL_ONES, false);
     } else {
         raise_in_place(portions, vcpu, VECTOR_PAGE_FAULT,
                        FAULT_PRESENT | FAULT_USER |
-                           (access->access == ACCESS_WRITE ? FAULT_WRITE : 0));
+                           (access->access == ACCESS_WRITE ? FAULT_WRITE : 0U));
         kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
         vcpu->kvm->run->s.regs.sregs.cr2 = access->linear;
         kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_SREGS);
