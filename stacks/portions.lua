@@ -43,6 +43,13 @@ mezz.expect(honest.portions.refused == 0, "nothing is refused")
 mezz.expect(honest.portions.entries >= 160, "each call is an entry")
 mezz.expect(honest.portions.scans == 2, "the code is scanned once for each process")
 
+-- A system call of the portion's own: the kernel reads none of its code for that.
+local asks = run({ "vault-asks.elf" }, { entries = { "vault_sign", "vault_sign_process" } })
+mezz.expect(asks.console:find "vault-asks.elf: 10 of 10 answers are right", "it is answered")
+mezz.expect(asks.portions.refused == 0, "a system call: nothing is refused")
+mezz.expect(asks.portions.entries == 11 and asks.portions.allowed["resume-point"] >= 10,
+    "a system call: the portion is come back to")
+
 local slow = run({ "vault.elf" }, { strict = true })
 mezz.expect(slow.console:find "vault.elf: 80 of 80 answers are right", "strict: the same answers")
 

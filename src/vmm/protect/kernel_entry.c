@@ -7,6 +7,8 @@
 
 #define GATE_SIZE       16U
 #define GATE_PRESENT    0x80U
+#define GATE_DPL        0x60U
+#define GATE_TYPE       0x1fU
 #define TSS_SIZE        104U
 #define TSS_RSP0        4U
 #define TSS_IST1        36U
@@ -17,16 +19,23 @@
 #define INT_LENGTH      2U
 #define VECTOR_INVALID  6U
 
-bool kernel_entry_handler(const struct guest_memory *memory, unsigned int vector, uint64_t *handler)
+static bool read_gate(const struct guest_memory *memory, unsigned int vector,
+                      uint8_t gate[GATE_SIZE])
 {
     const struct kvm_sregs *sregs = &memory->vcpu->kvm->run->s.regs.sregs;
+
+    return vector * GATE_SIZE + GATE_SIZE - 1 <= sregs->idt.limit &&
+           guest_memory_read_linear(memory, sregs->cr3, sregs->idt.base + vector * GATE_SIZE, gate,
+                                    GATE_SIZE) == 0 &&
+           gate[5] & GATE_PRESENT;
+}
+
+bool kernel_entry_handler(const struct guest_memory *memory, unsigned int vector, uint64_t *handler)
+{
     uint8_t gate[GATE_SIZE];
     uint32_t high;
 
-    if (vector * GATE_SIZE + GATE_SIZE - 1 > sregs->idt.limit ||
-        guest_memory_read_linear(memory, sregs->cr3, sregs->idt.base + vector * GATE_SIZE, gate,
-                                 sizeof(gate)) != 0 ||
-        !(gate[5] & GATE_PRESENT))
+    if (!read_gate(memory, vector, gate))
         return false;
     memcpy(&high, gate + 8, sizeof(high));
     *handler = (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
@@ -55,6 +64,18 @@ static uint64_t frame_at(const struct guest_memory *memory)
     return 0;
 }
 
+/* Whether ring 3 may call this vector, and an invalid opcode gets to the kernel as it would: with
+ * the same segment, stack and flags. */
+static bool is_callable(const struct guest_memory *memory, unsigned int vector)
+{
+    uint8_t call[GATE_SIZE];
+    uint8_t invalid[GATE_SIZE];
+
+    return read_gate(memory, vector, call) && read_gate(memory, VECTOR_INVALID, invalid) &&
+           (call[5] & GATE_DPL) == GATE_DPL && memcmp(call + 2, invalid + 2, 3) == 0 &&
+           (call[5] & GATE_TYPE) == (invalid[5] & GATE_TYPE);
+}
+
 /* Whether the kernel was called by the INT that lies at, or before, the frame's RIP. */
 static void find_system_call(struct kernel_entry *entry, const struct guest_memory *memory)
 {
@@ -74,6 +95,9 @@ static void find_system_call(struct kernel_entry *entry, const struct guest_memo
         handler == now->regs.rip) {
         entry->system_call = true;
         entry->next_rip = entry->rip + INT_LENGTH;
+        if (!is_callable(memory, bytes[1]) ||
+            !kernel_entry_handler(memory, bytes[1], &entry->call_handler))
+            entry->call_handler = 0;
     }
 }
 
@@ -87,6 +111,7 @@ void kernel_entry_find(struct kernel_entry *entry, const struct guest_memory *me
     if (at == 0 || guest_memory_read_linear(memory, now->sregs.cr3, at, frame, sizeof(frame)) != 0)
         return;
     *entry = (struct kernel_entry){.known = true,
+                                   .frame = at,
                                    .rip = frame[0],
                                    .cs = (uint16_t)frame[1],
                                    .rflags = frame[2],

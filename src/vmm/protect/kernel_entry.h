@@ -14,6 +14,8 @@ struct kernel_entry {
     bool system_call;  /* by INT: RIP is behind it, or at it where KVM makes an invalid opcode of it
                         */
     uint64_t next_rip; /* then: where it goes on, or 0 if that is rip */
+    uint64_t call_handler; /* where the kernel has to begin then instead; 0: where it is */
+    uint64_t frame;        /* where all of this lies */
     uint64_t rip;
     uint64_t rsp;
     uint64_t rflags;

@@ -57,7 +57,25 @@ static void end_delivery(struct l2_vcpu *vcpu)
     kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_EVENTS);
 }
 
-void portion_answer_switch(struct l2_vcpu *vcpu, const struct portion_access_facts *facts,
+/* This host makes an invalid opcode of a system call, for which a kernel would look at the
+ * instruction: it lies in the portion. So the call is delivered as the processor would. */
+static void deliver_call(struct portions *portions, struct l2_vcpu *vcpu,
+                         const struct portion_access_facts *facts)
+{
+    const struct kernel_entry *entry = &facts->entry;
+    uint64_t physical;
+
+    if (guest_memory_translate(&portions->memory, facts->access.cr3, entry->frame, GUEST_ANY,
+                               &physical) != 0 ||
+        guest_memory_write(&portions->memory, physical, &entry->next_rip,
+                           sizeof(entry->next_rip)) != 0)
+        return;
+    l2_regs(vcpu)->rip = entry->call_handler;
+    l2_regs_changed(vcpu);
+}
+
+void portion_answer_switch(struct portions *portions, struct l2_vcpu *vcpu,
+                           const struct portion_access_facts *facts,
                            const struct guard_outcome *outcome)
 {
     if (facts->entry.known)
@@ -66,6 +84,8 @@ void portion_answer_switch(struct l2_vcpu *vcpu, const struct portion_access_fac
         load_registers(vcpu, outcome);
     else if (facts->access.keep != NULL && !facts->access.system_call && outcome->from != 0)
         hide_registers(vcpu);
+    if (facts->entry.call_handler != 0 && outcome->from != 0)
+        deliver_call(portions, vcpu, facts);
 }
 
 /* The program gets an exception in the place of the access, in the default view. */

@@ -183,7 +183,7 @@ void portion_leave_for_event(struct portions *portions, struct l2_vcpu *vcpu, un
     note(portions, &facts.access, &outcome);
     if (place->in.view != 0)
         guard_refuse(portions->guard, &place->in, &facts.access, REASON_UNSAFE_SPACE, &outcome);
-    portion_answer_switch(vcpu, &facts, &outcome);
+    portion_answer_switch(portions, vcpu, &facts, &outcome);
     show(portions, vcpu);
 }
 
@@ -242,7 +242,7 @@ static enum l2_verdict answer(struct portions *portions, struct l2_vcpu *vcpu,
 {
     switch ((int)outcome->decision.verdict) {
     case VERDICT_SWITCH:
-        portion_answer_switch(vcpu, facts, outcome);
+        portion_answer_switch(portions, vcpu, facts, outcome);
         return L2_HANDLED;
     case VERDICT_SERVE:
         portion_answer_serve(portions, vcpu, facts);

@@ -76,7 +76,8 @@ int portion_views_show(struct portions *portions, struct l2_vcpu *vcpu);
 void portion_views_destroy(struct portions *portions);
 
 /* portion_answer.c: what becomes of an access. */
-void portion_answer_switch(struct l2_vcpu *vcpu, const struct portion_access_facts *facts,
+void portion_answer_switch(struct portions *portions, struct l2_vcpu *vcpu,
+                           const struct portion_access_facts *facts,
                            const struct guard_outcome *outcome);
 void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu,
                           const struct portion_access_facts *facts);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "programs/vault/portion.h"
 
+#include "lib/tiny.h"
+
 #define CODE   __attribute__((section(".vault"), noinline, used))
 #define SECRET __attribute__((section(".secret")))
 
@@ -45,6 +47,11 @@ CODE uint64_t vault_sign(uint64_t message, uint64_t rounds)
         make_key();
     }
     return vault_signature(vault_key, message, rounds);
+}
+
+CODE uint64_t vault_sign_process(void)
+{
+    return vault_sign((uint64_t)tiny_getpid(), 0);
 }
 
 CODE int vault_check(uint64_t message, uint64_t signature, int (*confirm)(uint64_t message))

@@ -19,6 +19,9 @@ uint64_t vault_key_word(uint64_t i);
 /* Makes the key when it is first called. rounds: how long it shall take. */
 uint64_t vault_sign(uint64_t message, uint64_t rounds);
 
+/* Signs the number of the process, for which it asks the kernel. */
+uint64_t vault_sign_process(void);
+
 /* confirm: asked first, unless it is 0; what is returned is then up to it as well. */
 int vault_check(uint64_t message, uint64_t signature, int (*confirm)(uint64_t message));
 
