@@ -92,7 +92,8 @@ for _, way in ipairs { "fild", "iret", "lar", "sldt" } do
     local strange = run { "vault-strange.elf " .. way, "vault.elf" }
     local refusals = strange.portions.refusals
     mezz.expect(not strange.console:find "the attack succeeded", way .. ": fails")
-    mezz.expect(refusals["read-outside"] + refusals["write-outside"] == 1, way .. ": is refused")
+    mezz.expect(refusals["read-outside"] + refusals["write-outside"] == 1 or
+        strange.console:find "no FPU state", way .. ": is refused, or the guest's own affair before")
 end
 
 -- A page that the kernel takes away is wiped before anybody else has it: there is nothing to refuse.

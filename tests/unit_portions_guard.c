@@ -317,6 +317,17 @@ START_TEST(described)
     ck_assert_str_eq(event.more[0].text, "vault");
     ck_assert_str_eq(event.more[1].text, "crypto");
     ck_assert_str_eq(event.more[3].text, "0x402033");
+    /* Of a kernel's the physical address is all that is known. */
+    access = world_access(ACCESS_READ, 0x1000, SIGN);
+    access.cpl = 0;
+    access.linear_known = false;
+    access.linear = 0;
+    access.physical = PAGE_SIZE + 8;
+    world_judge(&access, VERDICT_ERROR, REASON_KERNEL_READ);
+    guard_describe(guard, &access, &outcome, &event);
+    ck_assert_str_eq(event.more[3].text, "");
+    ck_assert_str_eq(event.more[5].name, "physical");
+    ck_assert_str_eq(event.more[5].text, "0x1008");
     world_finish();
 }
 END_TEST

@@ -430,7 +430,10 @@ void guard_describe(const struct guard *guard, const struct guard_access *access
 
     if (portion != NULL)
         symbol = program_symbol_at(&guard->table->program[portion->program], access->rip);
-    snprintf(event->address, sizeof(event->address), "%#" PRIx64, access->linear);
+    event->address[0] = '\0';
+    if (access->linear_known || access->linear != 0)
+        snprintf(event->address, sizeof(event->address), "%#" PRIx64, access->linear);
+    snprintf(event->physical, sizeof(event->physical), "%#" PRIx64, access->physical);
     snprintf(event->space, sizeof(event->space), "%#" PRIx64, access->cr3);
     event->more[0] = (struct log_field){
         "program", portion != NULL ? guard->table->program[portion->program].name : "", 0};
@@ -438,7 +441,8 @@ void guard_describe(const struct guard *guard, const struct guard_access *access
     event->more[2] = (struct log_field){"access", names[access->access], 0};
     event->more[3] = (struct log_field){"address", event->address, 0};
     event->more[4] = (struct log_field){"cr3", event->space, 0};
-    event->more[5] = (struct log_field){
+    event->more[5] = (struct log_field){"physical", event->physical, 0};
+    event->more[6] = (struct log_field){
         "released", outcome->released > 0 ? decision_reason_name(outcome->released_for) : "", 0};
     event->event = (struct log_event){
         .level = 2,
@@ -450,5 +454,5 @@ void guard_describe(const struct guard *guard, const struct guard_access *access
         .rule = outcome->rule,
         .verdict = decision_verdict_name(outcome->decision.verdict),
         .more = event->more,
-        .more_count = outcome->released > 0 ? 6 : 5};
+        .more_count = outcome->released > 0 ? 7 : 6};
 }

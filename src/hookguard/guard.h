@@ -90,7 +90,8 @@ struct guard_access {
     uint64_t rsp;
     uint64_t linear; /* accessed */
     bool linear_known;
-    uint64_t frame; /* accessed */
+    uint64_t frame;    /* accessed */
+    uint64_t physical; /* in it; 0: not known */
 
     /* Fetches of ring 3: the 8 bytes at RSP, and whether a call instruction is right before where
      * they point. */
@@ -156,8 +157,9 @@ void guard_forget(struct guard *guard, uint64_t cr3);
 
 struct guard_event {
     struct log_event event;
-    struct log_field more[6];
-    char address[24];
+    struct log_field more[7];
+    char address[24]; /* linear; "": not known */
+    char physical[24];
     char space[24];
 };
 

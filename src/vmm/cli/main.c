@@ -12,11 +12,11 @@
 #include "vmm/stack/script_units.h"
 
 static const struct cli_command commands[] = {
-    {"run", "FILE [--json OUT] [--trace OUT] [-v]",
+    {"run", "FILE [--json OUT] [--trace OUT] [--log FILE] [-v]",
      "Runs a stack file: a machine of several levels.", cli_run},
-    {"info", "[--json]", "Says what this host's KVM can do.", cli_info},
+    {"info", "[--json [OUT]]", "Says what this host's KVM can do.", cli_info},
     {"log", "verify FILE [--head HASH]", "Says whether a log is whole.", cli_log},
-    {"bench", "[--json [OUT]] [--quick] [--only NAME]", "Measures what the levels cost.",
+    {"bench", "[--json [OUT]] [--quick] [--views] [--only NAME]", "Measures what the levels cost.",
      cli_bench},
 };
 

@@ -88,7 +88,8 @@ static void find_linear(struct portions *portions, struct guard_access *access, 
         address_space_find(&portions->memory, access->cr3, access->frame, 0, &mappings) != 0)
         return;
     access->linear_known = mappings.count == 1;
-    access->linear = mappings.first + gpa % PAGE_SIZE;
+    if (mappings.count > 0)
+        access->linear = mappings.first + gpa % PAGE_SIZE;
 }
 
 void portion_access_find(struct portions *portions, struct l2_vcpu *vcpu,
@@ -98,6 +99,7 @@ void portion_access_find(struct portions *portions, struct l2_vcpu *vcpu,
 
     begin(vcpu, facts);
     access->frame = refused->address.value & ~(PAGE_SIZE - 1);
+    access->physical = refused->address.value;
     if (refused->right != MEZZ_EPT_EXECUTE) {
         access->access = refused->right == MEZZ_EPT_WRITE ? ACCESS_WRITE : ACCESS_READ;
         find_linear(portions, access, refused->address.value);
