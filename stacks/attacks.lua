@@ -3,20 +3,14 @@
 -- with exactly that switched off. It has to fail and to succeed; docs/hookguard.md explains the rows.
 -- `mezz run stacks/attacks.lua --json OUT` writes each row of the table as a member of "rows".
 
-local all = { "padding", "api-nx", "app-nx", "gate-sites", "gate-index", "read-only",
-    "agent-hidden", "agent-stack", "copies", "return-check", "mapping-check", "kernel-nx" }
-
-local function without(list, names)
-    local drop, kept = {}, {}
-    for _, name in ipairs(names) do drop[name] = true end
-    for _, name in ipairs(list) do
-        if not drop[name] then kept[#kept + 1] = name end
-    end
-    return kept
+local function both(list, more)
+    local all = { table.unpack(list) }
+    for _, name in ipairs(more) do all[#all + 1] = name end
+    return all
 end
 
--- One guest whose programs attack, under a guard with these defences.
-local function guarded(attack, defences)
+-- One guest whose programs attack, under a guard with all defences but these.
+local function guarded(attack, without)
     local stack = mezz.stack { memory = "64M" }
     local l1 = stack:l1 { image = "nested_l1.elf", memory = "48M", cmdline = "exits=callback" }
     local agent = attack.agent or "agent.elf"
@@ -25,7 +19,8 @@ local function guarded(attack, defences)
     local tiny = l1:l2 { name = "tiny", image = "tiny-os.elf", memory = "16M", programs = programs,
         cmdline = "hostile" } -- the kernel maps what attackers want
     tiny:guard {
-        library = "libapi.elf", agent = agent, defences = defences, on_refusal = attack.on_refusal,
+        library = "libapi.elf", agent = agent, on_refusal = attack.on_refusal,
+        without = #without > 0 and without or nil,
         functions = {
             api_open = { args = { "cstring", "value" } },
             api_write = { args = { "value", { "buffer", length = 3 }, "value" } },
@@ -92,9 +87,9 @@ print(line:format("", "attack", "stopped by", "with it", "without it", "refused 
 for _, attack in ipairs(attacks) do
     local id, name = attack[1], attack[2]
     attack.name = id .. " " .. name
-    local base = without(all, attack.needs or {})
-    local with = guarded(attack, base)
-    local bare = guarded(attack, without(base, attack.off))
+    local needs = attack.needs or {}
+    local with = guarded(attack, needs)
+    local bare = guarded(attack, both(needs, attack.off))
     local won = "attack: " .. attack.program:gsub("%-", "%%-") .. "[%-%a]*: succeeded"
     local stopped = not with.console:match(won)
     local succeeded = bare.console:match(won) ~= nil

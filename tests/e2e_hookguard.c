@@ -59,10 +59,8 @@ END_TEST
 static const char *const engines[] = {"flip", "remap", "slots"};
 static const char *const ways[] = {
     "",
-    "defences = { 'padding', 'app-nx', 'gate-sites', 'gate-index', 'read-only', 'agent-hidden',"
-    " 'agent-stack', 'copies', 'return-check', 'mapping-check', 'kernel-nx' }",
-    "defences = { 'app-nx', 'gate-sites', 'gate-index', 'read-only', 'agent-hidden',"
-    " 'agent-stack', 'copies', 'return-check', 'mapping-check', 'kernel-nx' }",
+    "defences = { 'padding', 'app-nx' }",
+    "without = { 'api-nx', 'padding' }",
 };
 
 /* The same results on each engine and by each kind of hook. */
@@ -152,6 +150,39 @@ static const struct {
     {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_write = { args = { 'value', "
      "'buffer' } } } }",
      "a length is missing: { \"buffer\", length = 3 }"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} }, defences = {} "
+     "}",
+     "l2:guard: defences: an empty list; leave it out for all defences"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} }, without = {} }",
+     "l2:guard: without: an empty list"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} }, defences = { x "
+     "= 'padding' } }",
+     "l2:guard: defences: expected a list"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} }, defences = { "
+     "'app-nx' } }",
+     "l2:guard: defences: one of \"padding\" and \"api-nx\" is needed"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = { args = { { "
+     "'cstring', limt = 5 } } } } }",
+     "functions: api_open: args[1]: there is no \"limt\"; did you mean \"limit\"?"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = { args = { { "
+     "'value', limit = 5 } } } } }",
+     "functions: api_open: args[1]: a number has no limit"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = { args = { 'value', "
+     "nil, 'cstring' } } } }",
+     "functions: api_open: args: the list has a hole"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} }, gate = "
+     "0x10900001 }",
+     "the gate is a page: 0x10900001 is within one"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} }, gate = "
+     "0x10000000, without = { 'api-nx' } }",
+     "libapi.elf: the gate is a page of it or of its agent"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} }, gate = "
+     "0x401000, without = { 'api-nx' } }",
+     "l2:guard: gate: hello.elf lies there"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = { args = { { "
+     "'buffer', length = 6 }, { 'buffer', length = 6 }, { 'buffer', length = 6 }, { 'buffer', "
+     "length = 6 }, { 'buffer', length = 6 }, 'value' } } } }",
+     "libapi.elf: guard of api_open: the copies of its arguments may be larger"},
     {"{ library = 'libapi.elf', agent = 'agent.elf', functions = {} }",
      "a guard has 1 to 32 functions"},
     {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} },"
@@ -176,6 +207,28 @@ static const struct {
      " tiny:on('guard', print) tiny:on('guard', print)",
      "l2:on: L2 tiny has a handler for \"guard\" already"},
 };
+
+START_TEST(nobody_calls)
+{
+    static const char text[] =
+        "local s = mezz.stack {} local l1 = s:l1 { image = 'nested_l1.elf' }\n"
+        "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"
+        "    programs = { 'libapi.elf', 'agent.elf' } }\n"
+        "tiny:guard { library = 'libapi.elf', agent = 'agent.elf', functions = { api_sum = {} } "
+        "}\n";
+    static const char *const argv[] = {"run", "t.lua", NULL};
+    struct mezz_process mezz;
+
+    mezz_begin(&mezz);
+    mezz_write(&mezz, "t.lua", text, strlen(text));
+    mezz_run(&mezz, argv);
+    ck_assert_int_eq(mezz.status, 2);
+    ck_assert_msg(strstr(mezz.err, "t.lua:4: l2:guard: L2 tiny has no program that could call "
+                                   "libapi.elf") != NULL,
+                  "%s", mezz.err);
+    mezz_end(&mezz, 1);
+}
+END_TEST
 
 START_TEST(mistake)
 {
@@ -468,7 +521,7 @@ END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "hookguard", 900, ONCE(example),
              EACH(honest, ELEMENTS(engines) * ELEMENTS(ways)), EACH(answer, ELEMENTS(answers)),
-             ONCE(calls_are_logged), EACH(mistake, ELEMENTS(mistakes)),
+             ONCE(calls_are_logged), ONCE(nobody_calls), EACH(mistake, ELEMENTS(mistakes)),
              EACH(handler_sees_each_call, ELEMENTS(cages)),
              EACH(handler_decides, ELEMENTS(denials)), ONCE(no_answer_is_a_denial),
              EACH(handler_fails, ELEMENTS(failures) * ELEMENTS(cages)),

@@ -143,6 +143,43 @@ START_TEST(memory_that_is_not_there)
 }
 END_TEST
 
+/* An address that no memory can have is a protection fault, and the same denial. */
+START_TEST(an_address_that_cannot_be)
+{
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    world_call(LEFT, world_open_function()->entry);
+    world_interrupted(LEFT, 13, plan.copy);
+    world_must(HOOK_GO_ON, HOOK_REASON_UNREADABLE, true);
+    ck_assert_uint_eq(outcome.registers.rip, plan.copy_fault);
+    world_interrupted(LEFT, 13, plan.copy + 1);
+    world_must(HOOK_GO_ON, HOOK_REASON_AGENT_FAULT, false);
+}
+END_TEST
+
+/* A return address across two pages, wherever these lie. */
+START_TEST(an_odd_stack)
+{
+    const uint64_t at = STACK + PAGE_SIZE - 3;
+    uint64_t word = RETURN;
+    uint64_t above;
+
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    above = world_new_frame();
+    world_map(LEFT, STACK + PAGE_SIZE, above);
+    memcpy(world_memory[world_mapped(LEFT, STACK)->frame / PAGE_SIZE] + PAGE_SIZE - 3, &word, 3);
+    memcpy(world_memory[above / PAGE_SIZE], (uint8_t *)&word + 3, 5);
+    world_at(LEFT, world_open_function()->entry);
+    world_access.registers.gpr[HOOK_RSP] = at;
+    world_judge();
+    world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
+    world_at_door(LEFT, 42, MEZZ_GUARD_ALLOWED);
+    world_judge();
+    world_must(HOOK_GO_ON, HOOK_REASON_RETURN, false);
+    ck_assert_uint_eq(outcome.registers.rip, RETURN);
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RSP], at + 8);
+}
+END_TEST
+
 /* --- what views show --- */
 
 static const struct hook_patch *found_patch(uint64_t frame);
@@ -254,6 +291,6 @@ END_TEST
 
 RUN_CASES("hook_calls", 60, ONCE(a_call), ONCE(a_call_by_a_gate), ONCE(each_space_has_its_view),
           ONCE(a_system_call), ONCE(a_system_call_that_arrives_as_an_invalid_opcode),
-          ONCE(an_interrupt), ONCE(memory_that_is_not_there), ONCE(views),
-          ONCE(views_without_a_defence), ONCE(the_agent_starts_as_its_file_says),
-          ONCE(an_agent_that_asks))
+          ONCE(an_interrupt), ONCE(memory_that_is_not_there), ONCE(an_address_that_cannot_be),
+          ONCE(an_odd_stack), ONCE(views), ONCE(views_without_a_defence),
+          ONCE(the_agent_starts_as_its_file_says), ONCE(an_agent_that_asks))

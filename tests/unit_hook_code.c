@@ -54,6 +54,11 @@ static const struct beginning beginnings[] = {
      "leads into the bytes"},
     {CODE("\x31\xc0\x31\xd2\x31\xc9\x90\x90\x90\x90\x90\x90\x90\xff\xcf\xe2\xf6\xc3"), 0, 0,
      "leads into the bytes"},
+    /* call +0; pop rax: it looks for itself. Calls of the entry are calls like any other. */
+    {CODE("\xe8\x00\x00\x00\x00\x58\x48\x01\xf8\x90\x90\x90\x90\xc3"), 0, 0,
+     "leads into the bytes"},
+    {CODE("\x31\xc0\x31\xd2\x31\xc9\x90\x90\x90\x90\x90\x90\x90\xe8\xee\xff\xff\xff\xc3"), 0, 13,
+     NULL},
     /* jmp rax behind it: a table of a switch may have any label */
     {CODE("\x31\xc0\x31\xd2\x31\xc9\x90\x90\x90\x90\x90\x90\x90\xff\xe0"), 0, 0, "indirect jump"},
     /* 06 is no instruction in 64-bit mode: data */

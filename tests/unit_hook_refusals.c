@@ -15,6 +15,7 @@ START_TEST(every_offset_but_the_entry)
     for (uint64_t offset = 1; offset < PAGE_SIZE; offset++) {
         world_call(LEFT, world_open_function()->entry + offset);
         world_must(HOOK_KILL, HOOK_REASON_NOT_ENTRY, false);
+        ck_assert_ptr_eq(outcome.function, world_open_function()); /* whose page it is */
     }
 }
 END_TEST

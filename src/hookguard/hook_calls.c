@@ -8,6 +8,7 @@
 #include "mezz/ept.h"
 
 #define INTERRUPTS_FROM    32U
+#define VECTOR_PROTECTION  13U /* for an address that none can be */
 #define VECTOR_PAGE_FAULT  14U
 #define VECTOR_SYSTEM_CALL 128U
 #define VECTOR_INVALID     6U
@@ -46,15 +47,27 @@ static void go_on(const struct judgement *it, enum hook_reason reason,
         it->outcome->registers = *registers;
 }
 
-/* 8 bytes of the program's memory, in one page. */
+/* 8 bytes of the program's memory, which may lie in two pages. */
 static bool read_word(const struct judgement *it, uint64_t linear, uint64_t *word)
 {
     const struct hook_memory *memory = it->hooks->memory;
-    uint64_t frame;
+    uint8_t bytes[sizeof(*word)];
+    size_t done = 0;
 
-    return linear % PAGE_SIZE <= PAGE_SIZE - sizeof(*word) &&
-           memory->translate(memory->context, it->access->cr3, PAGE_OF(linear), &frame) == 0 &&
-           memory->read(memory->context, frame + linear % PAGE_SIZE, word, sizeof(*word)) == 0;
+    while (done < sizeof(bytes)) {
+        const uint64_t at = linear + done;
+        size_t part = (size_t)(PAGE_SIZE - at % PAGE_SIZE);
+        uint64_t frame;
+
+        if (part > sizeof(bytes) - done)
+            part = sizeof(bytes) - done;
+        if (memory->translate(memory->context, it->access->cr3, PAGE_OF(at), &frame) != 0 ||
+            memory->read(memory->context, frame + at % PAGE_SIZE, bytes + done, part) != 0)
+            return false;
+        done += part;
+    }
+    memcpy(word, bytes, sizeof(bytes));
+    return true;
 }
 
 /* --- refusals --- */
@@ -271,7 +284,8 @@ static void go_away(const struct judgement *it)
     binding->kept.rip = it->access->interrupt.rip;
     binding->kept.rflags = it->access->interrupt.rflags;
     binding->kept.gpr[HOOK_RSP] = it->access->interrupt.rsp;
-    if (vector == VECTOR_PAGE_FAULT && it->access->interrupt.rip == it->hooks->plan->copy) {
+    if ((vector == VECTOR_PAGE_FAULT || vector == VECTOR_PROTECTION) &&
+        it->access->interrupt.rip == it->hooks->plan->copy) {
         binding->kept.rip = it->hooks->plan->copy_fault;
         outcome->to_user = true;
         go_on(it, HOOK_REASON_UNREADABLE, &binding->kept);
@@ -333,10 +347,12 @@ static void fetch_outside(const struct judgement *it)
         return;
     }
     function = hook_function_of_entry(it->hooks->plan, access->registers.rip);
-    if (function != NULL && access->linear == access->registers.rip)
+    if (function != NULL && access->linear == access->registers.rip) {
         enter(it, function);
-    else
-        refuse(it, HOOK_REASON_NOT_ENTRY);
+        return;
+    }
+    it->outcome->function = hook_function_near(it->hooks->plan, access->registers.rip);
+    refuse(it, HOOK_REASON_NOT_ENTRY);
 }
 
 /* Whether the gate is one of the planner's: at an entry, on the page that has it. */
@@ -383,9 +399,12 @@ static void gate(const struct judgement *it)
         return;
     }
     if (it->access->index == HOOK_TRAP_INDEX &&
-        hook_page_at(it->hooks->plan, it->access->registers.rip - 1) != NULL)
+        hook_page_at(it->hooks->plan, it->access->registers.rip - 1) != NULL) {
+        it->outcome->function = hook_function_near(it->hooks->plan, it->access->registers.rip - 1);
         refuse(it, HOOK_REASON_NOT_ENTRY);
-    else if (it->access->index != HOOK_INDEX && !wraps)
+        return;
+    }
+    if (it->access->index != HOOK_INDEX && !wraps)
         refuse(it, HOOK_REASON_BAD_INDEX);
     else if (function != NULL && it->access->cpl != 0)
         enter(it, function);

@@ -112,7 +112,9 @@ static int sweep(const struct hook_code *code, const struct hook_beginning *begi
         if (is_blind(&at))
             return error_set(error, EINVAL, "an indirect jump at %#" PRIx64 " may lead anywhere",
                              at.address);
-        if (!is_relative(&at) || at.z.meta.category == ZYDIS_CATEGORY_CALL)
+        /* A call of the entry is one like any other: the hook is there. */
+        if (!is_relative(&at) ||
+            (at.z.meta.category == ZYDIS_CATEGORY_CALL && target_of(&at) == code->address))
             continue;
         if (target_of(&at) >= code->address && target_of(&at) < displaced)
             return error_set(error, EINVAL,

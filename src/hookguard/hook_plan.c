@@ -119,6 +119,26 @@ static int take_function(struct hook_maker *maker, const struct hook_function_de
     return code == 0 ? find_callback(maker, function) : code;
 }
 
+/* All copies of a call lie in the exchange at once. */
+static int check_room(struct hook_maker *maker)
+{
+    const struct hook_plan *plan = maker->plan;
+
+    for (size_t i = 0; i < plan->functions; i++) {
+        uint64_t size = 0;
+
+        for (size_t a = 0; a < plan->function[i].arguments; a++)
+            if (plan->function[i].argument[a].kind == MEZZ_GUARD_CSTRING ||
+                plan->function[i].argument[a].kind == MEZZ_GUARD_BUFFER)
+                size += (plan->function[i].argument[a].limit + 15U) & ~15U;
+        if (size > plan->exchange_end - plan->exchange)
+            return bad(maker, &plan->function[i],
+                       "the copies of its arguments may be larger than the agent's exchange: "
+                       "declare smaller limits");
+    }
+    return 0;
+}
+
 /* --- hooks --- */
 
 /* Room on the plan pages. */
@@ -285,12 +305,21 @@ static int make(struct hook_maker *maker, const struct hook_declaration *declara
         return error_set(maker->error, EINVAL,
                          "%s: a guard without api-nx needs a gate, below 2 GiB",
                          maker->library->name);
+    if (declaration->gate % PAGE_SIZE != 0)
+        return error_set(maker->error, EINVAL, "%s: the gate is a page: %#" PRIx64 " is within one",
+                         maker->library->name, declaration->gate);
     for (size_t i = 0; i < declaration->functions && code == 0; i++)
         code = take_function(maker, &declaration->function[i]);
     if (code == 0)
         code = hook_parts_find(maker);
     if (code == 0)
+        code = check_room(maker);
+    if (code == 0)
         code = hook_parts_pages(maker);
+    if (code == 0 && !(declaration->defences & HOOK_API_NX) &&
+        hook_page_at(maker->plan, declaration->gate) != NULL)
+        code = error_set(maker->error, EINVAL, "%s: the gate is a page of it or of its agent",
+                         maker->library->name);
     if (code == 0) {
         maker->used = (sizeof(struct mezz_guard_plan) + 15) & ~15U;
         code = make_hooks(maker);
@@ -367,4 +396,16 @@ const struct hook_function *hook_function_at(const struct hook_plan *plan, uint6
         if (address - plan->function[i].entry < plan->function[i].length)
             return &plan->function[i];
     return NULL;
+}
+
+const struct hook_function *hook_function_near(const struct hook_plan *plan, uint64_t address)
+{
+    const struct hook_function *function = hook_function_at(plan, address);
+    const uint64_t page = address & ~(PAGE_SIZE - 1);
+
+    for (size_t i = 0; function == NULL && i < plan->functions; i++)
+        if (plan->function[i].entry < page + PAGE_SIZE &&
+            page < plan->function[i].entry + plan->function[i].length)
+            function = &plan->function[i];
+    return function;
 }

@@ -138,5 +138,7 @@ const struct hook_page *hook_page_at(const struct hook_plan *plan, uint64_t line
 /* The function with this entry, or the one of which [entry, entry + length) has the address. */
 const struct hook_function *hook_function_of_entry(const struct hook_plan *plan, uint64_t address);
 const struct hook_function *hook_function_at(const struct hook_plan *plan, uint64_t address);
+/* The one that has the address, or else one on the same page. */
+const struct hook_function *hook_function_near(const struct hook_plan *plan, uint64_t address);
 
 #endif

@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "host/memory.h"
-#include "vmm/stack/script_guard.h"
-#include "vmm/stack/script_lua.h"
+#include "vmm/stack/script_guard_check.h"
 #include "vmm/stack/script_units.h"
 
 /* l2:guard { ... }: the guard of an L2's API library, laid out when it is declared. */
@@ -28,6 +27,7 @@ struct guard_arguments {
     uint64_t gate;
     int functions; /* stack indices */
     int defences;
+    int without;
 };
 
 static const struct script_key guard_keys[] = {
@@ -39,6 +39,7 @@ static const struct script_key guard_keys[] = {
     {"defences", KEY_LIST, false, .offset = offsetof(struct guard_arguments, defences)},
     {"on_refusal", KEY_WORD, false, .max = NAME_LIMIT,
      .offset = offsetof(struct guard_arguments, on_refusal)},
+    {"without", KEY_LIST, false, .offset = offsetof(struct guard_arguments, without)},
     {"decide", KEY_WORD, false, .max = NAME_LIMIT,
      .offset = offsetof(struct guard_arguments, decide)},
     {"answer_within", KEY_DURATION, false, 1000000, BUDGET_MAX, 0,
@@ -91,14 +92,8 @@ static const char *kind_name(const void *context, size_t i)
     return i < MEZZ_GUARD_KINDS ? kinds[i] : NULL;
 }
 
-static const char *defence_name(const void *context, size_t i)
-{
-    (void)context;
-    return hook_defence_name((unsigned int)i);
-}
-
-_Noreturn static void unknown(lua_State *lua, const char *what, const char *name,
-                              const char *(*candidate)(const void *, size_t))
+_Noreturn void script_guard_unknown(lua_State *lua, const char *what, const char *name,
+                                    const char *(*candidate)(const void *, size_t))
 {
     const char *meant = script_did_you_mean(name, candidate, NULL);
 
@@ -114,7 +109,7 @@ static enum mezz_guard_kind read_kind(lua_State *lua, const char *what, int inde
     for (unsigned int i = 0; i < MEZZ_GUARD_KINDS; i++)
         if (strcmp(kinds[i], name) == 0)
             return (enum mezz_guard_kind)i;
-    unknown(lua, what, name, kind_name);
+    script_guard_unknown(lua, what, name, kind_name);
 }
 
 static const char *const deciders[GUARD_DECIDERS] = {"agent", "script", "l1"};
@@ -132,25 +127,7 @@ static enum guard_decider read_decider(lua_State *lua, const char *name)
     for (unsigned int i = 0; i < GUARD_DECIDERS; i++)
         if (strcmp(deciders[i], name) == 0)
             return (enum guard_decider)i;
-    unknown(lua, "decide", name, decider_name);
-}
-
-static uint32_t read_defences(lua_State *lua, int list)
-{
-    uint32_t defences = 0;
-
-    if (list == 0)
-        return HOOK_ALL_DEFENCES;
-    for (lua_Integer i = 1; lua_rawgeti(lua, list, i) != LUA_TNIL; i++, lua_pop(lua, 1)) {
-        const char *name = script_check_text(lua, -1, CALL ": defences", NAME_LIMIT);
-        uint32_t defence = hook_defence_by_name(name);
-
-        if (defence == 0)
-            unknown(lua, "defences", name, defence_name);
-        defences |= defence;
-    }
-    lua_pop(lua, 1);
-    return defences;
+    script_guard_unknown(lua, "decide", name, decider_name);
 }
 
 /* --- functions --- */
@@ -194,6 +171,8 @@ static void read_argument(lua_State *lua, const char *what, struct hook_argument
     lua_rawgeti(lua, at, 1);
     argument->kind = read_kind(lua, what, -1);
     lua_settop(lua, at);
+    script_check_argument(
+        lua, what, at, argument->kind != MEZZ_GUARD_VALUE && argument->kind != MEZZ_GUARD_NUMBER);
     argument->limit = (uint32_t)read_number(lua, at, "limit", what);
     length = read_number(lua, at, "length", what);
     needed = takes_length(argument->kind) &&
@@ -216,7 +195,8 @@ static void read_function(lua_State *lua, int anchor, struct draft *draft, size_
     function->argument = draft->argument[i];
     if (arguments.args == 0)
         return;
-    function->arguments = lua_rawlen(lua, arguments.args);
+    function->arguments = script_check_list(
+        lua, lua_pushfstring(lua, "functions: %s: args", function->name), arguments.args);
     if (function->arguments > MEZZ_GUARD_ARGUMENTS)
         script_error(lua, "%s: at most %u arguments can be declared", what, MEZZ_GUARD_ARGUMENTS);
     for (size_t a = 0; a < function->arguments; a++) {
@@ -321,7 +301,7 @@ int script_guard(lua_State *lua)
     guard = lua_newuserdatauv(lua, sizeof(*guard), 0);
     memset(guard, 0, sizeof(*guard));
     luaL_setmetatable(lua, GUARD_TYPE);
-    draft->declaration.defences = read_defences(lua, arguments.defences);
+    draft->declaration.defences = script_read_defences(lua, arguments.defences, arguments.without);
     draft->declaration.gate = arguments.gate;
     read_functions(lua, arguments.functions, 3, draft);
     guard->config.on_refusal = script_read_on_refusal(lua, CALL, arguments.on_refusal);
@@ -335,6 +315,7 @@ int script_guard(lua_State *lua)
         0)
         script_error(lua, CALL ": %s", error.text);
     open_callers(lua, l2, guard);
+    script_check_callers(lua, l2, guard);
     guard->config.plan = &guard->plan;
     l2->guard = &guard->config;
     lua_pushvalue(lua, -1);
