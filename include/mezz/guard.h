@@ -9,7 +9,7 @@
  * agent's image keeps free for it, and what the agent leaves for the root to read.
  *
  * An agent is an ELF64 executable at fixed addresses with these symbols, all of them page-aligned
- * but the last four:
+ * but guard_enter and those from guard_record on:
  *
  *   guard_plan       MEZZ_GUARD_PLAN_SIZE bytes, executable: the root puts a mezz_guard_plan there
  *                    and, behind it, code of its own
@@ -23,6 +23,8 @@
  *   guard_copy_fault ... and where the root lets it go on when the guest says that it may not
  *   check_NAME       the validating callback of function NAME
  *   guard_answered   only where somebody else decides, too: where an agent that asks goes on
+ *   guard_nested     optional: a mezz_guard_nested, without which calls within calls are not told
+ * of
  */
 #define MEZZ_GUARD_MAGIC      0x4452475aU /* "ZGRD" */
 #define MEZZ_GUARD_VERSION    1U
@@ -81,7 +83,8 @@ struct mezz_guard_plan {
 #define MEZZ_GUARD_ALLOW 0
 #define MEZZ_GUARD_KILL  INT64_MIN
 
-/* At the door RAX has the call's result and RDI one of these. */
+/* At the door RAX and RDX have the call's result and RDI one of these. KILLED may come from a call
+ * within the call, too: the record is of that one, and nothing else of the call happens. */
 enum mezz_guard_verdict {
     MEZZ_GUARD_ALLOWED,
     MEZZ_GUARD_DENIED,
@@ -101,9 +104,26 @@ struct mezz_guard_record {
     uint64_t length[MEZZ_GUARD_ARGUMENTS];   /* bytes of it */
 };
 
+/* Calls that guarded functions made of each other in the outermost call, in the order of their
+ * verdicts; the root reads it when that call is over. */
+#define MEZZ_GUARD_NESTED 16U
+
+struct mezz_guard_nested_call {
+    uint32_t function; /* index */
+    uint32_t verdict;
+    uint64_t argument[MEZZ_GUARD_ARGUMENTS];
+};
+
+struct mezz_guard_nested {
+    uint64_t calls;                         /* all of them; the first ones have a place below */
+    uint64_t verdicts[MEZZ_GUARD_VERDICTS]; /* of all of them */
+    struct mezz_guard_nested_call call[MEZZ_GUARD_NESTED];
+};
+
 _Static_assert(sizeof(struct mezz_guard_argument) == 4, "ABI");
 _Static_assert(sizeof(struct mezz_guard_function) == 48, "ABI");
 _Static_assert(sizeof(struct mezz_guard_plan) == 16 + 48 * MEZZ_GUARD_FUNCTIONS, "ABI");
 _Static_assert(sizeof(struct mezz_guard_record) == 152, "ABI");
+_Static_assert(sizeof(struct mezz_guard_nested) == 48 + 56 * MEZZ_GUARD_NESTED, "ABI");
 
 #endif

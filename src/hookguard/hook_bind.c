@@ -41,11 +41,30 @@ void hooks_destroy(struct hooks *hooks)
 
 /* --- claims --- */
 
+static bool has_claim(const struct hooks *hooks, size_t page)
+{
+    for (size_t i = 0; i < hooks->claims; i++)
+        if (hooks->claim[i].page == page)
+            return true;
+    return false;
+}
+
+static int take_claim(struct hooks *hooks, uint64_t frame, size_t page)
+{
+    if (hooks->claims == HOOK_CLAIMS)
+        return -ENOSPC;
+    hooks->claim[hooks->claims++] = (struct hook_claimed){frame, page, false};
+    hooks->version++;
+    return 1;
+}
+
+/* Of several pages with the same bytes it is one that has no frame yet, for now. */
 int hook_claim(struct hooks *hooks, uint64_t frame)
 {
     const struct hook_plan *plan = hooks->plan;
     uint64_t first;
     uint8_t bytes[PAGE_SIZE];
+    size_t found = plan->pages;
     bool have = false;
 
     if (hooks->memory->read(hooks->memory->context, frame, &first, sizeof(first)) != 0)
@@ -58,13 +77,12 @@ int hook_claim(struct hooks *hooks, uint64_t frame)
         have = true;
         if (memcmp(plan->page[i].file, bytes, PAGE_SIZE) != 0)
             continue;
-        if (hooks->claims == HOOK_CLAIMS)
-            return -ENOSPC;
-        hooks->claim[hooks->claims++] = (struct hook_claimed){frame, i};
-        hooks->version++;
-        return 1;
+        if (!has_claim(hooks, i))
+            return take_claim(hooks, frame, i);
+        if (found == plan->pages)
+            found = i;
     }
-    return 0;
+    return found == plan->pages ? 0 : take_claim(hooks, frame, found);
 }
 
 const struct hook_claimed *hook_find_claim(const struct hooks *hooks, uint64_t frame)
@@ -75,20 +93,36 @@ const struct hook_claimed *hook_find_claim(const struct hooks *hooks, uint64_t f
     return NULL;
 }
 
+/* Such pages have the same rights and show the same in the default view (the planner sees to that):
+ * no view changes. */
+bool hook_settle(struct hooks *hooks, uint64_t frame, size_t page)
+{
+    const struct hook_plan *plan = hooks->plan;
+    struct hook_claimed *claim = NULL;
+
+    for (size_t i = 0; i < hooks->claims && claim == NULL; i++)
+        if (hooks->claim[i].frame == frame)
+            claim = &hooks->claim[i];
+    if (claim == NULL)
+        return false;
+    if (claim->page != page && (claim->settled || memcmp(plan->page[claim->page].file,
+                                                         plan->page[page].file, PAGE_SIZE) != 0))
+        return false;
+    claim->page = page;
+    claim->settled = true;
+    return true;
+}
+
 size_t hook_claimed(const struct hooks *hooks, size_t *of)
 {
     size_t found = 0;
 
     *of = 0;
     for (size_t page = 0; page < hooks->plan->pages; page++) {
-        size_t i = 0;
-
         if (!hook_is_code(&hooks->plan->page[page]))
             continue;
         ++*of;
-        while (i < hooks->claims && hooks->claim[i].page != page)
-            i++;
-        found += i < hooks->claims;
+        found += has_claim(hooks, page);
     }
     return found;
 }
@@ -103,6 +137,15 @@ struct hook_binding *hook_find_binding(struct hooks *hooks, uint64_t cr3)
     return NULL;
 }
 
+/* Nothing lies below the agent's stack, so that it ends there. */
+static bool is_bounded(struct hooks *hooks, uint64_t cr3)
+{
+    uint64_t frame;
+
+    return hooks->memory->translate(hooks->memory->context, cr3, hooks->plan->stack - PAGE_SIZE,
+                                    &frame) != 0;
+}
+
 bool hook_intact(struct hooks *hooks, const struct hook_binding *binding)
 {
     const struct hook_plan *plan = hooks->plan;
@@ -113,7 +156,7 @@ bool hook_intact(struct hooks *hooks, const struct hook_binding *binding)
                                      &frame) != 0 ||
             frame != binding->frame[i])
             return false;
-    return true;
+    return is_bounded(hooks, binding->cr3);
 }
 
 /* Data that is anyone else's, or twice the same. */
@@ -141,10 +184,10 @@ static enum hook_reason examine(struct hooks *hooks, uint64_t cr3)
         if (hooks->memory->translate(hooks->memory->context, cr3, plan->page[i].linear,
                                      &hooks->frames[i]) != 0)
             return HOOK_REASON_NOT_MAPPED;
+    if (!is_bounded(hooks, cr3))
+        return HOOK_REASON_REMAPPED;
     for (size_t i = 0; i < plan->pages; i++) {
-        const struct hook_claimed *claim = hook_find_claim(hooks, hooks->frames[i]);
-
-        if (hook_is_code(&plan->page[i]) && (claim == NULL || claim->page != i))
+        if (hook_is_code(&plan->page[i]) && !hook_settle(hooks, hooks->frames[i], i))
             return HOOK_REASON_CODE_DIFFERS;
         if (!hook_is_code(&plan->page[i]) && is_taken(hooks, i))
             return HOOK_REASON_FRAME_TAKEN;

@@ -234,6 +234,8 @@ static void leave(const struct judgement *it)
     it->outcome->caller = binding->return_address;
     registers.gpr[HOOK_RSP] += sizeof(uint64_t);
     registers.gpr[HOOK_RAX] = now->gpr[HOOK_RAX];
+    if (it->outcome->verdict == MEZZ_GUARD_ALLOWED)
+        registers.gpr[HOOK_RDX] = now->gpr[HOOK_RDX]; /* the second word of a structure */
     binding->calls = false;
     enter_view(it, NULL);
     go_on(it, HOOK_REASON_RETURN, &registers);
@@ -355,20 +357,22 @@ static void fetch_outside(const struct judgement *it)
     refuse(it, HOOK_REASON_NOT_ENTRY);
 }
 
+static size_t page_number(const struct hooks *hooks, uint64_t linear)
+{
+    return (size_t)(hook_page_at(hooks->plan, linear) - hooks->plan->page);
+}
+
 /* Whether the gate is one of the planner's: at an entry, on the page that has it. */
 static const struct hook_function *gate_function(const struct judgement *it, uint64_t site)
 {
     const struct hook_memory *memory = it->hooks->memory;
     const struct hook_function *function = hook_function_of_entry(it->hooks->plan, site);
-    const struct hook_claimed *claim;
     uint64_t frame;
 
     if (function == NULL || it->hooks->plan->defences & HOOK_API_NX ||
         memory->translate(memory->context, it->access->cr3, PAGE_OF(site), &frame) != 0)
         return NULL;
-    claim = hook_find_claim(it->hooks, frame);
-    return claim != NULL && it->hooks->plan->page[claim->page].linear == PAGE_OF(site) ? function
-                                                                                       : NULL;
+    return hook_settle(it->hooks, frame, page_number(it->hooks, site)) ? function : NULL;
 }
 
 /* Without the check of sites a gate anywhere switches, as a processor's VMFUNC does. */
@@ -473,6 +477,11 @@ void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_a
     else
         enter_view(&it, NULL);
     it.page = find_page(hooks, PAGE_OF(access->frame));
+    if (access->kind == HOOK_FETCH && access->linear_known && it.from == NULL && it.page != NULL &&
+        it.page->linear != PAGE_OF(access->linear) &&
+        hook_page_at(hooks->plan, access->linear) != NULL &&
+        hook_settle(hooks, PAGE_OF(access->frame), page_number(hooks, access->linear)))
+        it.page = hook_page_at(hooks->plan, access->linear); /* of those with the same bytes */
     if (access->kind == HOOK_GATE)
         gate(&it);
     else if (access->kind != HOOK_FETCH)

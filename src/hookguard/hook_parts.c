@@ -63,12 +63,15 @@ int hook_parts_find(struct hook_maker *maker)
         {"guard_copy", &plan->copy, NULL},
         {"guard_copy_fault", &plan->copy_fault, NULL},
     };
+    const struct program_symbol *nested = NULL;
     int code = 0;
 
     for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]) && code == 0; i++)
         code = find(maker, symbols[i].name, symbols[i].address, symbols[i].end);
     if (code == 0 && maker->asks)
         code = find(maker, "guard_answered", &plan->answered, NULL);
+    if (code == 0 && program_find_symbol(maker->agent, "guard_nested", &nested) == 1)
+        plan->nested = nested->address;
     if (code != 0)
         return code;
     if (!in_pages(maker->area_address | plan->door | plan->stack | plan->stack_end |
@@ -82,6 +85,7 @@ int hook_parts_find(struct hook_maker *maker)
         return bad(maker, "is no agent: its plan, door and code are to be code");
     if (plan->stack_end <= plan->stack || plan->exchange_end <= plan->exchange ||
         !has(maker, plan->record, sizeof(struct mezz_guard_record), R | W) ||
+        (plan->nested != 0 && !has(maker, plan->nested, sizeof(struct mezz_guard_nested), R | W)) ||
         !has(maker, plan->stack, plan->stack_end - plan->stack, R | W) ||
         !has(maker, plan->exchange, plan->exchange_end - plan->exchange, R | W))
         return bad(maker, "is no agent: its stack, exchange and record are to be data");
@@ -272,6 +276,8 @@ int hook_parts_pages(struct hook_maker *maker)
         if (plan->page[i].linear == plan->page[i + 1].linear)
             return error_set(maker->error, EINVAL, "%s: lies on pages of %s, or its segments do",
                              maker->agent->name, maker->library->name);
+    if (hook_page_at(plan, plan->stack - PAGE_SIZE) != NULL)
+        return bad(maker, "there is no free page below its stack, which has to end there");
     return check_alone(maker);
 }
 

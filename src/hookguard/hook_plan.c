@@ -9,6 +9,7 @@
 
 #include "hookguard/hook_code.h"
 #include "hookguard/hook_parts.h"
+#include "hookguard/hook_state.h"
 #include "host/memory.h"
 #include "mezz/ept.h"
 
@@ -265,6 +266,29 @@ static int make_hooks(struct hook_maker *maker)
     return code;
 }
 
+/* Pages with the same bytes cannot be told apart before they are used (hook_settle). */
+static int check_twins(struct hook_maker *maker)
+{
+    const struct hook_plan *plan = maker->plan;
+
+    for (size_t i = 0; i < plan->pages; i++)
+        for (size_t k = i + 1; k < plan->pages; k++) {
+            const struct hook_page *a = &plan->page[i];
+            const struct hook_page *b = &plan->page[k];
+
+            if (!hook_is_code(a) || !hook_is_code(b) || memcmp(a->file, b->file, PAGE_SIZE) != 0)
+                continue;
+            if (a->default_rights != b->default_rights ||
+                (a->shown == NULL) != (b->shown == NULL) ||
+                (a->shown != NULL && memcmp(a->shown, b->shown, PAGE_SIZE) != 0))
+                return error_set(maker->error, EINVAL,
+                                 "%s: the pages %#" PRIx64 " and %#" PRIx64 " have the same bytes "
+                                 "and are not guarded in the same way: make them differ",
+                                 maker->library->name, a->linear, b->linear);
+        }
+    return 0;
+}
+
 /* What the agent finds at guard_plan. */
 static void fill_plan_pages(struct hook_maker *maker)
 {
@@ -324,6 +348,8 @@ static int make(struct hook_maker *maker, const struct hook_declaration *declara
         maker->used = (sizeof(struct mezz_guard_plan) + 15) & ~15U;
         code = make_hooks(maker);
     }
+    if (code == 0)
+        code = check_twins(maker);
     if (code == 0)
         fill_plan_pages(maker);
     return code;

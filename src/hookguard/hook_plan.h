@@ -118,6 +118,7 @@ struct hook_plan {
     size_t pages;
     uint64_t door;
     uint64_t record;
+    uint64_t nested; /* 0: it does not tell of calls within calls */
     uint64_t stack;
     uint64_t stack_end;
     uint64_t exchange;

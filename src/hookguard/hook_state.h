@@ -8,7 +8,8 @@
 
 struct hook_claimed {
     uint64_t frame;
-    size_t page; /* of the plan */
+    size_t page;  /* of the plan */
+    bool settled; /* it has been used as that; before, it may be another one with the same bytes */
 };
 
 struct hook_code_frame {
@@ -52,6 +53,8 @@ struct hooks {
 bool hook_is_code(const struct hook_page *page);
 
 const struct hook_claimed *hook_find_claim(const struct hooks *hooks, uint64_t frame);
+/* Whether the frame is this page of the plan: the first use of it says so. */
+bool hook_settle(struct hooks *hooks, uint64_t frame, size_t page);
 struct hook_binding *hook_find_binding(struct hooks *hooks, uint64_t cr3);
 /* Whether its pages are where they were. */
 bool hook_intact(struct hooks *hooks, const struct hook_binding *binding);

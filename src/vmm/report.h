@@ -77,6 +77,8 @@ struct guard_report {
     bool declared;
     uint64_t reasons[HOOK_REASONS];
     uint64_t verdicts[MEZZ_GUARD_VERDICTS]; /* of calls that came back */
+    uint64_t nested[MEZZ_GUARD_VERDICTS];   /* of calls that guarded functions made */
+    uint64_t missing;                       /* pages that the guest's memory did not have */
     uint64_t held;                          /* events that waited for a call's end */
     uint64_t forced_out;                    /* and those that did not, the budget being spent */
     uint64_t unlogged;

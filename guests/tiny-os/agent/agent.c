@@ -7,7 +7,15 @@
 #define ZERO_BYTE     1 /* at the end of a text */
 #define EXCHANGE_SIZE 16384
 
-int64_t agent_call(uint32_t index, const uint64_t *argument, uint64_t outermost);
+/* RAX and RDX, as a function leaves them. */
+struct agent_result {
+    int64_t value;
+    uint64_t second;
+};
+
+struct agent_result agent_call(uint32_t index, const uint64_t *argument, uint64_t outermost);
+struct agent_result agent_run_both(uint64_t body, const uint64_t *argument);
+_Noreturn void agent_kill(void);
 int agent_copy(void *to, const void *from, uint64_t n);
 int64_t agent_ask(void);
 
@@ -15,8 +23,10 @@ extern const struct mezz_guard_plan guard_plan;
 extern char guard_exchange[EXCHANGE_SIZE];
 extern const char agent_begin[], agent_end[]; /* all that is the agent's, and between */
 extern struct mezz_guard_record guard_record;
+extern struct mezz_guard_nested guard_nested;
 
 struct mezz_guard_record guard_record;
+struct mezz_guard_nested guard_nested;
 static uint64_t exchange_used;
 
 /* What the agent and the function may touch, and the caller may not. */
@@ -133,12 +143,19 @@ static enum mezz_guard_verdict take_arguments(const struct mezz_guard_function *
     return verdict;
 }
 
-static enum mezz_guard_verdict verdict_of(int64_t answer)
+/* What is no answer is a denial, and not a result that the caller could take for the function's. */
+static enum mezz_guard_verdict verdict_of(int64_t *answer)
 {
-    if (answer == MEZZ_GUARD_ALLOW) {
+    if (*answer == MEZZ_GUARD_ALLOW) {
         return MEZZ_GUARD_ALLOWED;
     }
-    return answer == MEZZ_GUARD_KILL ? MEZZ_GUARD_KILLED : MEZZ_GUARD_DENIED;
+    if (*answer == MEZZ_GUARD_KILL) {
+        return MEZZ_GUARD_KILLED;
+    }
+    if (*answer > 0 || *answer < -TINY_ERROR_MAX) {
+        *answer = -TINY_EACCES;
+    }
+    return MEZZ_GUARD_DENIED;
 }
 
 static enum mezz_guard_verdict judge(const struct mezz_guard_function *function,
@@ -159,11 +176,11 @@ static enum mezz_guard_verdict judge(const struct mezz_guard_function *function,
         guard_record = *record;
         *result = agent_ask();
     }
-    return verdict_of(*result);
+    return verdict_of(result);
 }
 
-static int64_t run(const struct mezz_guard_function *function,
-                   const struct mezz_guard_record *record)
+static struct agent_result run(const struct mezz_guard_function *function,
+                               const struct mezz_guard_record *record)
 {
     uint64_t argument[MEZZ_GUARD_ARGUMENTS];
 
@@ -171,31 +188,74 @@ static int64_t run(const struct mezz_guard_function *function,
         argument[i] = record->copy[i] && guard_plan.flags & MEZZ_GUARD_COPIES ? record->copy[i]
                                                                               : record->argument[i];
     }
-    return agent_run(function->body, argument);
+    return agent_run_both(function->body, argument);
+}
+
+static void begin_nested(void)
+{
+    guard_nested.calls = 0;
+    for (unsigned i = 0; i < MEZZ_GUARD_VERDICTS; i++) {
+        guard_nested.verdicts[i] = 0;
+    }
+}
+
+static void note_nested(const struct mezz_guard_record *record)
+{
+    guard_nested.verdicts[record->verdict]++;
+    if (guard_nested.calls < MEZZ_GUARD_NESTED) {
+        struct mezz_guard_nested_call *call = &guard_nested.call[guard_nested.calls];
+
+        call->function = record->function;
+        call->verdict = record->verdict;
+        for (unsigned i = 0; i < MEZZ_GUARD_ARGUMENTS; i++) {
+            call->argument[i] = record->argument[i];
+        }
+    }
+    guard_nested.calls++;
+}
+
+/* A call within a call: told of with the outermost one. One that kills ends that, too, whatever
+ * the functions in between would make of it. */
+static void nested(const struct mezz_guard_record *record)
+{
+    note_nested(record);
+    if (record->verdict == MEZZ_GUARD_KILLED) {
+        guard_record = *record;
+        agent_kill();
+    }
 }
 
 /* From guard_enter: argument points at the caller's six registers. */
-int64_t agent_call(uint32_t index, const uint64_t *argument, uint64_t outermost)
+struct agent_result agent_call(uint32_t index, const uint64_t *argument, uint64_t outermost)
 {
     const struct mezz_guard_function *function = &guard_plan.function[index];
     struct mezz_guard_record record = {.function = index};
     uint64_t used = outermost ? 0 : exchange_used;
+    struct agent_result result = {0, argument[2]};
     enum mezz_guard_verdict verdict;
-    int64_t result = 0;
 
     exchange_used = used;
+    if (outermost) {
+        begin_nested();
+    }
     verdict = take_arguments(function, argument, outermost, &record);
     if (verdict == MEZZ_GUARD_UNREADABLE) {
-        result = -TINY_EFAULT;
+        result.value = -TINY_EFAULT;
     } else if (verdict == MEZZ_GUARD_TOO_LONG) {
-        result = -TINY_EINVAL;
+        result.value = -TINY_EINVAL;
     } else {
-        verdict = judge(function, &record, &result);
+        verdict = judge(function, &record, &result.value);
+    }
+    record.verdict = verdict;
+    if (!outermost) {
+        nested(&record);
     }
     if (verdict == MEZZ_GUARD_ALLOWED) {
         result = run(function, &record);
+        if (record.copy[2] && result.second == record.copy[2]) {
+            result.second = argument[2]; /* left as it was */
+        }
     }
-    record.verdict = verdict;
     exchange_used = used;
     if (outermost) {
         guard_record = record;

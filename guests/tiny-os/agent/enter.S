@@ -5,6 +5,8 @@
  * over. A call that a guarded function or a callback makes by itself comes in here, too, on the
  * agent's stack already: it goes deeper on it and returns by RET.
  */
+#define AGENT_ROOM 4096 /* of the stack, for one call's agent and callback */
+
     .text
     .globl guard_enter
 guard_enter:
@@ -23,6 +25,9 @@ begin_outside:
     movl $1, %eax
     jmp begin
 from_inside:
+    leaq guard_stack + AGENT_ROOM(%rip), %rax
+    cmpq %rax, %rsp
+    jb no_room
     xorl %eax, %eax
 begin:
     pushq %rbp
@@ -47,7 +52,7 @@ begin:
     leaq -64(%rbp), %rsp
     popq %rdi
     popq %rsi
-    popq %rdx
+    leaq 8(%rsp), %rsp /* RDX may be half of the result; otherwise it is the caller's */
     popq %rcx
     popq %r8
     popq %r9
@@ -55,15 +60,19 @@ begin:
     movq %rbp, %rsp
     popq %rbp
     ret
+no_room:
+    ud2 /* a function that calls itself too often ends its program: any result would be a wrong one */
 outside:
     movq %rbp, %rsp
     popq %rbp
     movl guard_record + 4(%rip), %edi
     jmp guard_door
 
-/* int64_t agent_run(body, const uint64_t argument[6]) */
+/* int64_t agent_run(body, const uint64_t argument[6]); with RDX, the other one */
     .globl agent_run
+    .globl agent_run_both
 agent_run:
+agent_run_both:
     pushq %rbp
     movq %rsp, %rbp
     movq %rdi, %rax
@@ -79,6 +88,12 @@ agent_run:
     movq %rbp, %rsp
     popq %rbp
     ret
+
+/* The call in guard_record, and all around it, end here. */
+    .globl agent_kill
+agent_kill:
+    movl $2, %edi /* MEZZ_GUARD_KILLED */
+    jmp guard_door
 
 /* int64_t agent_ask(void): what somebody else says of the call in guard_record, by way of the door. */
     .globl agent_ask

@@ -104,13 +104,19 @@ const char *image_plan(const struct image *image, uint64_t start, uint64_t end, 
     return entry_is_code ? NULL : "the entry point is not in a code segment";
 }
 
-bool image_is_named(const struct image *image, const char *name)
+uint64_t image_start(const struct image *image)
 {
-    const char *c = image->command;
+    const Elf64_Ehdr *header = (const void *)image->bytes;
 
-    while (*name && *c == *name) {
-        c++;
-        name++;
+    if (check_header(image, header)) {
+        return 0;
     }
-    return !*name && (*c == '\0' || *c == ' ');
+    const Elf64_Phdr *p = (const void *)(image->bytes + header->e_phoff);
+
+    for (unsigned i = 0; i < header->e_phnum; i++, p++) {
+        if (p->p_type == PT_LOAD && p->p_memsz) {
+            return p->p_vaddr;
+        }
+    }
+    return 0;
 }

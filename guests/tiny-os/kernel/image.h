@@ -34,8 +34,8 @@ struct plan {
  */
 const char *image_plan(const struct image *image, uint64_t start, uint64_t end, struct plan *plan);
 
-/* Is this the name in the command? */
-bool image_is_named(const struct image *image, const char *name);
+/* Where its first segment belongs; 0: this is no program. */
+uint64_t image_start(const struct image *image);
 
 /*
  * The programs in a newc cpio archive (QEMU has only one module), appended to images; bytes of one

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the start info to the first process. */
+#include "abi/calls.h"
 #include "kernel/console.h"
 #include "kernel/hostile.h"
 #include "kernel/image.h"
@@ -134,21 +135,21 @@ static void take_modules(const struct mezz_pvh_module *module, unsigned n)
     }
 }
 
-/* What is mapped into every process comes first. */
+/* What is mapped into every process comes first: by the addresses that it is linked for. */
 static const struct {
-    const char *name;
+    uint64_t start, end;
     const char *(*take)(const struct image *image);
-} mapped[] = {{"libapi.elf", process_set_api},
-              {"agent.elf", process_set_agent},
-              {"agent-waits.elf", process_set_agent}};
+} mapped[] = {{TINY_API_START, TINY_API_END, process_set_api},
+              {TINY_AGENT_START, TINY_AGENT_END, process_set_agent}};
 
 #define MAPPED (sizeof(mapped) / sizeof(mapped[0]))
 
 static unsigned role_of(const struct image *image)
 {
+    uint64_t start = image_start(image);
     unsigned i = 0;
 
-    while (i < MAPPED && !image_is_named(image, mapped[i].name)) {
+    while (i < MAPPED && (start < mapped[i].start || start >= mapped[i].end)) {
         i++;
     }
     return i;

@@ -179,6 +179,16 @@ static json_t *guard_reasons_of(struct builder *builder, const struct guard_repo
     return object;
 }
 
+static json_t *nested_of(struct builder *builder, const struct guard_report *guard)
+{
+    json_t *object = json_object();
+
+    for (unsigned int v = 0; v < MEZZ_GUARD_VERDICTS; v++)
+        set(builder, object, hook_verdict_name((enum mezz_guard_verdict)v),
+            count_of(guard->nested[v]));
+    return object;
+}
+
 static json_t *guard_of(struct builder *builder, const struct guard_report *guard)
 {
     json_t *object = json_object();
@@ -190,6 +200,8 @@ static json_t *guard_of(struct builder *builder, const struct guard_report *guar
     set(builder, object, "events", guard_reasons_of(builder, guard, false));
     set(builder, object, "refusals", guard_reasons_of(builder, guard, true));
     set(builder, object, "refused", count_of(report_guard_refusals(guard)));
+    set(builder, object, "nested", nested_of(builder, guard));
+    set(builder, object, "missing", count_of(guard->missing));
     set(builder, object, "held", count_of(guard->held));
     set(builder, object, "forced_out", count_of(guard->forced_out));
     set(builder, object, "unlogged", count_of(guard->unlogged));

@@ -10,8 +10,8 @@
 #include "vmm/protect/policy_log.h"
 
 /* The copies lie in the agent's memory, page by page: nobody else has it. */
-static bool read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
-                       size_t length)
+bool hook_read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
+                     size_t length)
 {
     while (length > 0) {
         size_t part = (size_t)(PAGE_SIZE - linear % PAGE_SIZE);
@@ -39,7 +39,7 @@ static void add_argument(struct hook_policy *guard, uint32_t view,
 
     event->argument[i] = (struct guard_event_argument){.value = record->argument[i]};
     if (record->copy[i] == 0 || length > GUARD_EVENT_BYTES - event->bytes ||
-        !read_agent(guard, view, record->copy[i], event->data + event->bytes, length))
+        !hook_read_agent(guard, view, record->copy[i], event->data + event->bytes, length))
         return;
     event->argument[i].kind = declared->kind;
     event->argument[i].offset = event->bytes;
@@ -62,10 +62,10 @@ static void add_arguments(struct hook_policy *guard, const struct hook_outcome *
     struct mezz_guard_record record;
 
     if (!has_record(outcome) ||
-        !read_agent(guard, outcome->from, plan->record, (uint8_t *)&record, sizeof(record)))
+        !hook_read_agent(guard, outcome->from, plan->record, (uint8_t *)&record, sizeof(record)))
         return;
-    /* One that a guarded function calls has its own, while it is asked about. */
-    if (outcome->reason == HOOK_REASON_ASKED && record.function < plan->functions)
+    /* One that a guarded function calls has its own, where it is asked about or kills. */
+    if (outcome->reason != HOOK_REASON_RETURN && record.function < plan->functions)
         event->function = record.function;
     for (size_t i = 0; i < plan->function[event->function].arguments; i++)
         add_argument(guard, outcome->from, &plan->function[event->function].argument[i], &record,
@@ -90,6 +90,16 @@ static void fill(struct hook_policy *guard, const struct hook_access *access,
                                                 : (uint32_t)(outcome->function - plan->function);
     hook_caller_name(guard, access->cr3, outcome->caller, event->place, sizeof(event->place));
     add_arguments(guard, outcome, event);
+}
+
+/* Of the RIP that is logged: where a call returns to, or the instruction. */
+static const char *log_symbol(const struct hook_access *access, const struct hook_outcome *outcome,
+                              const struct guard_event *event)
+{
+    const bool caller =
+        outcome->reason == HOOK_REASON_RETURN || access->registers.rip == outcome->caller;
+
+    return caller && event->place[0] != '\0' ? event->place : NULL;
 }
 
 static void log_event(struct hook_policy *guard, const struct hook_access *access,
@@ -129,7 +139,7 @@ static void log_event(struct hook_policy *guard, const struct hook_access *acces
         .to = outcome->to,
         .rip =
             outcome->reason == HOOK_REASON_RETURN ? outcome->registers.rip : access->registers.rip,
-        .symbol = name,
+        .symbol = log_symbol(access, outcome, from),
         .reason = hook_reason_name(outcome->reason),
         .verdict = hook_word(outcome->reason, outcome->verdict, outcome->action),
         .more = field,
@@ -167,6 +177,7 @@ int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
     report->reasons[outcome->reason]++;
     if (outcome->reason == HOOK_REASON_RETURN)
         report->verdicts[outcome->verdict]++;
+    hook_note_nested(guard, access, outcome);
     if (!is_told(outcome->reason) || (guard->l2->machine->log == NULL && !guard->config->heard))
         return -EPERM;
     fill(guard, access, outcome, &guard->event);

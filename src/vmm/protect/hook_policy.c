@@ -82,6 +82,12 @@ static int start(struct l2_policy *policy, struct l2_vcpu *vcpu)
     guest_memory_look(&guard->memory, vcpu);
     if (!guard->claimed)
         code = claim_all(guard, vcpu);
+    if (code == 0 && !guard->claimed) {
+        size_t of;
+        const size_t found = hook_claimed(guard->hooks, &of);
+
+        guard->l2->record->report.guard.missing = of - found;
+    }
     if (code == 0)
         code = hook_views_show(guard, vcpu);
     guard->claimed = code == 0;

@@ -89,6 +89,14 @@ uint64_t hook_access_frame(const struct hook_policy *guard, const struct hook_ac
 int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
                   const struct hook_outcome *outcome);
 
+/* Of the agent's memory, by the view's own frames. */
+bool hook_read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
+                     size_t length);
+
+/* hook_nested.c: counts and logs the calls within a call that is over. */
+void hook_note_nested(struct hook_policy *guard, const struct hook_access *access,
+                      const struct hook_outcome *outcome);
+
 /* hook_caller.c: "PROGRAM:SYMBOL+0x12", or "". */
 void hook_caller_name(const struct hook_policy *guard, uint64_t cr3, uint64_t address, char *name,
                       size_t size);

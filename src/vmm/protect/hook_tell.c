@@ -16,7 +16,7 @@ static bool l1_has(const struct l2 *l2, uint32_t mode)
     return callback != NULL;
 }
 
-/* Nested calls have a record of their own while they are asked about. */
+/* Nested calls have a record of their own while they are asked about, and when they kill. */
 static uint64_t function_of(struct mezz_guard_record *record, const struct hook_policy *guard,
                             const struct hook_outcome *outcome, uint64_t *address)
 {
@@ -29,7 +29,8 @@ static uint64_t function_of(struct mezz_guard_record *record, const struct hook_
         (hook_agent_address(guard->hooks, outcome->from, plan->record, address) != 0 ||
          guest_memory_read(&guard->memory, *address, record, sizeof(*record)) != 0))
         *address = 0;
-    if (outcome->reason == HOOK_REASON_ASKED && *address != 0 && record->function < plan->functions)
+    if ((outcome->reason == HOOK_REASON_ASKED || outcome->reason == HOOK_REASON_KILLED) &&
+        *address != 0 && record->function < plan->functions)
         return record->function;
     return (uint64_t)(outcome->function - plan->function);
 }

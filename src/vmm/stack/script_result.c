@@ -95,6 +95,12 @@ static void push_guarded(lua_State *lua, const struct guard_report *guard)
     set_number(lua, "calls", guard->reasons[HOOK_REASON_CALL]);
     for (unsigned int v = 0; v < MEZZ_GUARD_VERDICTS; v++)
         set_number(lua, hook_verdict_name((enum mezz_guard_verdict)v), guard->verdicts[v]);
+    lua_newtable(lua);
+    for (unsigned int v = 0; v < MEZZ_GUARD_VERDICTS; v++)
+        set_number(lua, hook_verdict_name((enum mezz_guard_verdict)v), guard->nested[v]);
+    script_make_strict(lua, "nested");
+    lua_setfield(lua, -2, "nested");
+    set_number(lua, "missing", guard->missing);
     set_number(lua, "refused", report_guard_refusals(guard));
     set_number(lua, "held", guard->held);
     set_number(lua, "forced_out", guard->forced_out);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls that guarded functions make of each other: they cause no exit, and are told of at the end
+ * of the call that they were made in, from what its agent kept of them. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "vmm/machine_state.h"
+#include "vmm/protect/hook_policy_state.h"
+#include "vmm/protect/policy_log.h"
+
+static void log_call(struct hook_policy *guard, const struct hook_access *access,
+                     const struct hook_outcome *outcome, const struct mezz_guard_nested_call *call)
+{
+    static const char *const names[MEZZ_GUARD_ARGUMENTS] = {"arg1", "arg2", "arg3",
+                                                            "arg4", "arg5", "arg6"};
+    const struct hook_plan *plan = guard->config->plan;
+    const struct hook_function *function = &plan->function[call->function];
+    struct log_field field[LOG_MORE_LIMIT];
+    char space[24];
+    size_t count = 0;
+
+    snprintf(space, sizeof(space), "%#" PRIx64, access->cr3);
+    field[count++] = (struct log_field){"library", plan->library, 0};
+    field[count++] = (struct log_field){"function", function->name, 0};
+    field[count++] = (struct log_field){"within", outcome->function->name, 0};
+    field[count++] = (struct log_field){"cr3", space, 0};
+    for (size_t i = 0; i < function->arguments; i++)
+        field[count++] = (struct log_field){names[i], NULL, call->argument[i]};
+    struct log_event event = {
+        .level = 2,
+        .from = outcome->from,
+        .to = outcome->from,
+        .rip = function->entry,
+        .symbol = function->name,
+        .reason = "nested",
+        .verdict = hook_verdict_name((enum mezz_guard_verdict)call->verdict),
+        .more = field,
+        .more_count = count,
+    };
+    if (!policy_log(guard->l2, &event, false))
+        guard->l2->record->report.guard.unlogged++;
+}
+
+void hook_note_nested(struct hook_policy *guard, const struct hook_access *access,
+                      const struct hook_outcome *outcome)
+{
+    const struct hook_plan *plan = guard->config->plan;
+    const size_t head = offsetof(struct mezz_guard_nested, call);
+    struct mezz_guard_nested nested;
+
+    if (outcome->from == 0 || outcome->function == NULL || plan->nested == 0 ||
+        (outcome->reason != HOOK_REASON_RETURN && !hook_is_refusal(outcome->reason)) ||
+        !hook_read_agent(guard, outcome->from, plan->nested, (uint8_t *)&nested, head))
+        return;
+    for (unsigned int v = 0; v < MEZZ_GUARD_VERDICTS; v++)
+        guard->l2->record->report.guard.nested[v] += nested.verdicts[v];
+    if (nested.calls == 0 || guard->l2->machine->log == NULL ||
+        !hook_read_agent(guard, outcome->from, plan->nested + head, (uint8_t *)nested.call,
+                         sizeof(nested.call)))
+        return;
+    for (uint64_t i = 0; i < nested.calls && i < MEZZ_GUARD_NESTED; i++)
+        if (nested.call[i].function < plan->functions &&
+            nested.call[i].verdict < MEZZ_GUARD_VERDICTS)
+            log_call(guard, access, outcome, &nested.call[i]);
+}
