@@ -301,6 +301,34 @@ START_TEST(an_odd_function)
 }
 END_TEST
 
+/* Pages with the same bytes can be guarded if they are guarded in the same way. */
+static const struct {
+    const char *name[2];
+    size_t count;
+    uint32_t defences;
+    bool refused;
+} twins[] = {
+    {{"api_open", NULL}, 1, HOOK_ALL_DEFENCES, true},                       /* helper is not */
+    {{"api_read", "api_write"}, 2, HOOK_ALL_DEFENCES & ~HOOK_API_NX, true}, /* other gates */
+    {{"api_read", "api_write"}, 2, HOOK_ALL_DEFENCES, false},
+    {{"api_read", NULL}, 1, HOOK_ALL_DEFENCES, true},
+};
+
+START_TEST(pages_with_the_same_bytes)
+{
+    const struct hook_function_declaration list[] = {{twins[_i].name[0], NULL, 0},
+                                                     {twins[_i].name[1], NULL, 0}};
+    int code;
+
+    open_image(&agent, "agent.elf");
+    open_image(&library, "twin_api.elf");
+    code = make(list, twins[_i].count, twins[_i].defences);
+    ck_assert_msg(code == (twins[_i].refused ? -EINVAL : 0), "%s", error.text);
+    if (twins[_i].refused)
+        ck_assert_msg(strstr(error.text, "have the same bytes") != NULL, "%s", error.text);
+}
+END_TEST
+
 START_TEST(a_guard_without_a_gate)
 {
     struct hook_declaration declaration = {functions, 1, HOOK_PADDING, 0, false};
@@ -334,5 +362,5 @@ END_TEST
 RUN_CASES("hook_plan", 60, EACH(security_pages, ELEMENTS(ways)), ONCE(default_pages_not_executable),
           ONCE(default_pages_padded), ONCE(default_pages_with_a_bare_hook), ONCE(agent_pages),
           EACH(mistake, ELEMENTS(mistakes)), ONCE(a_stripped_library),
-          EACH(an_odd_function, ELEMENTS(odd)), ONCE(a_guard_without_a_gate),
-          ONCE(names_of_defences))
+          EACH(an_odd_function, ELEMENTS(odd)), EACH(pages_with_the_same_bytes, ELEMENTS(twins)),
+          ONCE(a_guard_without_a_gate), ONCE(names_of_defences))
