@@ -32,8 +32,9 @@ static uint64_t exchange_used;
 /* What the agent and the function may touch, and the caller may not. */
 static bool is_agents(uint64_t from, uint64_t n)
 {
-    return n &&
-           (from + n < from || (from < (uint64_t)agent_end && from + n > (uint64_t)agent_begin));
+    uint64_t last = from + n - 1; /* -1 is an address, and not the agent's */
+
+    return n && (last < from || (from < (uint64_t)agent_end && last >= (uint64_t)agent_begin));
 }
 
 /* Bytes up to and with the zero, or 0 if there is none. */
