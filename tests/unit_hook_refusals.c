@@ -119,6 +119,22 @@ START_TEST(wrong_call)
 }
 END_TEST
 
+/* The agent's stack has to end: before the first call, and before each. */
+START_TEST(something_below_the_stack)
+{
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    if (_i != 0) {
+        world_call(LEFT, world_open_function()->entry);
+        world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
+        world_at_door(LEFT, 0, MEZZ_GUARD_ALLOWED);
+        world_judge();
+    }
+    world_map(LEFT, plan.stack - PAGE_SIZE, world_new_frame());
+    world_call(LEFT, world_open_function()->entry);
+    world_must(HOOK_KILL, HOOK_REASON_REMAPPED, false);
+}
+END_TEST
+
 START_TEST(data_of_another_space)
 {
     world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
@@ -341,8 +357,9 @@ START_TEST(what_is_passed_to_the_kernel)
 END_TEST
 
 RUN_CASES("hook_refusals", 60, ONCE(every_offset_but_the_entry), ONCE(a_refused_call_returns),
-          EACH(wrong_call, WRONGS), ONCE(data_of_another_space), EACH(a_remapped_agent, 2),
-          ONCE(remapped_while_it_waits), EACH(a_changed_return_address, 2),
-          EACH(the_callback_kills, 2), ONCE(application_code_in_the_security_view),
-          EACH(bad_gate, 2 * ELEMENTS(gates)), ONCE(a_gate_from_ring_0_or_inside),
-          EACH(data_access, REFUSAL_KINDS *ELEMENTS(accesses)), ONCE(what_is_passed_to_the_kernel))
+          EACH(wrong_call, WRONGS), EACH(something_below_the_stack, 2), ONCE(data_of_another_space),
+          EACH(a_remapped_agent, 2), ONCE(remapped_while_it_waits),
+          EACH(a_changed_return_address, 2), EACH(the_callback_kills, 2),
+          ONCE(application_code_in_the_security_view), EACH(bad_gate, 2 * ELEMENTS(gates)),
+          ONCE(a_gate_from_ring_0_or_inside), EACH(data_access, REFUSAL_KINDS *ELEMENTS(accesses)),
+          ONCE(what_is_passed_to_the_kernel))
