@@ -81,6 +81,20 @@ START_TEST(honest)
 }
 END_TEST
 
+/* One instruction that KVM does not emulate, on a guarded page, ends its program and nobody else.
+ */
+START_TEST(strange_instruction)
+{
+    struct mezz_process mezz;
+    json_t *json = run(&mezz, "", "'attack.elf read-strange', 'notes.elf'", "");
+
+    ck_assert(says(json, "attack.elf: invalid opcode"));
+    ck_assert(says(json, "notes: read works"));
+    json_decref(json);
+    mezz_end(&mezz, 3);
+}
+END_TEST
+
 /* What a refusal leads to. */
 static const struct {
     const char *on_refusal;
@@ -522,8 +536,8 @@ END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "hookguard", 900, ONCE(example),
              EACH(honest, ELEMENTS(engines) * ELEMENTS(ways)), EACH(answer, ELEMENTS(answers)),
-             ONCE(calls_are_logged), ONCE(nobody_calls), EACH(mistake, ELEMENTS(mistakes)),
-             EACH(handler_sees_each_call, ELEMENTS(cages)),
+             ONCE(calls_are_logged), ONCE(nobody_calls), ONCE(strange_instruction),
+             EACH(mistake, ELEMENTS(mistakes)), EACH(handler_sees_each_call, ELEMENTS(cages)),
              EACH(handler_decides, ELEMENTS(denials)), ONCE(no_answer_is_a_denial),
              EACH(handler_fails, ELEMENTS(failures) * ELEMENTS(cages)),
              EACH(l1_hears_and_decides, ELEMENTS(in_l1)), EACH(inside, ELEMENTS(insides)))

@@ -10,6 +10,8 @@
 #include "vmm/exits/paging_events.h"
 #include "vmm/l2_policy.h"
 
+#define VECTOR_INVALID 6U
+
 static uint32_t right_of(const struct l2_exit *exit)
 {
     if (exit->qualification & MEZZ_EPT_VIOLATION_WRITE)
@@ -131,17 +133,22 @@ __attribute__((noinline)) static enum root_verdict judge(struct l2_vcpu *vcpu, u
     return own || ept12_allows(vcpu, right) ? serve(vcpu, right) : ROOT_LEFT;
 }
 
-/* Asks the policies about one page of what the instruction accesses. True: they have settled it. */
-static bool page_is_settled(struct l2_vcpu *vcpu, uint64_t gpa, const struct operand *operand)
+/* Asks the policies about one page of what the instruction accesses. True: they have settled it.
+ * *served: the overlay allows it, but access by access, for it has no slot there. */
+static bool page_is_settled(struct l2_vcpu *vcpu, uint64_t gpa, const struct operand *operand,
+                            bool *served)
 {
     const uint32_t wanted =
         (operand->read ? MEZZ_EPT_READ : 0) | (operand->written ? MEZZ_EPT_WRITE : 0);
     uint32_t missing;
+    uint32_t rights;
     bool own;
 
     vcpu->exit = (struct l2_exit){
         .reason = MEZZ_EXIT_EPT_VIOLATION, .gpa = gpa, .size = 1, .unserved = true};
-    missing = wanted & ~overlaid_rights(vcpu, &own);
+    rights = overlaid_rights(vcpu, &own);
+    missing = wanted & ~rights;
+    *served = *served || (missing == 0 && !(rights & MEZZ_EPT_EXECUTE));
     if (missing == 0 || own || !ept12_has(vcpu))
         return false;
     missing = missing & MEZZ_EPT_READ ? MEZZ_EPT_READ : MEZZ_EPT_WRITE;
@@ -151,7 +158,7 @@ static bool page_is_settled(struct l2_vcpu *vcpu, uint64_t gpa, const struct ope
            vcpu->exit.reason != MEZZ_EXIT_EPT_VIOLATION;
 }
 
-static bool is_settled(struct l2_vcpu *vcpu, const struct operand *operand)
+static bool is_settled(struct l2_vcpu *vcpu, const struct operand *operand, bool *served)
 {
     const struct kvm_regs *regs = l2_regs(vcpu);
     const struct kvm_sregs *sregs = l2_sregs(vcpu);
@@ -169,7 +176,7 @@ static bool is_settled(struct l2_vcpu *vcpu, const struct operand *operand)
         struct guest_fault fault;
 
         if (guest_walk(&to, &paging, at, GUEST_ANY, &reader, &fault) == 0 &&
-            page_is_settled(vcpu, to.address.value, operand))
+            page_is_settled(vcpu, to.address.value, operand, served))
             return true;
         if (at / PAGE_SIZE == last / PAGE_SIZE)
             return false;
@@ -181,16 +188,20 @@ COLD enum root_verdict emulation_failure_rule(struct l2_vcpu *vcpu)
 {
     const struct l2_exit exit = vcpu->exit;
     struct operand operands[OPERANDS_LIMIT];
+    bool served = false;
     size_t count;
 
     if (vcpu->l2->policy == NULL || vcpu->place.overlay == NULL || exit.qualification != 0)
         return ROOT_LEFT;
     count = operands_of(vcpu, operands);
     for (size_t i = 0; i < count; i++)
-        if (is_settled(vcpu, &operands[i]))
+        if (is_settled(vcpu, &operands[i], &served))
             return vcpu->exit.done ? ROOT_HANDLED : ROOT_LEFT;
     vcpu->exit = exit;
-    return ROOT_LEFT;
+    if (!served || l2_raise(vcpu, VECTOR_INVALID, -1) != 0)
+        return ROOT_LEFT;
+    vcpu->exit.done = true;
+    return ROOT_HANDLED;
 }
 
 HOT enum root_verdict ept_violation_rule(struct l2_vcpu *vcpu)

@@ -30,7 +30,7 @@ typedef bool attack(void);
 attack attack_stray_gate, attack_hidden_gate, attack_bad_index;
 attack attack_skip, attack_stolen_prologue, attack_straddle, attack_alias_call;
 attack attack_overwrite, attack_read_hook, attack_discover, attack_remap, attack_alias;
-attack attack_alias_large;
+attack attack_alias_large, attack_read_strange;
 attack attack_race, help_race, attack_return, help_return, attack_stack, help_stack;
 attack attack_interrupt, help_interrupt;
 

@@ -16,6 +16,7 @@ static const struct {
     {"alias-call", attack_alias_call},
     {"overwrite", attack_overwrite},
     {"read-hook", attack_read_hook},
+    {"read-strange", attack_read_strange},
     {"discover", attack_discover},
     {"remap", attack_remap},
     {"alias", attack_alias},
