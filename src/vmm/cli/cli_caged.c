@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,9 @@
 
 /* Files beyond this one are not looked for. */
 #define FILES_MAX 1024
+
+/* That a process has to end in, once it has closed the channel. */
+#define LAST_WORDS_MS 1000
 
 /* The process that runs the machine. */
 struct inside {
@@ -244,12 +248,32 @@ static void close_way(const struct way *way)
         event_line_close(way->line);
 }
 
+/* One that closed the channel without a report is about to end, and how it ends is to be told. One
+ * that stays all the same is not waited for. */
+static int see_off(pid_t child, bool reported)
+{
+    struct pollfd end = {.fd = -1, .events = POLLIN};
+    int status = 0;
+
+    if (!reported)
+        end.fd = (int)syscall(SYS_pidfd_open, child, 0);
+    if (end.fd >= 0) {
+        while (poll(&end, 1, LAST_WORDS_MS) < 0 && errno == EINTR)
+            ;
+        close(end.fd);
+    }
+    kill(child, SIGKILL);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
 int caged_run(struct caged_run *run, struct machine_report *report, struct error *error)
 {
     struct channel_result result;
     struct channel_ear ear;
     struct way way;
-    int status = 0;
+    int status;
     pid_t child;
     int code = open_way(&way, run->config, error);
 
@@ -265,10 +289,7 @@ int caged_run(struct caged_run *run, struct machine_report *report, struct error
     code = channel_receive(way.ends[0], way.line != NULL ? &ear : NULL, &result);
     close_way(&way);
     cli_signals_forward(0);
-    /* It has nothing more to do; one that stays all the same is not to be waited for. */
-    kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
+    status = see_off(child, code == 0 && (result.ended || result.failure != 0));
     if (code != 0)
         error_set(error, -code, "the machine's report: %s", strerror(-code));
     else
