@@ -148,17 +148,20 @@ static const struct {
     {{"run", "none.lua"}, 2, "mezz: none.lua: No such file or directory\n"},
     {{"run"},
      2,
-     "mezz: run: no stack file; usage: mezz run FILE [--json OUT] [--trace OUT] [-v]\n"},
+     "mezz: run: no stack file; usage: mezz run FILE [--json OUT] [--trace OUT] [--log FILE] "
+     "[-v]\n"},
     {{"run", "a", "b"},
      2,
      "mezz: run: \"b\" is one argument too many; usage: mezz run FILE [--json OUT] [--trace OUT] "
-     "[-v]\n"},
+     "[--log FILE] [-v]\n"},
     {{"run", "--jsom", "x", "a"}, 2, "mezz: run: unknown option --jsom; did you mean --json?\n"},
     {{"run", "a", "--json"}, 2, "mezz: run: --json needs a value: --json OUT\n"},
     {{"run", "-x", "a"}, 2, "mezz: run: unknown option -x; mezz run --help lists them\n"},
     {{"rnu", "a"}, 2, "mezz: no such command: rnu; did you mean run?\n"},
     {{NULL}, 2, "mezz: no command; mezz --help lists them\n"},
-    {{"info", "x"}, 2, "mezz: info: \"x\" is one argument too many; usage: mezz info [--json]\n"},
+    {{"info", "x"},
+     2,
+     "mezz: info: \"x\" is one argument too many; usage: mezz info [--json [OUT]]\n"},
     {{"info", "--kvm", "/dev/null"}, 3, "mezz: /dev/null: is not a KVM device\n"},
 };
 

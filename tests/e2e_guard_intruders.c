@@ -34,6 +34,7 @@ static const struct {
     /* What was declared to be no pointer is none for the agent; the function knows no such file. */
     {"value", "number", "intrude: value: -9\n", NULL},
     {"direction", "value", "intrude: direction: 1\n", NULL},
+    {"chance", "value", "intrude: chance: -9\n", NULL},
 };
 
 START_TEST(intruder)

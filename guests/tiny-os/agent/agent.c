@@ -118,19 +118,21 @@ static enum mezz_guard_verdict copy_argument(const struct mezz_guard_argument *d
     return verdict;
 }
 
-/* The arguments that are not declared are looked at, too: they may be the function's all the same.
- */
+/* What is not declared is not looked at: a register that is no argument has whatever was there, an
+ * address of the agent's, too, if a function left it in RDX. */
 static enum mezz_guard_verdict take_arguments(const struct mezz_guard_function *function,
                                               const uint64_t *argument, bool outermost,
                                               struct mezz_guard_record *record)
 {
     enum mezz_guard_verdict verdict = MEZZ_GUARD_ALLOWED;
 
-    for (unsigned i = 0; i < MEZZ_GUARD_ARGUMENTS && verdict == MEZZ_GUARD_ALLOWED; i++) {
+    for (unsigned i = 0; i < MEZZ_GUARD_ARGUMENTS; i++) {
+        record->argument[i] = argument[i];
+    }
+    for (unsigned i = 0; i < function->arguments && verdict == MEZZ_GUARD_ALLOWED; i++) {
         const struct mezz_guard_argument *declared = &function->argument[i];
         uint64_t size = size_of(declared, argument);
 
-        record->argument[i] = argument[i];
         /* A function that calls another one passes what is on the agent's stack. */
         if (outermost && is_agents(argument[i], size)) {
             verdict = MEZZ_GUARD_UNREADABLE;

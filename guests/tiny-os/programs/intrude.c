@@ -66,12 +66,28 @@ static int64_t by_direction(void)
     return result == upwards;
 }
 
+/* No intruder: what is no argument has an address of the agent's by chance. */
+static int64_t by_chance(void)
+{
+    register uint64_t r8 __asm__("r8") = AGENT_DATA;
+    register uint64_t r9 __asm__("r9") = AGENT_DATA;
+    int64_t result;
+
+    __asm__ volatile("movq %%rsp, %%rbx; andq $-16, %%rsp; call *%2; movq %%rbx, %%rsp"
+                     : "=a"(result)
+                     : "D"(-1ul), "a"((uint64_t)api_close), "S"(AGENT_DATA), "d"(AGENT_DATA),
+                       "c"(AGENT_DATA), "r"(r8), "r"(r9)
+                     : "rbx", "r10", "r11", "memory", "cc");
+    return result;
+}
+
 static const struct {
     const char *name;
     int64_t (*try)(void);
 } ways[] = {
-    {"memory", by_memory}, {"length", by_length}, {"buffer", by_buffer},       {"text", by_text},
-    {"value", by_value},   {"stack", by_stack},   {"direction", by_direction},
+    {"memory", by_memory},       {"length", by_length}, {"buffer", by_buffer},
+    {"text", by_text},           {"value", by_value},   {"stack", by_stack},
+    {"direction", by_direction}, {"chance", by_chance},
 };
 
 static bool equal(const char *a, const char *b)
