@@ -10,6 +10,7 @@
 #include "runner.h"
 #include "test_machine.h"
 #include "vmm/machine_state.h"
+#include "vmm/vmcs/vmcs12.h"
 #include "vmm/vmcs/x86.h"
 
 #define L1_MEMORY   (32ULL << 20)
@@ -78,16 +79,11 @@ static bool vmcs_agrees(const struct l2_vcpu *vcpu)
     const struct mezz_vmcs12 *known = vcpu->vmcs12;
     struct kvm_vcpu_events events;
     struct kvm_regs regs;
-    uint32_t shadow;
 
     ck_assert_int_eq(ioctl(vcpu->kvm->fd, KVM_GET_REGS, &regs), 0);
     ck_assert_int_eq(ioctl(vcpu->kvm->fd, KVM_GET_VCPU_EVENTS, &events), 0);
-    shadow = events.interrupt.shadow;
     return known->regs.guest_rip == regs.rip &&
-           !!(known->events.interruptibility_state & INTERRUPTIBILITY_STI) ==
-               !!(shadow & KVM_X86_SHADOW_INT_STI) &&
-           !!(known->events.interruptibility_state & INTERRUPTIBILITY_MOV_SS) ==
-               !!(shadow & KVM_X86_SHADOW_INT_MOV_SS) &&
+           known->events.interruptibility_state == vmcs12_interruptibility(&events) &&
            known->events.activity_state == vcpu->halted && msrs_agree(vcpu);
 }
 

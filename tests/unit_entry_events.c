@@ -5,6 +5,7 @@
 
 #include "runner.h"
 #include "vmm/vmcs/entry_checks.h"
+#include "vmm/vmcs/vmcs12.h"
 #include "vmm/vmcs/x86.h"
 
 #define HIGH 0x800000000000ULL /* the lowest address that is not canonical */
@@ -178,5 +179,32 @@ START_TEST(names)
 }
 END_TEST
 
+/* What KVM reports of blocking may be entered with, also by a kvm_amd, which reports both kinds. */
+START_TEST(blocking)
+{
+    static const struct {
+        uint8_t shadow;
+        uint32_t state;
+    } kinds[] = {
+        {0, 0},
+        {KVM_X86_SHADOW_INT_STI, INTERRUPTIBILITY_STI},
+        {KVM_X86_SHADOW_INT_MOV_SS, INTERRUPTIBILITY_MOV_SS},
+        {KVM_X86_SHADOW_INT_STI | KVM_X86_SHADOW_INT_MOV_SS, INTERRUPTIBILITY_MOV_SS},
+    };
+    const struct mezz_vmcs12_regs regs = {.guest_rflags = 2}; /* IF is clear */
+    const struct mezz_vmcs12_system system = {.guest_cr0 = CR0_PE};
+
+    for (size_t i = 0; i < ELEMENTS(kinds); i++) {
+        const struct kvm_vcpu_events from = {.interrupt.shadow = kinds[i].shadow};
+        const struct mezz_vmcs12_events to = {.interruptibility_state =
+                                                  vmcs12_interruptibility(&from)};
+
+        ck_assert_uint_eq(to.interruptibility_state, kinds[i].state);
+        if (kinds[i].state != INTERRUPTIBILITY_STI) /* which needs IF */
+            ck_assert_int_eq(entry_check_events(&to, &regs, &system), MEZZ_CHECK_NONE);
+    }
+}
+END_TEST
+
 RUN_CASES("entry_events", 30, ONCE(event_types), ONCE(events), ONCE(controls), ONCE(bitmaps),
-          ONCE(msrs), ONCE(debug), ONCE(names))
+          ONCE(msrs), ONCE(debug), ONCE(names), ONCE(blocking))

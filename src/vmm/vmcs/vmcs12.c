@@ -146,16 +146,24 @@ static uint32_t pending_event(const struct kvm_vcpu_events *events)
     return 0;
 }
 
+uint32_t vmcs12_interruptibility(const struct kvm_vcpu_events *events)
+{
+    uint32_t state = events->nmi.masked ? INTERRUPTIBILITY_NMI : 0;
+
+    if (events->interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS)
+        return state | INTERRUPTIBILITY_MOV_SS;
+    if (events->interrupt.shadow & KVM_X86_SHADOW_INT_STI)
+        return state | INTERRUPTIBILITY_STI;
+    return state;
+}
+
 void vmcs12_events_from_run(struct mezz_vmcs12_events *to, struct l2_vcpu *vcpu)
 {
     const struct kvm_vcpu_events *events = &vcpu->kvm->run->s.regs.events;
 
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_EVENTS);
     *to = (struct mezz_vmcs12_events){
-        .interruptibility_state =
-            (events->interrupt.shadow & KVM_X86_SHADOW_INT_STI ? INTERRUPTIBILITY_STI : 0) |
-            (events->interrupt.shadow & KVM_X86_SHADOW_INT_MOV_SS ? INTERRUPTIBILITY_MOV_SS : 0) |
-            (events->nmi.masked ? INTERRUPTIBILITY_NMI : 0),
+        .interruptibility_state = vmcs12_interruptibility(events),
         .activity_state = vcpu->halted,
     };
 }

@@ -22,6 +22,10 @@ void vmcs12_regs_from_run(struct mezz_vmcs12_regs *to, struct kvm_vcpu *vcpu);
 void vmcs12_regs_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_regs *from);
 void vmcs12_system_from_run(struct mezz_vmcs12_system *to, struct kvm_vcpu *vcpu);
 void vmcs12_system_to_run(struct kvm_vcpu *vcpu, const struct mezz_vmcs12_system *from);
+/* As the SDM has it (24.4.2), never both kinds of blocking: kvm_amd cannot tell them apart and
+ * reports both, and the one by MOV SS is right whatever RFLAGS.IF is. */
+uint32_t vmcs12_interruptibility(const struct kvm_vcpu_events *events);
+
 void vmcs12_events_from_run(struct mezz_vmcs12_events *to, struct l2_vcpu *vcpu);
 /* Whether there are records to deliver: of them nothing else is on the hot path. */
 static inline bool sync_waits(const struct l2_vcpu *vcpu)
