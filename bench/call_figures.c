@@ -35,6 +35,7 @@ bool call_figures_asked(const char *only)
 
 /* R: a VM, a vCPU and a slot, nothing else. */
 struct bare_vcpu {
+    struct host_traits host; /* the guest's space looks there as long as it lives */
     struct view_guest guest;
     struct kvm_vm vm;
     struct kvm_vcpu vcpu;
@@ -42,11 +43,10 @@ struct bare_vcpu {
 
 static int create_bare(struct bare_vcpu *bare, const struct kvm *kvm, struct error *error)
 {
-    struct host_traits host;
-    int code = host_traits_probe(kvm, &host, error);
+    int code = host_traits_probe(kvm, &bare->host, error);
 
     if (code == 0)
-        code = view_guest_create(&bare->guest, kvm, &host, ENGINE_SLOTS, 1, 1, error);
+        code = view_guest_create(&bare->guest, kvm, &bare->host, ENGINE_SLOTS, 1, 1, error);
     if (code != 0)
         return code;
     code = kvm_vm_create(&bare->vm, kvm, error);
