@@ -34,20 +34,10 @@ static json_t *run(struct mezz_process *mezz, const char *program, const char *b
     return mezz_json(mezz);
 }
 
-static bool says(const json_t *json, const char *text)
-{
-    return strstr(json_string_value(mezz_at(json, "levels.l2.tiny.console")), text) != NULL;
-}
-
 static void must_say(const json_t *json, const char *text)
 {
-    ck_assert_msg(says(json, text), "no \"%s\" in:\n%s", text,
+    ck_assert_msg(mezz_tiny_says(json, text), "no \"%s\" in:\n%s", text,
                   json_string_value(mezz_at(json, "levels.l2.tiny.console")));
-}
-
-static long long count_at(const json_t *json, const char *path)
-{
-    return json_integer_value(mezz_at(json, path));
 }
 
 static const char *const ways[] = {"", "defences = { 'padding' }"};
@@ -64,12 +54,12 @@ START_TEST(results)
     for (size_t i = 0; i < ELEMENTS(lines); i++)
         must_say(json, lines[i]);
     must_say(json, "odd: code -13\n"); /* and not 5 */
-    ck_assert_int_eq(count_at(json, "levels.l2.tiny.guard.calls"), 7);
-    ck_assert_int_eq(count_at(json, "levels.l2.tiny.guard.refused"), 0);
-    ck_assert_int_eq(count_at(json, "levels.l2.tiny.guard.missing"), 0);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.calls"), 7);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.refused"), 0);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.missing"), 0);
     /* Calls within calls: odd_add twice, odd_deep six times. */
-    ck_assert_int_eq(count_at(json, "levels.l2.tiny.guard.nested.allowed"), 7);
-    ck_assert_int_eq(count_at(json, "levels.l2.tiny.guard.nested.denied"), 1);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.nested.allowed"), 7);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.nested.denied"), 1);
     ck_assert_ptr_nonnull(strstr(log, "\"reason\":\"nested\",\"verdict\":\"denied\","
                                       "\"library\":\"odd-library.elf\",\"function\":\"odd_add\","
                                       "\"within\":\"odd_through\""));
@@ -111,14 +101,14 @@ START_TEST(end)
     struct mezz_process mezz;
     json_t *json = run(&mezz, ends[_i].program, "", "");
 
-    ck_assert(!says(json, "odd: over"));
-    ck_assert_int_eq(count_at(json, ends[_i].refusal), 1);
+    ck_assert(!mezz_tiny_says(json, "odd: over"));
+    ck_assert_int_eq(mezz_count_at(json, ends[_i].refusal), 1);
     if (_i == 0) {
         char *log = mezz_read(&mezz, "guard.log");
 
         /* The record is of the call that killed. */
         ck_assert_ptr_nonnull(strstr(log, "\"function\":\"odd_add\",\"within\":\"odd_through\""));
-        ck_assert_int_eq(count_at(json, "levels.l2.tiny.guard.nested.killed"), 1);
+        ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.nested.killed"), 1);
         free(log);
     }
     json_decref(json);

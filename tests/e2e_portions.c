@@ -51,16 +51,6 @@ static void run(struct mezz_process *mezz, const struct wanted *wanted, const ch
     mezz_run(mezz, argv);
 }
 
-static long long count_at(const json_t *json, const char *path)
-{
-    return json_integer_value(mezz_at(json, path));
-}
-
-static bool says(const json_t *json, const char *text)
-{
-    return strstr(json_string_value(mezz_at(json, "levels.l2.tiny.console")), text) != NULL;
-}
-
 #define SUCCEEDED "the attack succeeded"
 #define FAILED    "the attack failed"
 
@@ -116,17 +106,17 @@ START_TEST(engine)
     run(&mezz, &(struct wanted){name, attack, "", false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
-    ck_assert(!says(json, SUCCEEDED));
-    ck_assert(says(json, "general protection"));
-    ck_assert_int_eq(count_at(json, path), 1);
+    ck_assert(!mezz_tiny_says(json, SUCCEEDED));
+    ck_assert(mezz_tiny_says(json, "general protection"));
+    ck_assert_int_eq(mezz_count_at(json, path), 1);
     json_decref(json);
     mezz_end(&mezz, 2);
     snprintf(tolerate, sizeof(tolerate), "tolerate = { '%s' }", refusal);
     run(&mezz, &(struct wanted){name, attack, tolerate, false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
-    ck_assert(says(json, SUCCEEDED));
-    ck_assert_int_ge(count_at(json, path), 1);
+    ck_assert(mezz_tiny_says(json, SUCCEEDED));
+    ck_assert_int_ge(mezz_count_at(json, path), 1);
     json_decref(json);
     mezz_end(&mezz, 2);
 }
@@ -141,9 +131,9 @@ START_TEST(error_with_stack_inside)
     run(&mezz, &(struct wanted){NULL, "-pivot", "on_refusal = 'error'", false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
-    ck_assert(!says(json, SUCCEEDED));
-    ck_assert(says(json, "general protection"));
-    ck_assert_int_eq(count_at(json, "levels.l2.tiny.portions.refusals.stack-inside"), 1);
+    ck_assert(!mezz_tiny_says(json, SUCCEEDED));
+    ck_assert(mezz_tiny_says(json, "general protection"));
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.refusals.stack-inside"), 1);
     json_decref(json);
     mezz_end(&mezz, 2);
 }
@@ -159,9 +149,9 @@ START_TEST(honest)
     run(&mezz, &wanted, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
-    ck_assert(says(json, "vault.elf: 80 of 80 answers are right"));
-    ck_assert_int_eq(count_at(json, "levels.l2.tiny.portions.entries"), 100);
-    ck_assert_int_eq(count_at(json, "levels.l2.tiny.portions.refused"), 0);
+    ck_assert(mezz_tiny_says(json, "vault.elf: 80 of 80 answers are right"));
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.entries"), 100);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.refused"), 0);
     json_decref(json);
     mezz_end(&mezz, 2);
 }
@@ -176,7 +166,7 @@ START_TEST(undeclared)
     run(&mezz, &(struct wanted){NULL, "-read", NULL, false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
-    ck_assert(says(json, SUCCEEDED));
+    ck_assert(mezz_tiny_says(json, SUCCEEDED));
     ck_assert_ptr_null(json_object_get(mezz_at(json, "levels.l2.tiny"), "portions"));
     json_decref(json);
     mezz_end(&mezz, 2);
@@ -236,19 +226,19 @@ START_TEST(answer)
     run(&mezz, &(struct wanted){NULL, answers[_i].attack, answers[_i].more, dies, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
-    ck_assert_int_ge(count_at(json, "levels.l2.tiny.portions.refused"), 1);
+    ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.portions.refused"), 1);
     if (dies) {
         ck_assert_str_eq(json_string_value(mezz_at(json, "levels.l2.tiny.status")), "died");
-        ck_assert_int_eq(count_at(json, "levels.l2.tiny.exits.portion.reflect"), 1);
-        ck_assert(!says(json, "the attack"));
+        ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.exits.portion.reflect"), 1);
+        ck_assert(!mezz_tiny_says(json, "the attack"));
     } else {
         if (symbol == NULL)
             snprintf(said, sizeof(said), "%s", answers[_i].console);
         else
             snprintf(said, sizeof(said), "page fault (%s) at 0x%llx rip", answers[_i].console,
                      address_of(answers[_i].attack, symbol));
-        ck_assert_msg(says(json, said), "%s", mezz.out);
-        ck_assert(says(json, "tiny-os: all programs ended"));
+        ck_assert_msg(mezz_tiny_says(json, said), "%s", mezz.out);
+        ck_assert(mezz_tiny_says(json, "tiny-os: all programs ended"));
     }
     json_decref(json);
     mezz_end(&mezz, 2);
@@ -278,9 +268,9 @@ START_TEST(l1_decides)
     run(&mezz, &(struct wanted){NULL, asked[_i].attack, "", false, asked[_i].l1}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
-    ck_assert_msg(says(json, asked[_i].console), "%s", mezz.out);
+    ck_assert_msg(mezz_tiny_says(json, asked[_i].console), "%s", mezz.out);
     ck_assert_msg(strstr(mezz.out, asked[_i].said) != NULL, "%s", mezz.out);
-    ck_assert_int_ge(count_at(json, "levels.l2.tiny.exits.portion.callback"), 1);
+    ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.exits.portion.callback"), 1);
     json_decref(json);
     mezz_end(&mezz, 2);
 }
@@ -332,7 +322,7 @@ START_TEST(log_is_whole)
     json = mezz_json(&mezz);
     text = log_of(&mezz, &length);
     ck_assert_uint_eq(occurrences(text, "\"verdict\":\"switch\""),
-                      (size_t)count_at(json, "levels.l2.tiny.portions.switches"));
+                      (size_t)mezz_count_at(json, "levels.l2.tiny.portions.switches"));
     ck_assert_uint_eq(occurrences(text, "\"reason\":\"entry\""), 1);
     ck_assert_uint_eq(occurrences(text, "\"reason\":\"return\""), 1);
     ck_assert_uint_eq(occurrences(text, "\"symbol\":\"vault_sign\",\"reason\":\"entry\""), 1);

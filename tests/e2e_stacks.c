@@ -28,11 +28,6 @@ static void run_stack(struct mezz_process *mezz, const char *name)
     mezz_expect(mezz, 0, "");
 }
 
-static long long count_at(const json_t *json, const char *path)
-{
-    return json_integer_value(mezz_at(json, path));
-}
-
 static const char *text_at(const json_t *json, const char *path)
 {
     return json_string_value(mezz_at(json, path));
@@ -53,7 +48,7 @@ static void check_expectations(const json_t *json, size_t at_least)
     json_array_foreach(expectations, i, one)
     {
         ck_assert(json_is_true(mezz_at(one, "passed")));
-        ck_assert_int_gt(count_at(one, "line"), 0);
+        ck_assert_int_gt(mezz_count_at(one, "line"), 0);
         ck_assert_str_ne(text_at(one, "text"), "");
         ck_has(text_at(one, "file"), ".lua");
     }
@@ -70,7 +65,7 @@ START_TEST(hello)
     ck_assert_ptr_null(strchr(mezz.out, '\033'));
     json = mezz_json(&mezz);
     ck_assert_str_eq(text_at(json, "status"), "done");
-    ck_assert_int_eq(count_at(json, "exit_status"), 0);
+    ck_assert_int_eq(mezz_count_at(json, "exit_status"), 0);
     ck_assert(json_is_null(mezz_at(json, "error")));
     ck_assert(json_real_value(mezz_at(json, "duration_ms")) > 0);
     ck_assert(json_real_value(mezz_at(json, "first_l2_output_ms")) > 0);
@@ -78,12 +73,12 @@ START_TEST(hello)
     ck_has(text_at(json, "levels.l2.tiny.console"), "hello from ring 3");
     ck_has(text_at(json, "levels.l2.tiny.console"), "tiny-os: all programs ended");
     ck_assert_str_eq(text_at(json, "levels.l2.tiny.status"), "done");
-    ck_assert_int_gt(count_at(json, "levels.l2.tiny.exits.io.callback"), 0);
-    ck_assert_int_ge(count_at(json, "levels.l2.tiny.exits.io.root"), 0);
-    ck_assert_int_ge(count_at(json, "levels.l2.tiny.exits.io.reflect"), 0);
-    ck_assert_int_gt(count_at(json, "levels.l2.tiny.kvm_runs"), 0);
-    ck_assert_int_gt(count_at(json, "levels.l1.calls.callback_return"), 0);
-    ck_assert_int_eq(count_at(json, "abi"), 1);
+    ck_assert_int_gt(mezz_count_at(json, "levels.l2.tiny.exits.io.callback"), 0);
+    ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.exits.io.root"), 0);
+    ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.exits.io.reflect"), 0);
+    ck_assert_int_gt(mezz_count_at(json, "levels.l2.tiny.kvm_runs"), 0);
+    ck_assert_int_gt(mezz_count_at(json, "levels.l1.calls.callback_return"), 0);
+    ck_assert_int_eq(mezz_count_at(json, "abi"), 1);
     check_expectations(json, 6);
     json_decref(json);
     mezz_end(&mezz, 1);
@@ -100,10 +95,11 @@ START_TEST(reflect)
     json = mezz_json(&mezz);
     runs = mezz_at(json, "runs");
     ck_assert_uint_eq(json_array_size(runs), 2);
-    ck_assert_int_gt(count_at(json_array_get(runs, 0), "levels.l2.tiny.exits.io.callback"), 0);
-    ck_assert_int_eq(count_at(json_array_get(runs, 1), "levels.l2.tiny.exits_total.callback"), 0);
-    ck_assert_int_gt(count_at(json_array_get(runs, 1), "levels.l2.tiny.exits.io.reflect"), 0);
-    ck_assert_int_eq(count_at(json, "levels.l2.tiny.exits_total.callback"), 0);
+    ck_assert_int_gt(mezz_count_at(json_array_get(runs, 0), "levels.l2.tiny.exits.io.callback"), 0);
+    ck_assert_int_eq(mezz_count_at(json_array_get(runs, 1), "levels.l2.tiny.exits_total.callback"),
+                     0);
+    ck_assert_int_gt(mezz_count_at(json_array_get(runs, 1), "levels.l2.tiny.exits.io.reflect"), 0);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.exits_total.callback"), 0);
     check_expectations(json, 8);
     json_decref(json);
     mezz_end(&mezz, 1);
@@ -119,8 +115,8 @@ START_TEST(two_guests)
     json = mezz_json(&mezz);
     ck_has(text_at(json, "levels.l2.left.console"), "count: 5");
     ck_has(text_at(json, "levels.l2.right.console"), "hello from ring 3");
-    ck_assert_int_gt(count_at(json, "levels.l2.left.exits_total.reflect"), 0);
-    ck_assert_int_gt(count_at(json, "levels.l2.right.exits_total.reflect"), 0);
+    ck_assert_int_gt(mezz_count_at(json, "levels.l2.left.exits_total.reflect"), 0);
+    ck_assert_int_gt(mezz_count_at(json, "levels.l2.right.exits_total.reflect"), 0);
     check_expectations(json, 10);
     json_decref(json);
     mezz_end(&mezz, 1);
@@ -330,7 +326,7 @@ START_TEST(info)
     mezz_expect(&mezz, 0, "");
     json = json_loads(mezz.out, 0, NULL);
     ck_assert_ptr_nonnull(json);
-    ck_assert_int_eq(count_at(json, "api_version"), 12);
+    ck_assert_int_eq(mezz_count_at(json, "api_version"), 12);
     ck_assert_str_ne(text_at(json, "paging.kind"), "unknown");
     ck_assert_int_ne(engine_by_name(text_at(json, "views.engine")), ENGINE_KINDS);
     ck_assert(json_is_true(mezz_at(json, "capabilities.sync_regs")));

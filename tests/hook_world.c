@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "test_program.h"
+
 struct hook_plan plan;
 struct hooks *hooks;
 struct hook_vcpu vcpu;
@@ -90,21 +92,6 @@ void world_put_word(uint64_t cr3, uint64_t linear, uint64_t word)
 
 /* --- the guard --- */
 
-static void open_image(struct program_image *image, const char *name)
-{
-    static uint8_t bytes[1 << 20];
-    char path[512];
-    FILE *file;
-    size_t size;
-
-    snprintf(path, sizeof(path), "%s/%s", getenv("MEZZ_IMAGES"), name);
-    file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "%s", path);
-    size = fread(bytes, 1, sizeof(bytes), file);
-    fclose(file);
-    ck_assert_msg(program_image_open(image, name, bytes, size, &error) == 0, "%s", error.text);
-}
-
 void world_boot(uint32_t defences, enum portion_refusal on_refusal)
 {
     static const struct hook_function_declaration functions[] = {{"api_open", NULL, 0},
@@ -112,8 +99,8 @@ void world_boot(uint32_t defences, enum portion_refusal on_refusal)
     const struct hook_declaration declaration = {functions, 2, defences, GATE, true};
     const uint64_t spaces[] = {LEFT, RIGHT};
 
-    open_image(&library, "libapi.elf");
-    open_image(&agent, "agent.elf");
+    test_program_open(&library, "libapi.elf");
+    test_program_open(&agent, "agent.elf");
     ck_assert_msg(hook_plan_make(&plan, &library, &agent, &declaration, &error) == 0, "%s",
                   error.text);
     ck_assert_int_eq(hooks_create(&hooks, &plan, &guest, on_refusal), 0);

@@ -263,6 +263,16 @@ const json_t *mezz_at(const json_t *json, const char *path)
     return json;
 }
 
+long long mezz_count_at(const json_t *json, const char *path)
+{
+    return json_integer_value(mezz_at(json, path));
+}
+
+bool mezz_tiny_says(const json_t *json, const char *text)
+{
+    return strstr(json_string_value(mezz_at(json, "levels.l2.tiny.console")), text) != NULL;
+}
+
 void mezz_end(struct mezz_process *mezz, int files)
 {
     DIR *directory = opendir(mezz->directory);

@@ -60,6 +60,11 @@ json_t *mezz_json(const struct mezz_process *mezz);
 /* "levels.l2.tiny.console": the member of members; fails the test when it is not there. */
 const json_t *mezz_at(const json_t *json, const char *path);
 
+/* The number there. */
+long long mezz_count_at(const json_t *json, const char *path);
+/* Whether the console of the L2 "tiny" has the text. */
+bool mezz_tiny_says(const json_t *json, const char *text);
+
 /* The directory holds exactly `files` files (-1: as many as there are), and nobody of the process
  * group is left. Removes it. */
 void mezz_end(struct mezz_process *mezz, int files);

@@ -12,6 +12,7 @@
 #include "host/memory.h"
 #include "mezz/ept.h"
 #include "runner.h"
+#include "test_program.h"
 #include "unit_portions_builder.h"
 
 #define R    MEZZ_EPT_READ
@@ -22,21 +23,6 @@
 static struct program_image library, agent;
 static struct hook_plan plan;
 static struct error error;
-
-static void open_image(struct program_image *image, const char *name)
-{
-    static uint8_t bytes[1 << 20];
-    char path[512];
-    FILE *file;
-    size_t size;
-
-    snprintf(path, sizeof(path), "%s/%s", getenv("MEZZ_IMAGES"), name);
-    file = fopen(path, "rb");
-    ck_assert_msg(file != NULL, "%s", path);
-    size = fread(bytes, 1, sizeof(bytes), file);
-    fclose(file);
-    ck_assert_msg(program_image_open(image, name, bytes, size, &error) == 0, "%s", error.text);
-}
 
 static const struct hook_argument open_arguments[] = {{MEZZ_GUARD_CSTRING, 0, 32},
                                                       {MEZZ_GUARD_VALUE, 0, 0}};
@@ -61,8 +47,8 @@ static int make(const struct hook_function_declaration *list, size_t count, uint
 
 static void must(uint32_t defences)
 {
-    open_image(&library, "libapi.elf");
-    open_image(&agent, "agent.elf");
+    test_program_open(&library, "libapi.elf");
+    test_program_open(&agent, "agent.elf");
     ck_assert_msg(make(functions, ELEMENTS(functions), defences) == 0, "%s", error.text);
 }
 
@@ -249,8 +235,8 @@ static const struct {
 
 START_TEST(mistake)
 {
-    open_image(&library, mistakes[_i].library);
-    open_image(&agent, mistakes[_i].agent);
+    test_program_open(&library, mistakes[_i].library);
+    test_program_open(&agent, mistakes[_i].agent);
     ck_assert_int_eq(make(mistakes[_i].function, mistakes[_i].count, HOOK_ALL_DEFENCES), -EINVAL);
     ck_assert_msg(strstr(error.text, mistakes[_i].why) != NULL, "%s", error.text);
     ck_assert_ptr_null(plan.page);
@@ -262,7 +248,7 @@ START_TEST(a_stripped_library)
     size_t size;
     const uint8_t *bytes = built_program(1, &size);
 
-    open_image(&agent, "agent.elf");
+    test_program_open(&agent, "agent.elf");
     ck_assert_int_eq(program_image_open(&library, "stripped", bytes, size, &error), 0);
     ck_assert_int_eq(make(functions, 1, HOOK_ALL_DEFENCES), -EINVAL);
     ck_assert_msg(strstr(error.text, "is stripped") != NULL, "%s", error.text);
@@ -290,8 +276,8 @@ START_TEST(an_odd_function)
 {
     const struct hook_function_declaration function = {odd[_i].name, NULL, 0};
 
-    open_image(&agent, "agent.elf");
-    open_image(&library, "odd_api.elf");
+    test_program_open(&agent, "agent.elf");
+    test_program_open(&library, "odd_api.elf");
     if (odd[_i].why == NULL) {
         ck_assert_msg(make(&function, 1, odd[_i].defences) == 0, "%s", error.text);
         return;
@@ -320,8 +306,8 @@ START_TEST(pages_with_the_same_bytes)
                                                      {twins[_i].name[1], NULL, 0}};
     int code;
 
-    open_image(&agent, "agent.elf");
-    open_image(&library, "twin_api.elf");
+    test_program_open(&agent, "agent.elf");
+    test_program_open(&library, "twin_api.elf");
     code = make(list, twins[_i].count, twins[_i].defences);
     ck_assert_msg(code == (twins[_i].refused ? -EINVAL : 0), "%s", error.text);
     if (twins[_i].refused)
@@ -333,8 +319,8 @@ START_TEST(a_guard_without_a_gate)
 {
     struct hook_declaration declaration = {functions, 1, HOOK_PADDING, 0, false};
 
-    open_image(&library, "libapi.elf");
-    open_image(&agent, "agent.elf");
+    test_program_open(&library, "libapi.elf");
+    test_program_open(&agent, "agent.elf");
     ck_assert_int_eq(hook_plan_make(&plan, &library, &agent, &declaration, &error), -EINVAL);
     ck_assert_msg(strstr(error.text, "needs a gate") != NULL, "%s", error.text);
     declaration.gate = 1ULL << 31;

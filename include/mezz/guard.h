@@ -23,8 +23,7 @@
  *   guard_copy_fault ... and where the root lets it go on when the guest says that it may not
  *   check_NAME       the validating callback of function NAME
  *   guard_answered   only where somebody else decides, too: where an agent that asks goes on
- *   guard_nested     optional: a mezz_guard_nested, without which calls within calls are not told
- * of
+ *   guard_nested     optional: a mezz_guard_nested; without one nobody hears of calls within calls
  */
 #define MEZZ_GUARD_MAGIC      0x4452475aU /* "ZGRD" */
 #define MEZZ_GUARD_VERSION    1U
@@ -44,6 +43,11 @@ enum mezz_guard_kind {
     MEZZ_GUARD_NUMBER,  /* no pointer, whatever it is */
     MEZZ_GUARD_KINDS
 };
+
+static inline int mezz_guard_is_copied(uint32_t kind)
+{
+    return kind == MEZZ_GUARD_CSTRING || kind == MEZZ_GUARD_BUFFER;
+}
 
 #define MEZZ_GUARD_NO_LENGTH 0xffU
 

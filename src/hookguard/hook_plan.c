@@ -129,8 +129,7 @@ static int check_room(struct hook_maker *maker)
         uint64_t size = 0;
 
         for (size_t a = 0; a < plan->function[i].arguments; a++)
-            if (plan->function[i].argument[a].kind == MEZZ_GUARD_CSTRING ||
-                plan->function[i].argument[a].kind == MEZZ_GUARD_BUFFER)
+            if (mezz_guard_is_copied(plan->function[i].argument[a].kind))
                 size += (plan->function[i].argument[a].limit + 15U) & ~15U;
         if (size > plan->exchange_end - plan->exchange)
             return bad(maker, &plan->function[i],

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A library of functions that a guard has to refuse, each for a reason of its own. Never run. */
-    .macro function name
-    .globl \name
-    .type \name, @function
-\name:
-    .endm
-    .macro end name
-    .size \name, . - \name
-    .endm
+#include "functions.inc"
 
     .text
     .balign 4096

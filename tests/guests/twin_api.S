@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A library whose pages have the same bytes, in pairs. Never run. */
-    .macro function name
-    .globl \name
-    .type \name, @function
-\name:
-    .endm
-    .macro end name
-    .size \name, . - \name
-    .endm
+#include "functions.inc"
 
     .text
     .balign 4096

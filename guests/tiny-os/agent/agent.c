@@ -74,11 +74,6 @@ static enum mezz_guard_verdict copy_text(char *to, uint64_t from, uint64_t limit
     return MEZZ_GUARD_TOO_LONG;
 }
 
-static bool is_copied(const struct mezz_guard_argument *declared)
-{
-    return declared->kind == MEZZ_GUARD_CSTRING || declared->kind == MEZZ_GUARD_BUFFER;
-}
-
 /* Bytes of the caller's memory; a text says itself where it ends. */
 static uint64_t size_of(const struct mezz_guard_argument *declared, const uint64_t *argument)
 {
@@ -139,7 +134,7 @@ static enum mezz_guard_verdict take_arguments(const struct mezz_guard_function *
         } else if (declared->kind == MEZZ_GUARD_MEMORY && declared->limit &&
                    size > declared->limit) {
             verdict = MEZZ_GUARD_TOO_LONG;
-        } else if (is_copied(declared)) {
+        } else if (mezz_guard_is_copied(declared->kind)) {
             verdict = copy_argument(declared, argument, i, outermost, record);
         }
     }

@@ -11,8 +11,6 @@
 static void log_call(struct hook_policy *guard, const struct hook_access *access,
                      const struct hook_outcome *outcome, const struct mezz_guard_nested_call *call)
 {
-    static const char *const names[MEZZ_GUARD_ARGUMENTS] = {"arg1", "arg2", "arg3",
-                                                            "arg4", "arg5", "arg6"};
     const struct hook_plan *plan = guard->config->plan;
     const struct hook_function *function = &plan->function[call->function];
     struct log_field field[LOG_MORE_LIMIT];
@@ -25,7 +23,7 @@ static void log_call(struct hook_policy *guard, const struct hook_access *access
     field[count++] = (struct log_field){"within", outcome->function->name, 0};
     field[count++] = (struct log_field){"cr3", space, 0};
     for (size_t i = 0; i < function->arguments; i++)
-        field[count++] = (struct log_field){names[i], NULL, call->argument[i]};
+        field[count++] = (struct log_field){hook_argument_names[i], NULL, call->argument[i]};
     struct log_event event = {
         .level = 2,
         .from = outcome->from,

@@ -9,6 +9,9 @@
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/policy_log.h"
 
+const char *const hook_argument_names[MEZZ_GUARD_ARGUMENTS] = {"arg1", "arg2", "arg3",
+                                                               "arg4", "arg5", "arg6"};
+
 /* The copies lie in the agent's memory, page by page: nobody else has it. */
 bool hook_read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
                      size_t length)
@@ -105,8 +108,6 @@ static const char *log_symbol(const struct hook_access *access, const struct hoo
 static void log_event(struct hook_policy *guard, const struct hook_access *access,
                       const struct hook_outcome *outcome, const struct guard_event *from)
 {
-    static const char *const names[MEZZ_GUARD_ARGUMENTS] = {"arg1", "arg2", "arg3",
-                                                            "arg4", "arg5", "arg6"};
     const char *name = from->function < MEZZ_GUARD_FUNCTIONS
                            ? guard->config->plan->function[from->function].name
                            : NULL;
@@ -123,7 +124,7 @@ static void log_event(struct hook_policy *guard, const struct hook_access *acces
     for (uint32_t i = 0; i < from->arguments; i++) {
         const struct guard_event_argument *argument = &from->argument[i];
 
-        field[count] = (struct log_field){names[i], NULL, argument->value};
+        field[count] = (struct log_field){hook_argument_names[i], NULL, argument->value};
         if (argument->kind != MEZZ_GUARD_VALUE) {
             /* Of a buffer, up to the first zero byte; one byte too many shows that there is more.
              */

@@ -89,6 +89,9 @@ uint64_t hook_access_frame(const struct hook_policy *guard, const struct hook_ac
 int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
                   const struct hook_outcome *outcome);
 
+/* "arg1" and so on, for the log. */
+extern const char *const hook_argument_names[MEZZ_GUARD_ARGUMENTS];
+
 /* Of the agent's memory, by the view's own frames. */
 bool hook_read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
                      size_t length);
