@@ -200,7 +200,9 @@ class Machine:
         except BlockingIOError:
             return
         except OSError:
-            # Of the ports only a terminal ends: with its process.
+            data = b""
+        if not data:
+            # Of the ports only terminals end, Bochs's and its screen: with their process.
             self._selector.unregister(port)
             return
         if name == "output":
