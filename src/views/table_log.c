@@ -50,7 +50,12 @@ static int reset(struct dirty_ring *ring, const struct kvm_vm *vm)
     for (; ring->reset != ring->read; ring->reset++)
         __atomic_store_n(&ring->entry[ring->reset % ring->size].flags, KVM_DIRTY_GFN_F_RESET,
                          __ATOMIC_RELEASE);
-    return ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0) < 0 ? -errno : 0;
+    /* A kick ends it half way, since Linux 6.17. The rest has to follow before the vCPU runs: to
+     * KVM a ring whose entries were not all taken back stays full. */
+    while (ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
 }
 
 int dirty_ring_harvest(struct dirty_ring *ring, const struct slot_set *slots, struct table_log *log,
