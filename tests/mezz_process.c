@@ -180,6 +180,33 @@ static bool group_is_gone(pid_t group)
     return kill(-group, 0) < 0 && errno == ESRCH;
 }
 
+/* SIGINT is caught, or ignored; or the process is over. */
+static bool minds_interrupts(pid_t child)
+{
+    char path[64], line[256], state = 'Z';
+    unsigned long long caught = 0, ignored = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)child);
+    file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        sscanf(line, "State: %c", &state);
+        sscanf(line, "SigIgn: %llx", &ignored);
+        sscanf(line, "SigCgt: %llx", &caught);
+    }
+    if (file != NULL)
+        fclose(file);
+    return state == 'Z' || ((caught | ignored) & 1ULL << (SIGINT - 1)) != 0;
+}
+
+static void interrupt(pid_t child, int after_ms)
+{
+    for (int i = 0; i < 1000 && !minds_interrupts(child); i++)
+        usleep(10000);
+    usleep((useconds_t)after_ms * 1000);
+    kill(child, SIGINT);
+}
+
 void mezz_run(struct mezz_process *mezz, const char *const *argv)
 {
     int status;
@@ -195,10 +222,8 @@ void mezz_run(struct mezz_process *mezz, const char *const *argv)
     child = fork_mezz(mezz, argv);
     ck_assert_int_ge(child, 0);
     setpgid(child, child);
-    if (mezz->interrupt_after_ms != 0) {
-        usleep((useconds_t)mezz->interrupt_after_ms * 1000);
-        kill(child, SIGINT);
-    }
+    if (mezz->interrupt_after_ms != 0)
+        interrupt(child, mezz->interrupt_after_ms);
     if (mezz->during != NULL)
         mezz->during(mezz, child);
     ck_assert_int_eq(waitpid(child, &status, 0), child);

@@ -17,7 +17,7 @@ struct mezz_process {
     char *out;
     char *err;
     int status;             /* exit status, or 1000 + the signal that ended it */
-    int interrupt_after_ms; /* SIGINT then; 0: none */
+    int interrupt_after_ms; /* SIGINT, so long after mezz takes it; 0: none */
     const char *out_to;     /* stdout goes to this file; "": it is closed; "|": it is a pipe
                                that nobody reads; NULL: to out */
     bool err_closed;        /* stderr is closed */
