@@ -81,6 +81,7 @@ struct l2_vcpu {
     struct l2_string string; /* what is left of a string I/O */
     struct callback *asked;  /* the handler that runs, or NULL */
     uint64_t groups_loaded[MEZZ_GROUP_COUNT];
+    uint8_t written[MEZZ_PAGE_SIZE]; /* by a string OUT: KVM's buffer for it is one page */
     uint8_t bitmaps[];
 };
 

@@ -45,6 +45,14 @@ static void move_registers(struct l2_vcpu *vcpu)
         regs->rdi += vcpu->exit.size;
 }
 
+/* KVM is done with what is written once the first element is drained: the vCPU may have gone to
+ * another view, and the run page with its old one, before L1 has seen the last. */
+static void keep_written(struct l2_vcpu *vcpu, size_t bytes)
+{
+    memcpy(vcpu->written, vcpu->string.next, bytes);
+    vcpu->string.next = vcpu->written;
+}
+
 HOT static void decode_io(struct l2_vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->kvm->run;
@@ -63,6 +71,8 @@ HOT static void decode_io(struct l2_vcpu *vcpu)
         .answer = in ? data : NULL,
     };
     vcpu->string = (struct l2_string){data + size, count - 1};
+    if (count > 1 && !in)
+        keep_written(vcpu, (size_t)(count - 1) * size);
 }
 
 bool l2_exit_next(struct l2_vcpu *vcpu)

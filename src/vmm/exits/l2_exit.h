@@ -31,7 +31,7 @@ struct l2_exit {
 
 /* The elements of a string I/O that KVM handed over at once and that are still to be dispatched. */
 struct l2_string {
-    uint8_t *next; /* in the run page */
+    uint8_t *next; /* IN: in the run page, where KVM wants it; OUT: in the vCPU's copy */
     uint32_t left;
 };
 
