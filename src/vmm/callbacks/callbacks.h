@@ -70,6 +70,11 @@ static inline struct callback *callback_choose(struct l2_vcpu *vcpu, struct call
  * ends before. */
 void callback_deliver(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct callback *callback);
 
+/* No vCPU of L1 but this one waits for the handler any more: another registration may get its
+ * address, or another vCPU its stack. */
+void callback_forget_waiting(struct machine *machine, const struct callback *callback,
+                             const struct l1_vcpu *but);
+
 /* MEZZ_CALL_CALLBACK_RETURN: carries the action out. 0, or the error that the handler gets. */
 int64_t callback_return(struct l1_vcpu *l1, uint64_t action, uint64_t value, uint64_t flags);
 
