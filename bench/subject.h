@@ -9,8 +9,8 @@
 
 /*
  * A machine under measurement, run by the calling thread through the root's own path: what
- * machine.c's vCPU thread does, one L2 exit at a time. Several may be alive at once; one of them is
- * begun.
+ * machine_run.c's vCPU thread does, one L2 exit at a time. Several may be alive at once; one of
+ * them is begun.
  */
 struct subject {
     struct machine *machine;

@@ -2,7 +2,8 @@
 /*
  * L1's virtual objects (VMCS12, EPT12) against the root's real ones, at each moment at which they
  * have to agree: after a callback handler has returned, and when L1 enters again after a reflected
- * exit. The machine is run step by step, as machine.c's thread does, so that nothing lies between.
+ * exit. The machine is run step by step, as machine_run.c's thread does, so that nothing lies
+ * between.
  */
 #include <string.h>
 #include <sys/ioctl.h>
