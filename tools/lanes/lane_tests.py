@@ -16,6 +16,7 @@ from lanes.outcome import Count
 SUITES = {"kvm", "e2e"}
 SLOW = {"slow"}  # other emulators inside, and the benchmark
 LONG = {"long"}  # more than two minutes of Bochs
+PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")  # what sanitizers are told here
 BRIEF_SUITE = "brief"  # stands in where long ones are left out
 
 
@@ -128,7 +129,8 @@ def _belongs(test, pace, only):
 
 def _job(build, lane, pace, transcript):
     job = payload.Job(["./tests", transcript.mark], timeout=pace.limit)
-    found_by = {**build.stage(job), "MEZZ_LANE": lane,
+    told = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    found_by = {**build.stage(job), **told, "MEZZ_LANE": lane,
                 "CK_TIMEOUT_MULTIPLIER": str(pace.factor)}
     job.files["tests"] = os.path.join(payload.INSIDE, "tests")
     plan = []
