@@ -109,89 +109,6 @@ static int measure_switches(struct view_figures *figures, const struct kvm *kvm,
     return explain(code, engine_name(engine), error);
 }
 
-struct bare_set {
-    struct kvm_vm vm[VIEW_GUEST_VIEWS];
-    struct kvm_vcpu vcpu[VIEW_GUEST_VIEWS];
-    uint32_t count;
-};
-
-static int add_bare(struct bare_set *set, const struct kvm *kvm, const struct view_guest *guest,
-                    struct error *error)
-{
-    struct kvm_vm *vm = &set->vm[set->count];
-    int code = kvm_vm_create(vm, kvm, error);
-
-    if (code != 0)
-        return code;
-    code = kvm_vcpu_create(&set->vcpu[set->count], vm, 0, kvm->cpuid, error);
-    if (code != 0) {
-        kvm_vm_destroy(vm);
-        return code;
-    }
-    set->count++;
-    return explain(view_guest_map_bare(guest, vm), "memory of a bare VM", error);
-}
-
-static void destroy_bare(struct bare_set *set)
-{
-    while (set->count-- > 0) {
-        kvm_vcpu_destroy(&set->vcpu[set->count]);
-        kvm_vm_destroy(&set->vm[set->count]);
-    }
-}
-
-/* Each runs twice: after the one before it, and after itself. */
-static int take_turns(struct bare_set *set, unsigned int samples, struct view_floor *floor)
-{
-    struct series alone = {.value = NULL};
-    struct series in_turn = {.value = NULL};
-    int code = 0;
-
-    for (unsigned int i = 0; i < samples + 2 * set->count && code == 0; i++) {
-        for (unsigned int run = 0; run < 2 && code == 0; run++) {
-            const double begin = now_us();
-
-            code = kvm_vcpu_run(&set->vcpu[i % set->count]);
-            if (code == 0 && i >= 2 * set->count)
-                code = series_add(run == 0 ? &in_turn : &alone, now_us() - begin);
-        }
-    }
-    floor->r_us = series_percentile(&alone, 50);
-    floor->p50 = series_percentile(&in_turn, 50) / floor->r_us;
-    floor->p99 = series_percentile(&in_turn, 99) / floor->r_us;
-    series_release(&alone);
-    series_release(&in_turn);
-    return code;
-}
-
-/* VMs and vCPUs of their own, with the same memory in a single slot. */
-static int measure_floor(struct view_figures *figures, const struct kvm *kvm, uint32_t vcpus,
-                         unsigned int samples, struct error *error)
-{
-    static struct bare_set set;
-    struct view_guest guest;
-    int code = view_guest_create(&guest, kvm, &figures->host, ENGINE_SLOTS, 1, 1, error);
-
-    if (code != 0)
-        return code;
-    set.count = 0;
-    while (set.count < vcpus && code == 0)
-        code = add_bare(&set, kvm, &guest, error);
-    for (size_t i = 0; i < COUNT(rings) && code == 0; i++) {
-        struct view_floor floor = {rings[i], vcpus, 0, 0, 0};
-
-        for (uint32_t at = 0; at < set.count && code == 0; at++)
-            code = view_guest_start_bare(&set.vcpu[at], rings[i]);
-        if (code == 0)
-            code = take_turns(&set, samples, &floor);
-        figures->floor[figures->floors++] = floor;
-        code = explain(code, "bare vCPUs in turn", error);
-    }
-    destroy_bare(&set);
-    view_guest_destroy(&guest);
-    return code;
-}
-
 /* What the host has for processes and their kernels' objects, in KiB. */
 static double memory_in_use(void)
 {
@@ -285,9 +202,9 @@ int view_figures_measure(struct view_figures *figures, const struct kvm *kvm, bo
     *figures = (struct view_figures){.rows = 0};
     code = host_traits_probe(kvm, &figures->host, error);
     if (code == 0)
-        code = measure_floor(figures, kvm, 2, samples, error);
+        code = view_floor_measure(figures, kvm, 2, samples, error);
     if (code == 0 && all)
-        code = measure_floor(figures, kvm, VIEW_GUEST_VIEWS, samples, error);
+        code = view_floor_measure(figures, kvm, VIEW_GUEST_VIEWS, samples, error);
     for (int engine = 0; engine < ENGINE_KINDS && code == 0; engine++)
         for (size_t i = 0; i < (all ? COUNT(sizes) : 1) && code == 0; i++)
             code = measure_switches(figures, kvm, (enum engine_kind)engine, i, samples, error);

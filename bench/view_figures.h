@@ -17,11 +17,14 @@ struct view_row {
     double forced_p50, forced_p99;
 };
 
-/* Bare vCPUs that run in turn on one thread, with nothing handed over: what the host takes for the
- * change alone. R is one of them alone. */
+/* Bare vCPUs that run in turn on one thread: what the host takes for the change alone. R is one of
+ * them alone. */
 struct view_floor {
     unsigned int ring;
     uint32_t vcpus;
+    /* Each brings all its registers along, is given general ones, and on a processor that walks
+     * page tables an empty TLB: what no flip can be without. Otherwise nothing is handed over. */
+    bool handed;
     double r_us;
     double p50, p99; /* R */
 };
@@ -38,12 +41,13 @@ struct view_memory {
     double mb; /* 64 views of 16 MiB, all of it read in each, beyond what the first one takes */
 };
 
-#define VIEW_ROWS 64U
+#define VIEW_ROWS   64U
+#define VIEW_FLOORS 8U
 
 struct view_figures {
     bool known;
     struct host_traits host;
-    struct view_floor floor[4];
+    struct view_floor floor[VIEW_FLOORS];
     size_t floors;
     struct view_row row[VIEW_ROWS];
     size_t rows;
@@ -57,5 +61,10 @@ struct view_figures {
  * differ in a page. samples: of each switch. -errno and a message. */
 int view_figures_measure(struct view_figures *figures, const struct kvm *kvm, bool all,
                          unsigned int samples, struct error *error);
+
+/* view_floor.c: adds the rows for so many vCPUs, of each ring, with nothing handed over and with.
+ * figures->host is known. */
+int view_floor_measure(struct view_figures *figures, const struct kvm *kvm, uint32_t vcpus,
+                       unsigned int samples, struct error *error);
 
 #endif

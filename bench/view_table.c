@@ -5,7 +5,8 @@
 static double bare_ratio(const struct view_figures *figures, const struct view_row *row)
 {
     for (size_t i = 0; i < figures->floors; i++)
-        if (figures->floor[i].ring == row->ring && figures->floor[i].r_us > 0)
+        if (figures->floor[i].ring == row->ring && !figures->floor[i].handed &&
+            figures->floor[i].r_us > 0)
             return row->gate_p50 * row->r_us / figures->floor[i].r_us;
     return 0;
 }
@@ -15,6 +16,12 @@ static void print_row(FILE *to, const struct view_figures *figures, const struct
     fprintf(to, "%-6s ring %u %4u views %5u pages%9.1f%10.3f%10.3f%10.2f%10.2f%10.2f\n",
             engine_name(row->engine), row->ring, row->views, row->pages, row->r_us, row->gate_p50,
             bare_ratio(figures, row), row->gate_p99, row->forced_p50, row->forced_p99);
+}
+
+static void print_floor(FILE *to, const struct view_floor *floor)
+{
+    fprintf(to, "bare   ring %u %4u vCPUs in turn%s%9.1f%10.3f%20.2f\n", floor->ring, floor->vcpus,
+            floor->handed ? ", +" : "   ", floor->r_us, floor->p50, floor->p99);
 }
 
 void view_table(FILE *to, const struct view_figures *figures)
@@ -29,9 +36,7 @@ void view_table(FILE *to, const struct view_figures *figures)
     fprintf(to, "%-35s%9s%10s%10s%10s%10s%10s\n", "a switch, in R of the same vCPU", "R us",
             "gate p50", "bare R", "p99", "forced", "p99");
     for (size_t i = 0; i < figures->floors; i++)
-        fprintf(to, "bare   ring %u %4u vCPUs in turn   %9.1f%10.3f%10.2f\n",
-                figures->floor[i].ring, figures->floor[i].vcpus, figures->floor[i].r_us,
-                figures->floor[i].p50, figures->floor[i].p99);
+        print_floor(to, &figures->floor[i]);
     for (size_t i = 0; i < figures->rows; i++)
         print_row(to, figures, &figures->row[i]);
     for (size_t i = 0; i < figures->builds; i++)
@@ -67,12 +72,16 @@ static json_t *bare_json(const struct view_figures *figures)
 {
     json_t *array = json_array();
 
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < figures->floors; i++) {
+        const struct view_floor *floor = &figures->floor[i];
+
         json_array_append_new(array,
-                              json_pack("{s:i, s:o, s:o, s:o}", "ring", (int)figures->floor[i].ring,
-                                        "r_us", result_figure(figures->floor[i].r_us, true), "p50",
-                                        result_figure(figures->floor[i].p50, true), "p99",
-                                        result_figure(figures->floor[i].p99, true)));
+                              json_pack("{s:i, s:i, s:b, s:o, s:o, s:o}", "ring", (int)floor->ring,
+                                        "vcpus", (int)floor->vcpus, "handed", (int)floor->handed,
+                                        "r_us", result_figure(floor->r_us, true), "p50",
+                                        result_figure(floor->p50, true), "p99",
+                                        result_figure(floor->p99, true)));
+    }
     return array;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runner.h"
+#include "views/space_internal.h"
 #include "views_guest.h"
 
 /*
@@ -237,6 +238,34 @@ START_TEST(stale_without_us)
 }
 END_TEST
 
+static bool is_asked(const struct guest_views *guest)
+{
+    return tlb_page_is_asked(&guest->vcpu.core->vm->tlb, guest->vcpu.number);
+}
+
+/* Emulated processors forget translations at each exit, and would hide that one is missing. */
+START_TEST(each_flip_empties_the_tlb)
+{
+    const enum view_carry carry = _i == 0 ? CARRY_GATE : CARRY_ALL;
+    const struct guest_run loop = {.code = CODE_LOOP, .ring = 3, .rbx = WORD};
+    struct guest_views guest;
+
+    create(&guest, ENGINE_FLIP);
+    if (guest.host.paging.kind == PAGING_HARDWARE && guest.host.flushes_on_request) {
+        guest_start(&guest.vcpu, &loop);
+        for (uint32_t round = 0; round < 8; round++) {
+            guest_switch(&guest, round & 1 ? A : B, carry);
+            /* One that has never run has nothing to forget. */
+            ck_assert_int_eq(is_asked(&guest), round >= 2 || (round & 1));
+            guest_step(&guest.vcpu);
+            ck_assert(!is_asked(&guest));
+            guest_step(&guest.vcpu);
+        }
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
 /* While only ring 3 runs, nothing is synchronised, on hosts for which flip is chosen. */
 START_TEST(ring_3_is_free)
 {
@@ -270,4 +299,4 @@ RUN_CASES_IF(guest_obstacle, "views: coherence", 120, EACH(leaf, WRITERS *ENGINE
              EACH(directory, WRITERS *ENGINE_KINDS), EACH(unmapped, WRITERS *ENGINE_KINDS),
              EACH(log_overflows, ENGINE_KINDS), EACH(read_only_table, ENGINE_KINDS),
              EACH(invept, ENGINE_KINDS), ONCE(second_vcpu), ONCE(stale_without_us),
-             ONCE(ring_3_is_free))
+             ONCE(ring_3_is_free), EACH(each_flip_empties_the_tlb, 2))

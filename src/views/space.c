@@ -53,14 +53,29 @@ static void put_ept(struct space *space, struct space_ept *ept)
     free(ept);
 }
 
+static void put_first(struct space *space, struct space_view *view)
+{
+    view->next = space->views;
+    view->link = &space->views;
+    if (view->next != NULL)
+        view->next->link = &view->next;
+    space->views = view;
+}
+
+static void take_out(struct space_view *view)
+{
+    *view->link = view->next;
+    if (view->next != NULL)
+        view->next->link = view->link;
+}
+
 static void view_destroy_one(struct space_view *view)
 {
     struct space *space = view->space;
-    struct space_view **link = &space->views;
 
-    while (*link != view)
-        link = &(*link)->next;
-    *link = view->next;
+    take_out(view);
+    if (view->overlay != NULL && view->overlay->latest == view)
+        view->overlay->latest = NULL;
     if (view->vm != NULL)
         view->vm->view = NULL;
     space->figures.views--;
@@ -156,21 +171,23 @@ static void evict(struct space *space)
         view_destroy_one(oldest);
 }
 
-/* To the front with it: the views that are switched between are found at once. */
-static struct space_view *find(struct space *space, uint64_t eptp,
-                               const struct space_overlay *overlay)
+/* To the front with it: who goes first is who was not got for longest. An overlay is nearly always
+ * over the same EPTP, so that many of them cost no walk through the list. */
+static struct space_view *find(struct space *space, uint64_t eptp, struct space_overlay *overlay)
 {
-    struct space_view **link = &space->views;
-    struct space_view *view;
+    struct space_view *view = overlay == NULL ? NULL : overlay->latest;
 
-    while (*link != NULL && ((*link)->ept->eptp != eptp || (*link)->overlay != overlay))
-        link = &(*link)->next;
-    view = *link;
-    if (view != NULL) {
-        *link = view->next;
-        view->next = space->views;
-        space->views = view;
+    if (view == NULL || view->ept->eptp != eptp) {
+        view = space->views;
+        while (view != NULL && (view->ept->eptp != eptp || view->overlay != overlay))
+            view = view->next;
     }
+    if (view == NULL)
+        return NULL;
+    take_out(view);
+    put_first(space, view);
+    if (overlay != NULL)
+        overlay->latest = view;
     return view;
 }
 
@@ -213,8 +230,7 @@ static int create_view(struct space *space, uint64_t eptp, struct space_overlay 
         return code;
     }
     view->builds = 1;
-    view->next = space->views;
-    space->views = view;
+    put_first(space, view);
     space->figures.views++;
     space->idle++;
     *created = view;
@@ -233,11 +249,6 @@ int space_view_get(struct space *space, uint64_t eptp, struct space_overlay *ove
     evict(space);
     *got = view;
     return 0;
-}
-
-void space_view_hold(struct space_view *view)
-{
-    view->space->idle -= view->references++ == 0;
 }
 
 void space_view_put(struct space_view *view)

@@ -55,6 +55,7 @@ struct space_overlay {
     struct view_patch *patch; /* by page */
     size_t count;
     uint32_t others;
+    struct space_view *latest; /* of its views, the one that was got last; or NULL */
 };
 
 /* A view: an EPT12 and what the root lays over it. */
@@ -68,6 +69,7 @@ struct space_view {
     bool stale;          /* INVEPT since the last build */
     struct view_vm *vm;  /* that has its extents now, or NULL */
     struct space_view *next;
+    struct space_view **link; /* what points to it */
 };
 
 struct engine {
@@ -114,6 +116,9 @@ void view_core_destroy(struct view_core *core);
 int view_vm_harvest(struct view_vm *vm);
 
 /* view_vcpu.c */
+/* What nearly every gate finds: nothing is to be built, fetched or told first. False: nothing was
+ * done, and the long way is to be gone. */
+bool view_vcpu_go_over(struct view_vcpu *vcpu, struct space_view *view);
 /* Into another VM, with everything. */
 int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *error);
 
@@ -125,7 +130,10 @@ int space_view_get(struct space *space, uint64_t eptp, struct space_overlay *ove
 void space_drop_views(struct space *space, const struct space_overlay *overlay);
 void space_view_put(struct space_view *view);
 /* One more reference. */
-void space_view_hold(struct space_view *view);
+static inline void space_view_hold(struct space_view *view)
+{
+    view->space->idle -= view->references++ == 0;
+}
 /* Reads the extents of a view. */
 int space_view_read(struct space_view *view, struct extent_table *extents,
                     struct ept12_fault *fault);

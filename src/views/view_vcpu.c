@@ -167,24 +167,37 @@ int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *err
     return code;
 }
 
+static void be_in(struct view_vcpu *vcpu, struct space_view *view)
+{
+    struct space_view *before = vcpu->view;
+
+    if (view == before)
+        return;
+    vcpu->space->figures.switches++;
+    space_view_hold(view);
+    vcpu->view = view;
+    vcpu->eptp = view->ept->eptp;
+    vcpu->edits = &view->ept->edits;
+    /* One that others have, too, is not going to be idle. */
+    if (before != NULL && before->references > 1)
+        before->references--;
+    else
+        space_view_put(before);
+}
+
 static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
                  struct ept12_fault *fault)
 {
-    int code = view->stale ? space_view_rebuild(view, fault) : 0;
+    int code = 0;
 
-    if (code == 0)
-        code = move(vcpu, view, what);
-    if (code != 0)
-        return code;
-    vcpu->space->figures.switches += view != vcpu->view;
-    if (view != vcpu->view) {
-        space_view_hold(view);
-        space_view_put(vcpu->view);
-        vcpu->view = view;
-        vcpu->eptp = view->ept->eptp;
-        vcpu->edits = &view->ept->edits;
+    if (what != CARRY_GATE || !view_vcpu_go_over(vcpu, view)) {
+        code = view->stale ? space_view_rebuild(view, fault) : 0;
+        if (code == 0)
+            code = move(vcpu, view, what);
     }
-    return 0;
+    if (code == 0)
+        be_in(vcpu, view);
+    return code;
 }
 
 static int enter_eptp(struct view_vcpu *vcpu, uint64_t eptp, struct space_overlay *overlay,
@@ -208,8 +221,8 @@ int view_vcpu_use(struct view_vcpu *vcpu, uint64_t eptp, enum view_carry what,
     return enter_eptp(vcpu, eptp, vcpu->overlay, what, fault);
 }
 
-int view_vcpu_switch(struct view_vcpu *vcpu, uint32_t index, enum view_carry what,
-                     struct ept12_fault *fault)
+HOT int view_vcpu_switch(struct view_vcpu *vcpu, uint32_t index, enum view_carry what,
+                         struct ept12_fault *fault)
 {
     struct space_view *view;
     int code;
