@@ -112,14 +112,27 @@ trap_in_kernel:
 
 /*
  * long user_copy(void *to, const void *from, uint64_t n): 0, or -TINY_EFAULT if a page of the user
- * side is not there; trap_from_kernel knows the one instruction that may fault.
+ * side is not there; trap_from_kernel knows that all of it may fault. Where a root hypervisor serves
+ * a page, each element is an exit: so words, the last of which may overlap the one before it, and
+ * single bytes only of what is shorter than a word.
  */
     .globl user_copy
-    .globl user_copy_access
     .globl user_copy_fault
 user_copy:
     movq %rdx, %rcx
-user_copy_access:
+    shrq $3, %rcx
+    jz copy_bytes
+    rep movsq
+    andl $7, %edx
+    jz copied
+    leaq -8(%rsi, %rdx), %rsi
+    leaq -8(%rdi, %rdx), %rdi
+    movsq
+copied:
+    xorl %eax, %eax
+    ret
+copy_bytes:
+    movl %edx, %ecx
     rep movsb
     xorl %eax, %eax
     ret

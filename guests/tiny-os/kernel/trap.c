@@ -14,7 +14,7 @@
 
 #define CALL_INSTRUCTION_LENGTH 2
 
-extern const char user_copy_access[], user_copy_fault[];
+extern const char user_copy_fault[];
 
 static const char *const fault_names[32] = {
     [0] = "divide error",        [1] = "debug exception", [2] = "NMI",
@@ -82,7 +82,8 @@ void trap_from_kernel(struct frame *frame)
 {
     if (frame->vector >= VECTOR_IRQ && frame->vector < VECTOR_PLAIN) {
         timer_interrupt(frame->vector - VECTOR_IRQ); /* only in wait_for_interrupt */
-    } else if (frame->vector == VECTOR_PAGE_FAULT && frame->rip == (uint64_t)user_copy_access) {
+    } else if (frame->vector == VECTOR_PAGE_FAULT && frame->rip >= (uint64_t)user_copy &&
+               frame->rip < (uint64_t)user_copy_fault) {
         frame->rip = (uint64_t)user_copy_fault;
     } else {
         panic(fault_name(frame->vector), frame);

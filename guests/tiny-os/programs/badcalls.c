@@ -40,6 +40,9 @@ static const struct attempt attempts[] = {
     {"write(direct map)", TINY_CALL_WRITE, KERNEL_DIRECT, 8, 0, 0},
     {"write(non-canonical)", TINY_CALL_WRITE, NON_CANONICAL, 8, 0, 0},
     {"write(end of the stack)", TINY_CALL_WRITE, STACK_END - 4, 8, 0, 0},
+    {"write(end of the stack in its second word)", TINY_CALL_WRITE, STACK_END - 12, 16, 0, 0},
+    {"write(end of the stack in its last bytes)", TINY_CALL_WRITE, STACK_END - 8, 11, 0, 0},
+    {"write(end of the stack in less than a word)", TINY_CALL_WRITE, STACK_END - 3, 7, 0, 0},
     {"write(end of user memory)", TINY_CALL_WRITE, TINY_USER_END - 4, 8, 0, 0},
     {"write(last byte of all)", TINY_CALL_WRITE, ALL_ONES, 1, 0, 0},
     {"write(too long)", TINY_CALL_WRITE, CODE, TINY_WRITE_MAX + 1, 0, 0},
@@ -55,6 +58,7 @@ static const struct attempt attempts[] = {
     {"read(handle 2^63)", TINY_CALL_READ, NON_CANONICAL, (uint64_t)name, 4, 0},
     {"read(into kernel)", TINY_CALL_READ, 0, KERNEL_DIRECT, 4, 0},
     {"read(into code)", TINY_CALL_READ, 0, CODE, 4, 0},
+    {"read(across the end of the stack)", TINY_CALL_READ, 0, STACK_END - 2, 4, 0},
     {"read(into null)", TINY_CALL_READ, 0, 0, ALL_ONES, 0},
     {"store(kernel text)", TINY_CALL_STORE, 0, KERNEL_TEXT, 4, 0},
     {"store(too much)", TINY_CALL_STORE, 0, CODE, ALL_ONES, 0},
@@ -100,6 +104,32 @@ static int registers_are_kept(void)
            (direction & 0x400);
 }
 
+/* Neither less nor more than asked for, wherever it lies in a word: there and back again. */
+static int copies_are_exact(void)
+{
+    static uint8_t from[64], to[64];
+    uint64_t self = (uint64_t)tiny_getpid();
+
+    for (unsigned n = 1; n <= 32; n++) {
+        for (unsigned at = 8; at < 16; at++) {
+            for (unsigned i = 0; i < sizeof(to); i++) {
+                from[i] = (uint8_t)(i + 8 * n);
+                to[i] = 0xff;
+            }
+            if (tiny_call(TINY_CALL_SEND, self, (uint64_t)from + at, n, 0) ||
+                tiny_call(TINY_CALL_RECEIVE, (uint64_t)to + at, n, 0, 0) != n) {
+                return 0;
+            }
+            for (unsigned i = 0; i < sizeof(to); i++) {
+                if (to[i] != (i >= at && i < at + n ? from[i] : 0xff)) {
+                    return 0;
+                }
+            }
+        }
+    }
+    return 1;
+}
+
 static void try_messages(void)
 {
     uint64_t self = (uint64_t)tiny_getpid();
@@ -128,6 +158,7 @@ int main(int argc, char **argv)
 
         expect_refused(t->name, tiny_call(t->number, t->a, t->b, t->c, t->d));
     }
+    expect_works("a copy of any length", copies_are_exact());
     try_messages();
     expect_works("write of nothing", tiny_write(attempts, 0) == 0);
     expect_works("a call across pages", getpid_across_pages() == tiny_getpid());
