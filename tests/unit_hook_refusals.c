@@ -169,6 +169,51 @@ START_TEST(a_remapped_agent)
 }
 END_TEST
 
+/* Nor is it given away or wiped beneath a vCPU that is inside. */
+START_TEST(remapped_while_another_vcpu_is_inside)
+{
+    struct hook_vcpu first;
+    uint64_t frame;
+
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    world_call(LEFT, world_open_function()->entry);
+    first = vcpu;
+    frame = world_mapped(LEFT, AGENT_DATA)->frame;
+    memset(world_memory[frame / PAGE_SIZE], 0x5a, PAGE_SIZE);
+    world_mapped(LEFT, AGENT_DATA)->frame = world_mapped(LEFT, STACK)->frame;
+    vcpu = (struct hook_vcpu){.view = 0};
+    world_call(LEFT, world_open_function()->entry);
+    world_must(HOOK_KILL, HOOK_REASON_REMAPPED, false);
+    ck_assert_uint_eq(world_memory[frame / PAGE_SIZE][0], 0x5a);
+    vcpu = first;
+    world_at_door(LEFT, 0, MEZZ_GUARD_ALLOWED);
+    world_judge();
+    world_must(HOOK_GO_ON, HOOK_REASON_RETURN, false);
+    world_call(LEFT, world_open_function()->entry);
+    world_must(HOOK_KILL, HOOK_REASON_REMAPPED, false);
+    ck_assert_uint_eq(world_memory[frame / PAGE_SIZE][0], 0);
+}
+END_TEST
+
+/* A second vCPU in the same address space: one call at a time, unless the first one's vCPU is no
+ * more. */
+START_TEST(two_vcpus_in_a_space)
+{
+    struct hook_vcpu first;
+
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    world_call(LEFT, world_open_function()->entry);
+    first = vcpu;
+    vcpu = (struct hook_vcpu){.view = 0};
+    world_call(LEFT, world_open_function()->entry);
+    world_must(HOOK_KILL, HOOK_REASON_BUSY, false);
+    hook_vcpu_gone(hooks, &first);
+    ck_assert_uint_eq(first.view, 0);
+    world_call(LEFT, world_open_function()->entry);
+    world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
+}
+END_TEST
+
 START_TEST(remapped_while_it_waits)
 {
     world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
@@ -358,7 +403,8 @@ END_TEST
 
 RUN_CASES("hook_refusals", 60, ONCE(every_offset_but_the_entry), ONCE(a_refused_call_returns),
           EACH(wrong_call, WRONGS), EACH(something_below_the_stack, 2), ONCE(data_of_another_space),
-          EACH(a_remapped_agent, 2), ONCE(remapped_while_it_waits),
+          EACH(a_remapped_agent, 2), ONCE(remapped_while_another_vcpu_is_inside),
+          ONCE(two_vcpus_in_a_space), ONCE(remapped_while_it_waits),
           EACH(a_changed_return_address, 2), EACH(the_callback_kills, 2),
           ONCE(application_code_in_the_security_view), EACH(bad_gate, 2 * ELEMENTS(gates)),
           ONCE(a_gate_from_ring_0_or_inside), EACH(data_access, REFUSAL_KINDS *ELEMENTS(accesses)),

@@ -137,6 +137,27 @@ struct hook_binding *hook_find_binding(struct hooks *hooks, uint64_t cr3)
     return NULL;
 }
 
+struct hook_binding *hook_binding_of(struct hooks *hooks, const struct hook_vcpu *vcpu)
+{
+    struct hook_binding *binding;
+
+    if (vcpu->view == 0 || vcpu->view > HOOK_VIEWS)
+        return NULL;
+    binding = &hooks->binding[vcpu->view - 1];
+    return binding->used && binding->serial == vcpu->serial ? binding : NULL;
+}
+
+void hook_vcpu_gone(struct hooks *hooks, struct hook_vcpu *vcpu)
+{
+    struct hook_binding *binding = hook_binding_of(hooks, vcpu);
+
+    if (binding != NULL) {
+        binding->inside--;
+        binding->calls = binding->waits = false;
+    }
+    *vcpu = (struct hook_vcpu){.view = 0};
+}
+
 /* Nothing lies below the agent's stack, so that it ends there. */
 static bool is_bounded(struct hooks *hooks, uint64_t cr3)
 {
@@ -244,7 +265,7 @@ static struct hook_binding *free_binding(struct hooks *hooks)
         if (!hooks->binding[i].used)
             return &hooks->binding[i];
     for (size_t i = 0; i < HOOK_VIEWS; i++)
-        if (!hook_intact(hooks, &hooks->binding[i])) {
+        if (hooks->binding[i].inside == 0 && !hook_intact(hooks, &hooks->binding[i])) {
             hook_release(hooks, &hooks->binding[i]);
             return &hooks->binding[i];
         }

@@ -160,10 +160,8 @@ void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_a
 
     *outcome = (struct hook_outcome){
         .action = HOOK_NOT_OURS, .from = vcpu->view, .caller = access->registers.rip};
-    if (vcpu->view != 0 && hook_view_exists(hooks, vcpu->view) &&
-        hooks->binding[vcpu->view - 1].serial == vcpu->serial)
-        it.from = &hooks->binding[vcpu->view - 1];
-    else
+    it.from = hook_binding_of(hooks, vcpu);
+    if (it.from == NULL)
         hook_enter_view(&it, NULL);
     it.page = find_page(hooks, PAGE_OF(access->frame));
     if (access->kind == HOOK_FETCH && access->linear_known && it.from == NULL && it.page != NULL &&

@@ -190,6 +190,9 @@ struct hook_outcome {
 void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_access *access,
                 struct hook_outcome *outcome);
 
+/* The vCPU is no more; if it was inside, the call is over. */
+void hook_vcpu_gone(struct hooks *hooks, struct hook_vcpu *vcpu);
+
 /* L2-physical address of the linear one, by the view's own frames: for its record and its copies.
  * 0, or -EFAULT. */
 int hook_agent_address(const struct hooks *hooks, uint32_t view, uint64_t linear,

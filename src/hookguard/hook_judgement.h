@@ -25,7 +25,7 @@ static inline bool hook_has(const struct hook_judgement *it, enum hook_defence d
 }
 
 /* NULL: the default view. */
-void hook_enter_view(const struct hook_judgement *it, const struct hook_binding *binding);
+void hook_enter_view(const struct hook_judgement *it, struct hook_binding *binding);
 /* registers: to be loaded; NULL: those that are there. */
 void hook_go_on(const struct hook_judgement *it, enum hook_reason reason,
                 const struct hook_registers *registers);

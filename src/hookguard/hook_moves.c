@@ -12,8 +12,14 @@
 #define CALL_LENGTH        2U     /* of INT 80h */
 #define NOT_PERMITTED      (-1LL) /* EPERM: what a refused call returns */
 
-void hook_enter_view(const struct hook_judgement *it, const struct hook_binding *binding)
+void hook_enter_view(const struct hook_judgement *it, struct hook_binding *binding)
 {
+    struct hook_binding *before = hook_binding_of(it->hooks, it->vcpu);
+
+    if (before != NULL)
+        before->inside--;
+    if (binding != NULL)
+        binding->inside++;
     it->vcpu->view = binding == NULL ? 0 : (uint32_t)(binding - it->hooks->binding) + 1;
     it->vcpu->serial = binding == NULL ? 0 : binding->serial;
 }
@@ -116,7 +122,9 @@ enum hook_reason hook_find_space(const struct hook_judgement *it, struct hook_bi
     if (*binding == NULL)
         return hook_bind(it->hooks, it->access->cr3, binding);
     if (hook_has(it, HOOK_MAPPING_CHECK) && !hook_intact(it->hooks, *binding)) {
-        hook_release(it->hooks, *binding);
+        /* Its frames are its own for as long as another vCPU is in there. */
+        if ((*binding)->inside == 0)
+            hook_release(it->hooks, *binding);
         return HOOK_REASON_REMAPPED;
     }
     return HOOK_REASON_NONE;

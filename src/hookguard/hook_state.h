@@ -27,6 +27,7 @@ struct hook_binding {
     struct hook_code_frame *code; /* what else it executes */
     size_t codes;
 
+    unsigned int inside; /* vCPUs that are in the view */
     bool calls;
     bool waits; /* outside, to come back */
     bool system_call;
@@ -56,6 +57,8 @@ const struct hook_claimed *hook_find_claim(const struct hooks *hooks, uint64_t f
 /* Whether the frame is this page of the plan: the first use of it says so. */
 bool hook_settle(struct hooks *hooks, uint64_t frame, size_t page);
 struct hook_binding *hook_find_binding(struct hooks *hooks, uint64_t cr3);
+/* The one whose view the vCPU is in, or NULL. */
+struct hook_binding *hook_binding_of(struct hooks *hooks, const struct hook_vcpu *vcpu);
 /* Whether its pages are where they were. */
 bool hook_intact(struct hooks *hooks, const struct hook_binding *binding);
 /* HOOK_REASON_NONE and the binding, or why there is none. */

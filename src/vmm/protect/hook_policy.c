@@ -59,6 +59,7 @@ static void vcpu_gone(struct l2_policy *policy, struct l2_vcpu *vcpu)
 {
     struct hook_policy *guard = (struct hook_policy *)policy;
 
+    hook_vcpu_gone(guard->hooks, &hook_place_of(guard, vcpu)->in);
     *hook_place_of(guard, vcpu) = (struct hook_place){.shown = 0};
 }
 

@@ -127,6 +127,20 @@ static int refresh(struct hook_policy *guard, uint32_t number)
     return code;
 }
 
+/* In the views that others are in, what is one's own now is nowhere, too. */
+static int refresh_others(struct hook_policy *guard, const struct hook_place *place)
+{
+    int code = 0;
+
+    for (size_t i = 0; i < MEZZ_MAX_L2_VCPUS && code == 0; i++) {
+        const struct hook_place *other = &guard->place[i];
+
+        if (other != place && other->shown != 0 && hook_view_exists(guard->hooks, other->shown))
+            code = refresh(guard, other->shown);
+    }
+    return code;
+}
+
 int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
@@ -136,6 +150,8 @@ int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu)
 
     if (code == 0)
         code = refresh(guard, view);
+    if (code == 0 && changed)
+        code = refresh_others(guard, place);
     if (code != 0)
         return code;
     if (changed)
