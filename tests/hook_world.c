@@ -71,7 +71,8 @@ static int executable(void *context, uint64_t cr3,
     return code;
 }
 
-static const struct hook_memory guest = {translate, read_memory, write_memory, executable, NULL};
+static const struct hook_memory guest = {translate, read_memory, write_memory, executable,
+                                         NULL,      NULL,        NULL};
 
 uint64_t world_new_frame(void)
 {

@@ -167,17 +167,32 @@ static bool is_bounded(struct hooks *hooks, uint64_t cr3)
                                     &frame) != 0;
 }
 
+static void note_walks(struct hooks *hooks, const struct hook_binding *binding)
+{
+    const struct hook_memory *memory = hooks->memory;
+
+    if (memory->note != NULL)
+        memory->note(memory->context, (unsigned int)(binding - hooks->binding), binding->cr3,
+                     binding->frame);
+}
+
 bool hook_intact(struct hooks *hooks, const struct hook_binding *binding)
 {
     const struct hook_plan *plan = hooks->plan;
+    const struct hook_memory *memory = hooks->memory;
     uint64_t frame;
 
+    if (memory->same != NULL &&
+        memory->same(memory->context, (unsigned int)(binding - hooks->binding), binding->cr3))
+        return true;
     for (size_t i = 0; i < plan->pages; i++)
-        if (hooks->memory->translate(hooks->memory->context, binding->cr3, plan->page[i].linear,
-                                     &frame) != 0 ||
+        if (memory->translate(memory->context, binding->cr3, plan->page[i].linear, &frame) != 0 ||
             frame != binding->frame[i])
             return false;
-    return is_bounded(hooks, binding->cr3);
+    if (!is_bounded(hooks, binding->cr3))
+        return false;
+    note_walks(hooks, binding);
+    return true;
 }
 
 /* Data that is anyone else's, or twice the same. */
@@ -298,6 +313,7 @@ enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_bindin
             for (size_t i = 0; i < HOOK_VIEWS; i++)
                 hooks->binding[i].version++; /* none of them has this one's data */
             hooks->version++;
+            note_walks(hooks, binding);
             *bound = binding;
             return HOOK_REASON_NONE;
         }

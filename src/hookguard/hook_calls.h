@@ -47,6 +47,11 @@ struct hook_memory {
      * the first result that is not 0. */
     int (*executable)(void *context, uint64_t cr3,
                       int (*function)(void *argument, uint64_t frame, bool user), void *argument);
+    /* Both may be NULL. Notes how the address space, which is that of view number + 1, leads to the
+     * plan's pages in these frames, and to nothing below the agent's stack; whether each entry of
+     * each table still is as it was then. */
+    void (*note)(void *context, unsigned int number, uint64_t cr3, const uint64_t *frames);
+    bool (*same)(void *context, unsigned int number, uint64_t cr3);
     void *context;
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "views/overlay.h"
 #include "vmm/l2.h"
 #include "vmm/machine_state.h"
 
@@ -35,10 +36,25 @@ void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu)
                                            .rflags = vcpu->kvm->run->s.regs.regs.rflags};
 }
 
+/* What the view has as it is is EPT12's, and found without a walk of that. */
+static bool is_in_view(const struct l2_vcpu *vcpu, uint64_t physical, l1_address *l1)
+{
+    const struct space_overlay *overlay = vcpu->place.overlay;
+    const struct extent *extent = space_view_extent(vcpu->place.view, l2_at(physical), 1);
+
+    if (extent == NULL || extent->rights != MEZZ_EPT_RWX ||
+        (overlay != NULL && space_overlay_find(overlay, l2_at(physical)) != NULL))
+        return false;
+    *l1 = l1_at(extent->l1.value + (physical - extent->l2.value));
+    return true;
+}
+
 static int look_up(const struct guest_memory *memory, uint64_t physical, l1_address *l1)
 {
     struct ept12_translation translation;
 
+    if (is_in_view(memory->vcpu, physical, l1))
+        return 0;
     if (space_view_lookup_ept(memory->vcpu->place.view, l2_at(physical), &translation) != 0 ||
         translation.rights == 0)
         return -EFAULT;

@@ -40,6 +40,16 @@ static int executable(void *context, uint64_t cr3,
     return hook_tables_executable(&guard->memory, cr3, function, argument);
 }
 
+static void note(void *context, unsigned int number, uint64_t cr3, const uint64_t *frames)
+{
+    hook_walks_note(context, number, cr3, frames);
+}
+
+static bool same(void *context, unsigned int number, uint64_t cr3)
+{
+    return hook_walks_same(context, number, cr3);
+}
+
 void hook_policy_fail(const struct hook_policy *guard, int code)
 {
     machine_end(guard->l2->machine, MACHINE_HOST, "guard of L2 %s: %s", guard->l2->name,
@@ -52,6 +62,7 @@ static void destroy(struct l2_policy *policy)
 
     hooks_destroy(guard->hooks);
     hook_views_destroy(guard);
+    hook_walks_destroy(guard);
     free(guard);
 }
 
@@ -203,7 +214,7 @@ int hook_policy_add(struct l2 *l2, const struct guard_config *config)
     guard->memory.known = &guard->known;
     guard->config = config;
     guard->callbacks =
-        (struct hook_memory){translate, read_memory, write_memory, executable, guard};
+        (struct hook_memory){translate, read_memory, write_memory, executable, note, same, guard};
     code = hooks_create(&guard->hooks, config->plan, &guard->callbacks, config->on_refusal);
     if (code == 0)
         code = hook_views_create(guard);

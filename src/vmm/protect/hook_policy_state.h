@@ -44,7 +44,8 @@ struct hook_policy {
     struct guest_known known;
     struct hook_view view[HOOK_VIEWS + 1];
     struct hook_place place[MEZZ_MAX_L2_VCPUS];
-    struct hook_content *content; /* of each page of the plan */
+    struct hook_content *content;         /* of each page of the plan */
+    struct hook_walks *walks[HOOK_VIEWS]; /* NULL: none yet */
     bool claimed;
     struct view_patch *patch;
     size_t patches;
@@ -64,6 +65,12 @@ static inline struct hook_place *hook_place_of(struct hook_policy *guard,
 int hook_tables_executable(const struct guest_memory *memory, uint64_t cr3,
                            int (*function)(void *argument, uint64_t frame, bool user),
                            void *argument);
+
+/* hook_walks.c. As struct hook_memory says. */
+void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr3,
+                     const uint64_t *frames);
+bool hook_walks_same(const struct hook_policy *guard, unsigned int number, uint64_t cr3);
+void hook_walks_destroy(struct hook_policy *guard);
 
 /* hook_views.c. 0 or a negative errno of the host, after which the L2 cannot go on. */
 int hook_views_create(struct hook_policy *guard);

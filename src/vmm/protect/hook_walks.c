@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether an address space leads to the guard's pages by the same entries as when they were noted:
+ * then each page is where it was, and it takes no walk for each of them to say so. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vmm/protect/hook_policy_state.h"
+#include "vmm/vmcs/x86.h"
+
+#define LEVELS        4U
+#define CR4_LA57      (1ULL << 12)
+#define ENTRY_OPEN    (1ULL << 0 | 1ULL << 2) /* present, and for ring 3 */
+#define ENTRY_NOTES   (3ULL << 5)             /* accessed, dirty: the processor's */
+#define ENTRY_LARGE   (1ULL << 7)
+#define ENTRY_ADDRESS 0x000ffffffffff000ULL
+#define NOWHERE       UINT64_MAX
+
+/* Entries that lie one behind the other in a table. */
+struct run {
+    uint64_t at; /* L2-physical */
+    size_t first;
+    size_t count;
+};
+
+struct hook_walks {
+    uint64_t cr3;
+    struct guest_paging paging;
+    struct run run[64];
+    size_t runs; /* 0: nothing is noted */
+    uint64_t entry[HOOK_PAGES_LIMIT + 64];
+    size_t entries;
+};
+
+void hook_walks_destroy(struct hook_policy *guard)
+{
+    for (size_t i = 0; i < HOOK_VIEWS; i++)
+        free(guard->walks[i]);
+}
+
+static const uint64_t *find_noted(const struct hook_walks *walks, uint64_t at)
+{
+    for (size_t i = 0; i < walks->runs; i++) {
+        const struct run *run = &walks->run[i];
+
+        if (at - run->at < run->count * sizeof(uint64_t))
+            return &walks->entry[run->first + (at - run->at) / sizeof(uint64_t)];
+    }
+    return NULL;
+}
+
+static int add(struct hook_walks *walks, uint64_t at, uint64_t entry)
+{
+    struct run *last = walks->runs == 0 ? NULL : &walks->run[walks->runs - 1];
+
+    if (walks->entries == sizeof(walks->entry) / sizeof(walks->entry[0]))
+        return -ENOSPC;
+    if (last == NULL || at != last->at + last->count * sizeof(uint64_t) || at % PAGE_SIZE == 0) {
+        if (walks->runs == sizeof(walks->run) / sizeof(walks->run[0]))
+            return -ENOSPC;
+        last = &walks->run[walks->runs++];
+        *last = (struct run){at, walks->entries, 0};
+    }
+    walks->entry[walks->entries++] = entry | ENTRY_NOTES;
+    last->count++;
+    return 0;
+}
+
+/* Notes an entry, read once: other vCPUs may alter it meanwhile. */
+static int note_entry(const struct guest_memory *memory, struct hook_walks *walks, uint64_t at,
+                      uint64_t *entry)
+{
+    const uint64_t *noted = find_noted(walks, at);
+    int code;
+
+    if (noted != NULL) {
+        *entry = *noted;
+        return 0;
+    }
+    code = guest_memory_read(memory, at, entry, sizeof(*entry));
+    return code != 0 ? code : add(walks, at, *entry);
+}
+
+/* All entries from the top down to the page, or to where there is none: then *frame is NOWHERE. */
+static int note_page(const struct guest_memory *memory, struct hook_walks *walks, uint64_t linear,
+                     uint64_t *frame)
+{
+    uint64_t table = walks->cr3;
+    uint64_t entry;
+
+    *frame = NOWHERE;
+    for (unsigned int level = LEVELS; level > 0; level--) {
+        const unsigned int shift = 3 + 9 * level;
+        int code =
+            note_entry(memory, walks, table + (linear >> shift & 0x1ff) * sizeof(entry), &entry);
+
+        if (code != 0 || (entry & ENTRY_OPEN) != ENTRY_OPEN)
+            return code;
+        table = entry & ENTRY_ADDRESS;
+        if (level > 1 && entry & ENTRY_LARGE) {
+            table &= ~((1ULL << shift) - 1);
+            table |= linear & ((1ULL << shift) - 1) & ENTRY_ADDRESS;
+            break;
+        }
+    }
+    *frame = table;
+    return 0;
+}
+
+static bool note_all(struct hook_policy *guard, struct hook_walks *walks, const uint64_t *frames)
+{
+    const struct hook_plan *plan = guard->config->plan;
+    uint64_t frame;
+
+    for (size_t i = 0; i < plan->pages; i++)
+        if (note_page(&guard->memory, walks, plan->page[i].linear, &frame) != 0 ||
+            frame != frames[i])
+            return false;
+    return note_page(&guard->memory, walks, plan->stack - PAGE_SIZE, &frame) == 0 &&
+           frame == NOWHERE;
+}
+
+void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr3,
+                     const uint64_t *frames)
+{
+    const struct guest_paging *paging = &guard->memory.paging;
+    struct hook_walks *walks = guard->walks[number];
+
+    if (walks == NULL)
+        walks = guard->walks[number] = malloc(sizeof(*walks));
+    if (walks == NULL)
+        return;
+    walks->cr3 = cr3;
+    walks->paging = *paging;
+    walks->runs = walks->entries = 0;
+    if (!(paging->efer & EFER_LMA) || !(paging->cr0 & CR0_PG) || paging->cr4 & CR4_LA57 ||
+        !note_all(guard, walks, frames))
+        walks->runs = 0;
+}
+
+static bool is_as_noted(const struct guest_memory *memory, const struct hook_walks *walks,
+                        const struct run *run)
+{
+    uint64_t entry[PAGE_SIZE / sizeof(uint64_t)];
+
+    if (guest_memory_read(memory, run->at, entry, run->count * sizeof(entry[0])) != 0)
+        return false;
+    for (size_t i = 0; i < run->count; i++)
+        if ((entry[i] | ENTRY_NOTES) != walks->entry[run->first + i])
+            return false;
+    return true;
+}
+
+bool hook_walks_same(const struct hook_policy *guard, unsigned int number, uint64_t cr3)
+{
+    const struct guest_paging *paging = &guard->memory.paging;
+    const struct hook_walks *walks = guard->walks[number];
+
+    /* Of what else a walk looks at, a read by ring 3 depends on nothing. */
+    if (walks == NULL || walks->runs == 0 || walks->cr3 != cr3 ||
+        (paging->cr0 ^ walks->paging.cr0) & CR0_PG || paging->cr4 != walks->paging.cr4 ||
+        paging->efer != walks->paging.efer)
+        return false;
+    for (size_t i = 0; i < walks->runs; i++)
+        if (!is_as_noted(&guard->memory, walks, &walks->run[i]))
+            return false;
+    return true;
+}
