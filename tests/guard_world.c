@@ -9,6 +9,7 @@
 
 uint8_t world_frame[FRAMES][PAGE_SIZE];
 uint64_t world_generation[FRAMES];
+uint32_t world_occupied;
 struct portion_table table;
 struct guard *guard;
 struct guard_vcpu vcpu;
@@ -53,7 +54,13 @@ static uint64_t generation(void *context, uint64_t frame)
     return world_generation[frame / PAGE_SIZE];
 }
 
-const struct guard_memory world_memory = {translate, read_frame, wipe, generation, NULL};
+static bool occupied(void *context, uint32_t view)
+{
+    (void)context;
+    return view == world_occupied;
+}
+
+const struct guard_memory world_memory = {translate, read_frame, wipe, generation, occupied, NULL};
 
 void world_map(uint64_t cr3, uint64_t linear, uint64_t frame)
 {

@@ -25,6 +25,7 @@
 /* Frames 1 and 2 have the code, 3 the key of the first process, whose CR3 is 0x1000. */
 extern uint8_t world_frame[FRAMES][PAGE_SIZE];
 extern uint64_t world_generation[FRAMES];
+extern uint32_t world_occupied; /* a view that some other vCPU still sees; 0: none */
 extern struct portion_table table;
 extern struct guard *guard;
 extern struct guard_vcpu vcpu;

@@ -128,7 +128,12 @@ void world_boot(uint32_t defences, enum portion_refusal on_refusal)
 
 void world_judge(void)
 {
+    const uint64_t version = hook_version(hooks, 0);
+    /* It says before it judges whether pages come or go. */
+    const bool moves = hook_moves_pages(hooks, &vcpu, &world_access);
+
     hook_judge(hooks, &vcpu, &world_access, &outcome);
+    ck_assert(moves || hook_version(hooks, 0) == version);
 }
 
 void world_at(uint64_t cr3, uint64_t rip)

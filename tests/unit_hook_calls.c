@@ -272,6 +272,41 @@ START_TEST(the_agent_starts_as_its_file_says)
 }
 END_TEST
 
+/* What was shown under a view's number is not what is shown now. */
+START_TEST(a_view_used_again)
+{
+    uint64_t version;
+
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    world_call(LEFT, world_open_function()->entry);
+    version = hook_version(hooks, 1);
+    world_at_door(LEFT, 0, MEZZ_GUARD_ALLOWED);
+    world_judge();
+    world_mapped(LEFT, AGENT_DATA)->frame = world_mapped(LEFT, STACK)->frame;
+    world_call(LEFT, world_open_function()->entry);
+    world_must(HOOK_KILL, HOOK_REASON_REMAPPED, false);
+    world_call(RIGHT, world_open_function()->entry);
+    world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
+    ck_assert_uint_eq(vcpu.view, 1);
+    ck_assert_uint_gt(hook_version(hooks, 1), version);
+}
+END_TEST
+
+/* A refusal may alter what views show: here an agent's data is hidden from now on. */
+START_TEST(a_refusal_binds)
+{
+    uint64_t version;
+
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    version = hook_version(hooks, 0);
+    world_at(LEFT, world_open_function()->entry);
+    world_access.registers.gpr[HOOK_RSP] = 0x7000; /* is not mapped */
+    world_judge();
+    world_must(HOOK_KILL, HOOK_REASON_NO_STACK, false);
+    ck_assert_uint_ne(hook_version(hooks, 0), version);
+}
+END_TEST
+
 /* The agent asks at the door: the call is not over, and goes on in its view. */
 START_TEST(an_agent_that_asks)
 {
@@ -293,4 +328,5 @@ RUN_CASES("hook_calls", 60, ONCE(a_call), ONCE(a_call_by_a_gate), ONCE(each_spac
           ONCE(a_system_call), ONCE(a_system_call_that_arrives_as_an_invalid_opcode),
           ONCE(an_interrupt), ONCE(memory_that_is_not_there), ONCE(an_address_that_cannot_be),
           ONCE(an_odd_stack), ONCE(views), ONCE(views_without_a_defence),
-          ONCE(the_agent_starts_as_its_file_says), ONCE(an_agent_that_asks))
+          ONCE(the_agent_starts_as_its_file_says), ONCE(a_view_used_again), ONCE(a_refusal_binds),
+          ONCE(an_agent_that_asks))

@@ -56,6 +56,22 @@ START_TEST(remapped)
 }
 END_TEST
 
+/* Not by the view that some vCPU still sees. */
+START_TEST(remapped_and_still_seen)
+{
+    world_setup();
+    world_enter();
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    world_map(0x1000, KEY, 9);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_KILL, REASON_NOT_ENTRY);
+    world_occupied = 1;
+    world_fetch(SIGN, VERDICT_SWITCH, REASON_ENTRY);
+    world_occupied = 0;
+    ck_assert_uint_eq(vcpu.view, 2);
+    world_finish();
+}
+END_TEST
+
 /* The same with this protection switched off. */
 START_TEST(remapped_and_tolerated)
 {
@@ -211,5 +227,6 @@ START_TEST(listed_frames)
 END_TEST
 
 RUN_CASES("portions_memory", 60, ONCE(malicious), ONCE(malicious_from_the_start), ONCE(remapped),
-          ONCE(remapped_and_tolerated), ONCE(remapped_code), ONCE(other_process), ONCE(reused_page),
-          ONCE(forgotten), ONCE(many_processes), ONCE(listed_frames))
+          ONCE(remapped_and_still_seen), ONCE(remapped_and_tolerated), ONCE(remapped_code),
+          ONCE(other_process), ONCE(reused_page), ONCE(forgotten), ONCE(many_processes),
+          ONCE(listed_frames))

@@ -69,6 +69,13 @@ static uint64_t generation(void *context, uint64_t frame)
     return 1;
 }
 
+static bool occupied(void *context, uint32_t view)
+{
+    (void)context;
+    (void)view;
+    return false;
+}
+
 struct fixture {
     struct portion_table table;
     struct guard_memory memory;
@@ -104,7 +111,8 @@ static void enter(struct fixture *fixture, bool strict)
     size_t size;
     const uint8_t *bytes = built_program(0, &size);
 
-    *fixture = (struct fixture){.memory = {translate, read_frame, wipe, generation, NULL}};
+    *fixture =
+        (struct fixture){.memory = {translate, read_frame, wipe, generation, occupied, NULL}};
     portion_table_init(&fixture->table);
     ck_assert_int_eq(portion_table_add_program(&fixture->table, "p", bytes, size, &error), 0);
     ck_assert_msg(portion_table_add(&fixture->table, &declaration, &error) == 0, "%s", error.text);

@@ -362,7 +362,7 @@ bool guard_moves_pages(struct guard *guard, const struct guard_vcpu *vcpu,
     struct facts facts;
 
     /* Where there is no room it would look for views whose program is gone. */
-    if (guard_find_binding(guard, NULL, 0) == NULL)
+    if (guard_find_free(guard) == NULL)
         return true;
     find_facts(guard, vcpu, access, &facts);
     decision = decide(&facts.request);

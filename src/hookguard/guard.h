@@ -36,6 +36,8 @@ struct guard_memory {
     int (*read)(void *context, uint64_t frame, void *to);
     int (*wipe)(void *context, uint64_t frame); /* to zeros */
     uint64_t (*generation)(void *context, uint64_t frame);
+    /* A vCPU still sees what this view was: it is not given to another address space. */
+    bool (*occupied)(void *context, uint32_t view);
     void *context;
 };
 

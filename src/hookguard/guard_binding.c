@@ -208,16 +208,21 @@ bool guard_code_is_right(struct guard *guard, uint32_t view)
     return true;
 }
 
+struct guard_binding *guard_find_free(struct guard *guard)
+{
+    for (uint32_t i = 0; i < GUARD_VIEWS; i++)
+        if (guard->binding[i].portion == NULL &&
+            !guard->memory->occupied(guard->memory->context, i + 1))
+            return &guard->binding[i];
+    return NULL;
+}
+
 static bool reap(struct guard *guard)
 {
-    bool room = false;
-
-    for (size_t i = 0; i < GUARD_VIEWS; i++) {
+    for (size_t i = 0; i < GUARD_VIEWS; i++)
         if (guard->binding[i].portion != NULL && !guard_intact(guard, &guard->binding[i]))
             guard_release(guard, &guard->binding[i], REASON_REMAPPED);
-        room = room || guard->binding[i].portion == NULL;
-    }
-    return room;
+    return guard_find_free(guard) != NULL;
 }
 
 enum portion_identity guard_examine(struct guard *guard, const struct portion *portion,
@@ -237,12 +242,12 @@ enum portion_identity guard_examine(struct guard *guard, const struct portion *p
              !holds_page(guard, portion, page)))
             return IDENTITY_DIFFERS;
     }
-    return guard_find_binding(guard, NULL, 0) != NULL || reap(guard) ? IDENTITY_NEW : IDENTITY_FULL;
+    return guard_find_free(guard) != NULL || reap(guard) ? IDENTITY_NEW : IDENTITY_FULL;
 }
 
 struct guard_binding *guard_bind(struct guard *guard, const struct portion *portion, uint64_t cr3)
 {
-    struct guard_binding *binding = guard_find_binding(guard, NULL, 0);
+    struct guard_binding *binding = guard_find_free(guard);
     uint64_t *frame = malloc((portion->own_pages + 1) * sizeof(*frame));
 
     if (frame == NULL || binding == NULL) {

@@ -60,6 +60,8 @@ uint32_t guard_page_rights(const struct portion *portion, size_t page);
 
 struct guard_binding *guard_find_binding(struct guard *guard, const struct portion *portion,
                                          uint64_t cr3);
+/* One that nobody has and no vCPU sees; NULL. */
+struct guard_binding *guard_find_free(struct guard *guard);
 /* Whether all its pages are where they were. */
 bool guard_intact(struct guard *guard, const struct guard_binding *binding);
 bool guard_maps(struct guard *guard, const struct guard_binding *binding, size_t page);

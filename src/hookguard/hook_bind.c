@@ -302,7 +302,7 @@ enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_bindin
         .used = true,
         .cr3 = cr3,
         .serial = ++hooks->serial,
-        .version = 1,
+        .version = binding->version + 1, /* its number may have been another's */
         .frame = malloc(size),
         .code = calloc(HOOK_EXECUTABLE, sizeof(*binding->code)),
     };

@@ -153,6 +153,18 @@ static const struct hook_page *find_page(const struct hooks *hooks, uint64_t fra
     return NULL;
 }
 
+bool hook_moves_pages(struct hooks *hooks, const struct hook_vcpu *vcpu,
+                      const struct hook_access *access)
+{
+    const struct hook_binding *binding;
+
+    if ((access->kind != HOOK_FETCH && access->kind != HOOK_GATE) ||
+        hook_binding_of(hooks, vcpu) != NULL)
+        return false;
+    binding = hook_find_binding(hooks, access->cr3);
+    return binding == NULL || !hook_intact(hooks, binding);
+}
+
 void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_access *access,
                 struct hook_outcome *outcome)
 {

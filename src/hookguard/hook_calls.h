@@ -191,7 +191,13 @@ struct hook_outcome {
     bool system_call_vector;
 };
 
-/* Judges; the vCPU is in vcpu->view from now on. */
+/* Whether hook_judge would give pages to a view or take them: until views are made of that, no
+ * other vCPU of the L2 may run. */
+bool hook_moves_pages(struct hooks *hooks, const struct hook_vcpu *vcpu,
+                      const struct hook_access *access);
+
+/* Judges; the vCPU is in vcpu->view from now on. What views show may be another thing then,
+ * whatever the outcome is. */
 void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_access *access,
                 struct hook_outcome *outcome);
 

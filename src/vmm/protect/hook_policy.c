@@ -123,8 +123,18 @@ static enum l2_verdict judge(struct hook_policy *guard, struct l2_vcpu *vcpu,
     struct hook_outcome outcome;
     enum l2_verdict verdict;
     int64_t answer;
+    int code;
 
+    /* Nobody writes what becomes an agent's. */
+    if (l2_view_others_run(vcpu) &&
+        hook_moves_pages(guard->hooks, &hook_place_of(guard, vcpu)->in, access)) {
+        l2_stop_others(vcpu);
+        guest_memory_look(&guard->memory, vcpu);
+    }
     hook_judge(guard->hooks, &hook_place_of(guard, vcpu)->in, access, &outcome);
+    code = hook_views_follow(guard, vcpu);
+    if (code != 0)
+        hook_policy_fail(guard, code);
     answer = hook_note(guard, access, &outcome);
     if (outcome.action == HOOK_ASK)
         return hook_decide(guard, vcpu, &outcome, answer);

@@ -75,6 +75,8 @@ void hook_walks_destroy(struct hook_policy *guard);
 /* hook_views.c. 0 or a negative errno of the host, after which the L2 cannot go on. */
 int hook_views_create(struct hook_policy *guard);
 void hook_views_destroy(struct hook_policy *guard);
+/* The views have what the guard says now: after each judgement, whatever came of it. */
+int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu);
 /* The vCPU sees the view that the guard has it in, as that is now. */
 int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu);
 

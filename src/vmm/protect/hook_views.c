@@ -127,17 +127,22 @@ static int refresh(struct hook_policy *guard, uint32_t number)
     return code;
 }
 
-/* In the views that others are in, what is one's own now is nowhere, too. */
-static int refresh_others(struct hook_policy *guard, const struct hook_place *place)
+int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu)
 {
-    int code = 0;
+    int code;
 
-    for (size_t i = 0; i < MEZZ_MAX_L2_VCPUS && code == 0; i++) {
-        const struct hook_place *other = &guard->place[i];
+    if (guard->view[0].overlay != NULL && guard->view[0].version == hook_version(guard->hooks, 0))
+        return 0;
+    code = refresh(guard, 0);
+    /* In the views that vCPUs are in, what is one's own now is nowhere, too. */
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS && code == 0; i++) {
+        const uint32_t shown = guard->place[i].shown;
 
-        if (other != place && other->shown != 0 && hook_view_exists(guard->hooks, other->shown))
-            code = refresh(guard, other->shown);
+        if (shown != 0 && hook_view_exists(guard->hooks, shown))
+            code = refresh(guard, shown);
     }
+    if (code == 0)
+        l2_stop_others(vcpu);
     return code;
 }
 
@@ -145,17 +150,12 @@ int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
     uint32_t view = place->in.view;
-    bool changed = guard->view[0].version != hook_version(guard->hooks, 0);
-    int code = refresh(guard, 0);
+    int code = hook_views_follow(guard, vcpu);
 
     if (code == 0)
         code = refresh(guard, view);
-    if (code == 0 && changed)
-        code = refresh_others(guard, place);
     if (code != 0)
         return code;
-    if (changed)
-        l2_stop_others(vcpu);
     if (place->shown == view && vcpu->place.overlay == guard->view[view].overlay)
         return 0;
     /* With CR0.TS set nobody but the kernel gets at the registers that a gate leaves behind. */

@@ -47,6 +47,16 @@ static uint64_t generation(void *context, uint64_t frame)
     return ((const struct portions *)context)->memory.writes;
 }
 
+static bool occupied(void *context, uint32_t view)
+{
+    const struct portions *portions = context;
+
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
+        if (portions->place[i].in.view == view || portions->place[i].shown == view)
+            return true;
+    return false;
+}
+
 static void destroy(struct l2_policy *policy)
 {
     struct portions *portions = (struct portions *)policy;
@@ -363,7 +373,8 @@ int portion_policy_add(struct l2 *l2, const struct portion_table *table)
         return MEZZ_E_HOST;
     portions->policy.ops = &ops;
     portions->l2 = l2;
-    portions->callbacks = (struct guard_memory){translate, read_frame, wipe, generation, portions};
+    portions->callbacks =
+        (struct guard_memory){translate, read_frame, wipe, generation, occupied, portions};
     code = guard_create(&portions->guard, table, &portions->callbacks) != 0
                ? MEZZ_E_HOST
                : l2_policy_add(l2, &portions->policy);

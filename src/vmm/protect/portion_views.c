@@ -73,6 +73,19 @@ static int show_nothing(struct portions *portions, uint32_t view)
     return code != 0 ? code : set(portions, view);
 }
 
+/* A view that some vCPU sees: `number`. */
+static int follow_seen(struct portions *portions, uint32_t number)
+{
+    bool inside = false;
+    int code = -EPERM;
+
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
+        inside = inside || portions->place[i].in.view == number;
+    if (inside)
+        code = portion_views_ready(portions, number);
+    return code == -EPERM ? show_nothing(portions, number) : code;
+}
+
 int portion_views_follow(struct portions *portions)
 {
     uint64_t version = guard_version(portions->guard);
@@ -84,14 +97,9 @@ int portion_views_follow(struct portions *portions)
     if (code == 0)
         code = set(portions, 0);
     /* Views that some vCPU is in; others are made ready when they are entered. */
-    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS && code == 0; i++) {
-        uint32_t in = portions->place[i].in.view;
-
-        if (in != 0 && portions->place[i].shown == in)
-            code = portion_views_ready(portions, in);
-        if (code == -EPERM)
-            code = show_nothing(portions, in);
-    }
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS && code == 0; i++)
+        if (portions->place[i].shown != 0)
+            code = follow_seen(portions, portions->place[i].shown);
     if (code == 0)
         portions->version = version;
     return code;
