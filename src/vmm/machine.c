@@ -86,12 +86,18 @@ static struct l2_record *find_record(struct machine *machine, const char *name)
 int machine_record(struct machine *machine, const char *name, struct l2_record **found)
 {
     struct l2_record *record = find_record(machine, name);
+    struct l2_report *reports;
 
     *found = record;
     if (record != NULL)
         return 0;
     if (machine->record_count == MACHINE_MAX_REPORTS)
         return MEZZ_E_LIMIT;
+    /* Now, because there may be no memory to be had when the run is over. */
+    reports = realloc(machine->l2_reports, (machine->record_count + 1) * sizeof(*reports));
+    if (reports == NULL)
+        return MEZZ_E_HOST;
+    machine->l2_reports = reports;
     record = calloc(1, sizeof(*record));
     if (record == NULL)
         return MEZZ_E_HOST;
@@ -177,9 +183,6 @@ destroy:
 static int create_records(struct machine *machine, const struct machine_config *config,
                           struct error *error)
 {
-    machine->l2_reports = calloc(MACHINE_MAX_REPORTS, sizeof(*machine->l2_reports));
-    if (machine->l2_reports == NULL)
-        return error_set(error, ENOMEM, "out of memory");
     for (unsigned int i = 0; i < config->l2_count; i++) {
         struct l2_record *record;
 

@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "host/memory.h"
 
@@ -19,6 +21,7 @@
 #define FILES      1024
 #define SLOTS      64
 #define RUN_SIZE   8192
+#define KEPT_MOST  (4U << 20)
 
 enum kind {
     FREE,
@@ -27,15 +30,10 @@ enum kind {
     VCPU
 };
 
-struct slot {
-    uint64_t address;
-    uint64_t size; /* 0: none */
-};
-
 struct file {
     enum kind kind;
     unsigned int vm; /* its number; of a vCPU, of its VM */
-    struct slot slot[SLOTS];
+    struct fake_slot slot[SLOTS];
     struct kvm_run *run;
     struct kvm_regs regs;
     struct kvm_sregs sregs;
@@ -61,6 +59,16 @@ void fake_kvm_check_closed(void)
             abort();
         }
     vms = 0;
+}
+
+void fake_kvm_each_slot(unsigned int vm,
+                        void (*function)(void *context, const struct fake_slot *slot),
+                        void *context)
+{
+    for (int i = 0; i < FILES; i++)
+        for (int n = 0; files[i].kind == VM && files[i].vm == vm && n < SLOTS; n++)
+            if (files[i].slot[n].size != 0)
+                function(context, &files[i].slot[n]);
 }
 
 static int make(enum kind kind, unsigned int vm)
@@ -97,7 +105,7 @@ static int fail(int code)
 /* As kvm_set_memory_region() checks it, and what the root promises. */
 static int set_slot(struct file *vm, const struct kvm_userspace_memory_region *region)
 {
-    struct slot *slot = &vm->slot[region->slot];
+    struct fake_slot *slot = &vm->slot[region->slot];
     uint64_t host = region->userspace_addr;
     uint64_t base = (uint64_t)(uintptr_t)allowed;
 
@@ -125,7 +133,7 @@ static int set_slot(struct file *vm, const struct kvm_userspace_memory_region *r
             region->guest_phys_addr < vm->slot[i].address + vm->slot[i].size &&
             region->guest_phys_addr + region->memory_size > vm->slot[i].address)
             abort(); /* EEXIST */
-    *slot = (struct slot){region->guest_phys_addr, region->memory_size};
+    *slot = (struct fake_slot){region->guest_phys_addr, region->memory_size, host, region->flags};
     return 0;
 }
 
@@ -315,14 +323,65 @@ int __wrap_munmap(void *at, size_t length)
     return __real_munmap(at, length);
 }
 
+/*
+ * The memory of one machine after the other: to map 18 MB anew and to let go of them is most of
+ * what a short input costs. What is left behind in it is taken out.
+ */
+static struct memory kept;
+static bool is_kept;
+
+int __real_memory_create(struct memory *memory, uint64_t size, struct error *error);
+int __wrap_memory_create(struct memory *memory, uint64_t size, struct error *error)
+{
+    if (!is_kept || kept.size != size)
+        return __real_memory_create(memory, size, error);
+    is_kept = false;
+    *memory = kept;
+    return 0;
+}
+
+/* False: there is so much that it is cheaper to have none. */
+static bool make_empty(const struct memory *memory)
+{
+    uint64_t cleared = 0;
+    off_t end = 0;
+    off_t start;
+
+    while ((start = lseek(memory->fd, end, SEEK_DATA)) >= 0) {
+        end = lseek(memory->fd, start, SEEK_HOLE);
+        cleared += (uint64_t)(end - start);
+        if (end < 0 || cleared > KEPT_MOST)
+            return false;
+        memset(memory->base + start, 0, (size_t)(end - start));
+    }
+    return true;
+}
+
+void __real_memory_destroy(struct memory *memory);
+void __wrap_memory_destroy(struct memory *memory)
+{
+    if (is_kept || memory->fd < 0 || !make_empty(memory)) {
+        __real_memory_destroy(memory);
+        return;
+    }
+    kept = *memory;
+    is_kept = true;
+}
+
 /* Time goes on by itself, the same in each run; nobody waits. */
+static uint64_t clock_now = 1000000000ULL;
+
+void fake_kvm_pass(uint64_t ns)
+{
+    clock_now += ns;
+}
+
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 {
-    static uint64_t time = 1000000000ULL;
-
     (void)clock;
-    time += 1000;
-    *now = (struct timespec){(time_t)(time / 1000000000ULL), (long)(time % 1000000000ULL)};
+    clock_now += 1000;
+    *now =
+        (struct timespec){(time_t)(clock_now / 1000000000ULL), (long)(clock_now % 1000000000ULL)};
     return 0;
 }
 

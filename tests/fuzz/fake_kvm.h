@@ -13,6 +13,13 @@
  * what it may, ends the program.
  */
 
+struct fake_slot {
+    uint64_t address;
+    uint64_t size; /* 0: none */
+    uint64_t host;
+    uint32_t flags; /* KVM_MEM_READONLY */
+};
+
 /* The memory that slots may show: L1's. Others are single pages of the root's, and what the remap
  * engine maps. */
 void fake_kvm_allow(const uint8_t *base, size_t size);
@@ -20,6 +27,14 @@ void fake_kvm_allow(const uint8_t *base, size_t size);
 /* Who has called KVM_RUN: the number of the vCPU's VM, in the order in which they were made, from 0
  * on. run: what it had, and what comes of it. 0 or an errno. */
 int fake_kvm_run(unsigned int vm, struct kvm_run *run);
+
+/* The memory slots of a VM. */
+void fake_kvm_each_slot(unsigned int vm,
+                        void (*function)(void *context, const struct fake_slot *slot),
+                        void *context);
+
+/* The clock has gone on by so much. */
+void fake_kvm_pass(uint64_t ns);
 
 /* All files are closed and nothing is mapped; the next VM is number 0 again. */
 void fake_kvm_check_closed(void);

@@ -8,91 +8,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "entry_state.h"
 #include "fake_kvm.h"
+#include "input.h"
 #include "mezz/callback.h"
 #include "mezz/calls.h"
 #include "mezz/ept.h"
-#include "mezz/gate.h"
 #include "vmm/machine_state.h"
 
-#define L1_MEMORY  (2ULL << 20)
-#define PAGES      32U   /* of L1's memory that the input knows */
-#define FIRST_PAGE 0x40U /* behind the image */
 #define TABLES     (FIRST_PAGE + PAGES)
 #define VIEWS      4U
 #define STEPS_MOST 400
-#define CALL_PORT  0x7e
 #define INPUT_MOST 1024 /* a longer one takes long, and does nothing that is new */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-static struct {
-    const uint8_t *at;
-    size_t left;
-} input;
 static struct machine *machine;
-static char image[64];
-
-static uint8_t take(void)
-{
-    if (input.left == 0)
-        return 0;
-    input.left--;
-    return *input.at++;
-}
-
-static uint64_t take_bytes(unsigned int count)
-{
-    uint64_t value = 0;
-
-    for (unsigned int i = 0; i < count; i++)
-        value |= (uint64_t)take() << 8 * i;
-    return value;
-}
-
-static uint64_t page_address(unsigned int page)
-{
-    return (FIRST_PAGE + page % PAGES) * PAGE_SIZE;
-}
-
-/* A number as calls take it: small, a page, odd, or anything. */
-static uint64_t take_number(void)
-{
-    static const uint64_t odd[] = {UINT64_MAX,
-                                   1ULL << 63,
-                                   0xfffffffffffff000ULL,
-                                   L1_MEMORY,
-                                   L1_MEMORY - 8,
-                                   L1_MEMORY - PAGE_SIZE,
-                                   512,
-                                   511,
-                                   MEZZ_GATE_ADDRESS,
-                                   1ULL << 52,
-                                   0x7fffffffffffULL,
-                                   0x800000000000ULL};
-    uint8_t kind = take();
-
-    switch (kind % 8) {
-    case 0:
-    case 1:
-    case 2:
-        return kind / 8;
-    case 3:
-    case 4:
-        return page_address(kind / 8);
-    case 5:
-        return page_address(kind / 8) + take();
-    case 6:
-        return odd[kind / 8 % (sizeof(odd) / sizeof(odd[0]))];
-    default:
-        return take_bytes(1 + kind / 8 % 8);
-    }
-}
+static const char *image;
 
 static void *pointer(uint64_t address)
 {
@@ -200,84 +134,6 @@ static void prepare(void)
     }
 }
 
-static void port_exit(struct kvm_run *run, bool in, uint16_t port, uint8_t size, uint32_t count)
-{
-    run->exit_reason = KVM_EXIT_IO;
-    run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
-    run->io.port = port;
-    run->io.size = size;
-    run->io.count = count;
-    run->io.data_offset = sizeof(*run);
-}
-
-static int call(struct kvm_run *run, uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx)
-{
-    run->s.regs.regs.rax = number;
-    run->s.regs.regs.rdi = rdi;
-    run->s.regs.regs.rsi = rsi;
-    run->s.regs.regs.rdx = rdx;
-    port_exit(run, false, CALL_PORT, 1, 1);
-    return 0;
-}
-
-static int any_exit(struct kvm_run *run)
-{
-    static const uint8_t sizes[] = {1, 2, 4, 8};
-    uint8_t kind = take();
-    uint8_t *data = (uint8_t *)run + sizeof(*run);
-
-    switch (kind % 12) {
-    case 0:
-    case 1:
-        port_exit(run, kind & 16, take() % 4 != 0 ? 0x3f8 : (uint16_t)take_bytes(2),
-                  sizes[kind / 32 % 3], kind & 128 ? 1 + take() % 8U : 1);
-        for (unsigned int i = 0; i < 8; i++)
-            data[i] = take();
-        break;
-    case 2:
-    case 3:
-    case 4:
-        run->exit_reason = KVM_EXIT_MMIO;
-        run->mmio.phys_addr =
-            kind & 64 ? MEZZ_GATE_ADDRESS + (take() & 0x87U) : (take_bytes(1) % 80 << 12) + take();
-        run->mmio.len = sizes[kind / 16 % 4];
-        run->mmio.is_write = kind >= 128;
-        for (unsigned int i = 0; i < 8; i++)
-            run->mmio.data[i] = take();
-        break;
-    case 5:
-        run->exit_reason = KVM_EXIT_HLT;
-        break;
-    case 6:
-        run->exit_reason = kind & 16 ? KVM_EXIT_X86_RDMSR : KVM_EXIT_X86_WRMSR;
-        run->msr.index = kind & 32 ? 0xc0000080U + take() % 8 : (uint32_t)take_bytes(4);
-        run->msr.data = take_number();
-        break;
-    case 7:
-        run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-        run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
-        run->emulation_failure.ndata = 3;
-        run->emulation_failure.flags = 1;
-        run->emulation_failure.insn_size = take() % 16;
-        for (unsigned int i = 0; i < 15; i++)
-            run->emulation_failure.insn_bytes[i] = i < 4 ? take() : 0x90;
-        break;
-    case 8:
-        run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
-        break;
-    case 9:
-        run->exit_reason = kind & 64 ? KVM_EXIT_SHUTDOWN : KVM_EXIT_FAIL_ENTRY;
-        break;
-    case 10:
-        /* None that says something by what is in the page. */
-        run->exit_reason = 20 + take() % 9U;
-        break;
-    default:
-        return kind & 128 ? EINTR : kind & 64 ? EINVAL : ENOSPC;
-    }
-    return 0;
-}
-
 static int run_l1(struct kvm_run *run)
 {
     for (int i = 0; i < 16; i++) {
@@ -334,7 +190,7 @@ static void alter(struct kvm_run *run, uint8_t how)
 
 int fake_kvm_run(unsigned int vm, struct kvm_run *run)
 {
-    bool over = input.left == 0;
+    bool over = input_left() == 0;
 
     if (over)
         machine_end(machine, MACHINE_DONE, NULL);
@@ -348,27 +204,11 @@ int fake_kvm_run(unsigned int vm, struct kvm_run *run)
     return any_exit(run);
 }
 
-/* An image of a page, which is never run. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    static const char *const seed = "tests/fuzz/seeds/fuzz_elf_image/one";
-    char bytes[4096];
-    FILE *file;
-    size_t length;
-    int fd = memfd_create("image", MFD_CLOEXEC);
-
     (void)argc;
     (void)argv;
-    file = fopen(seed, "r");
-    if (file == NULL || fd < 0) {
-        fprintf(stderr, "%s: run this in the source's directory\n", seed);
-        exit(2);
-    }
-    length = fread(bytes, 1, sizeof(bytes), file);
-    fclose(file);
-    if (write(fd, bytes, length) != (ssize_t)length)
-        abort();
-    snprintf(image, sizeof(image), "/proc/self/fd/%d", fd);
+    image = input_image();
     return 0;
 }
 
@@ -388,8 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     machine->host_is_known = true;
     machine->host.paging.kind = data[0] % 3 == 0 ? PAGING_HARDWARE : PAGING_SHADOW;
     machine->host.logs_each_write = data[0] & 128;
-    input.at = data + 1;
-    input.left = size - 1 < INPUT_MOST ? size - 1 : INPUT_MOST;
+    input_begin(data + 1, size - 1 < INPUT_MOST ? size - 1 : INPUT_MOST);
     for (int i = 0; i < STEPS_MOST && !machine->ended; i++)
         l1_vcpu_step(machine->l1[0]);
     machine_destroy(machine);
