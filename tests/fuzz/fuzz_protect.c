@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Portions and guards at work: an L2 with two programs, of which one or the other is declared, on a
+ * KVM that is none. The input is what the L2's programs and its kernel do, and what L1 does
+ * meanwhile. Before each KVM_RUN the vCPU's view has nothing that it is not to have.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "entry_state.h"
+#include "fake_kvm.h"
+#include "input.h"
+#include "mezz/callback.h"
+#include "mezz/calls.h"
+#include "mezz/ept.h"
+#include "mezz/errors.h"
+#include "protect_checks.h"
+#include "protect_world.h"
+#include "vmm/machine_state.h"
+#include "vmm/protect/guard_event.h"
+#include "vmm/protect/hook_policy.h"
+
+#define STEPS_MOST 400
+#define INPUT_MOST 1024
+#define FRAME      40U /* bytes of what the processor pushes */
+
+/* Pages of L1's. */
+#define VMCS(n)       ((FIRST_PAGE + (n)) * PAGE_SIZE)
+#define PARAMETERS    ((FIRST_PAGE + 2) * PAGE_SIZE)
+#define REGISTRATION  ((FIRST_PAGE + 3) * PAGE_SIZE)
+#define STACK_TOP     ((FIRST_PAGE + 5) * PAGE_SIZE)
+#define LIST          ((FIRST_PAGE + 5) * PAGE_SIZE)
+#define CALL_FRAME(n) ((FIRST_PAGE + 8 + (n) % 8) * PAGE_SIZE)
+#define TABLES(n)     ((FIRST_PAGE + 16 + 4 * (n) % 8) * PAGE_SIZE)
+#define VCPUS         2U
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+static struct machine *machine;
+static const char *image;
+static unsigned int calls; /* of L1 so far */
+static struct guard_config guard_config;
+static bool guarded; /* a guard, or portions */
+
+static void *pointer(uint64_t address)
+{
+    return machine->memory.base + address;
+}
+
+/* Of the L2; one outside of its memory is inside. */
+static void *l2_pointer(uint64_t physical)
+{
+    return pointer(WORLD_FIRST * PAGE_SIZE + physical % (WORLD_PAGES * PAGE_SIZE - 64));
+}
+
+static int64_t hear(void *context, const struct guard_event *event, uint64_t patience_ns,
+                    bool *heard)
+{
+    static const int64_t answers[] = {MEZZ_GUARD_ALLOW, -1, -14, MEZZ_GUARD_KILL, -EPERM, 1};
+
+    (void)context;
+    (void)patience_ns;
+    if (!guard_event_is_sound(event, guard_event_size(event)))
+        abort();
+    *heard = take() & 1;
+    return event->reason == HOOK_REASON_ASKED ? answers[take() % 6] : 0;
+}
+
+static bool over(void *context)
+{
+    (void)context;
+    return false;
+}
+
+/* --- L1 --- */
+
+static void write_tables(unsigned int view)
+{
+    uint64_t *table = pointer(TABLES(view));
+
+    for (unsigned int level = 0; level < 3; level++)
+        table[512 * level] = (TABLES(view) + (level + 1) * PAGE_SIZE) | MEZZ_EPT_RWX;
+    for (uint64_t i = 0; i < WORLD_PAGES; i++)
+        table[512 * 3 + i] = (WORLD_FIRST + i) * PAGE_SIZE | MEZZ_EPT_RWX | MEZZ_EPT_WRITE_BACK;
+}
+
+static void write_vmcs(unsigned int n)
+{
+    struct mezz_vmcs12 *vmcs = pointer(VMCS(n));
+
+    memset(vmcs, 0, sizeof(*vmcs));
+    vmcs->revision = MEZZ_VMCS12_REVISION;
+    entry_state(&vmcs->regs, &vmcs->system, &vmcs->msrs, &vmcs->debug);
+    vmcs->regs.guest_rip = WORLD_KERNEL;
+    vmcs->regs.gpr[MEZZ_RSP] = WORLD_RSP0;
+    vmcs->regs.guest_rflags = 0x202;
+    vmcs->system.segment[MEZZ_TR].base = WORLD_TSS;
+    vmcs->system.idtr = (struct mezz_descriptor_table){.base = WORLD_IDT, .limit = 0xfff};
+    vmcs->system.gdtr = (struct mezz_descriptor_table){.base = WORLD_GDT, .limit = 0x3f};
+    vmcs->system.guest_cr3 = world_cr3(0);
+    vmcs->system.guest_efer = 0xd00;
+    vmcs->controls.cpu_based = MEZZ_CPU_HLT_EXITING | MEZZ_CPU_UNCONDITIONAL_IO_EXITING;
+    vmcs->ept.eptp = MEZZ_EPTP(TABLES(0));
+}
+
+static int enter(struct kvm_run *run, uint8_t how)
+{
+    struct mezz_vmcs12 *vmcs = pointer(VMCS(how / 16 % VCPUS));
+
+    if (how & 128) {
+        vmcs->events.entry_interruption_info =
+            MEZZ_EVENT_VALID | MEZZ_EVENT_EXTERNAL | (take() | 32U);
+        vmcs->clean &= ~MEZZ_GROUP_BIT(MEZZ_GROUP_EVENTS);
+    }
+    if (how & 64) {
+        vmcs->completion.value = take() % 2;
+        vmcs->completion.flags = take() % 2;
+    }
+    return call(run, MEZZ_CALL_ENTER, 1 + how / 16 % VCPUS, 0, 0);
+}
+
+static int register_callback(struct kvm_run *run)
+{
+    static const uint32_t reasons[] = {MEZZ_EXIT_PORTION,       MEZZ_EXIT_GUARD, MEZZ_EXIT_GATE,
+                                       MEZZ_EXIT_EPT_VIOLATION, MEZZ_EXIT_IO,    MEZZ_EXIT_HLT};
+    struct mezz_callback_registration *to = pointer(REGISTRATION);
+    uint8_t how = take();
+
+    *to = (struct mezz_callback_registration){
+        .l2 = 1,
+        .reason = reasons[how % 6],
+        .mode = how & 64 ? MEZZ_MODE_OBSERVE : MEZZ_MODE_DECIDE,
+        .handler = 0x1000,
+        .stack = STACK_TOP,
+        .frame = CALL_FRAME(how),
+        .state_mask = how & 128 ? MEZZ_STATE_MASK_ALLOWED : 0,
+    };
+    return call(run, MEZZ_CALL_CALLBACK_REGISTER, REGISTRATION, 0, 0);
+}
+
+static int other_call(struct kvm_run *run)
+{
+    uint64_t *list = pointer(LIST);
+    uint8_t how = take();
+
+    switch (how % 10) {
+    case 0:
+        return call(run, MEZZ_CALL_VCPU_DESTROY, 1 + how / 16 % VCPUS, 0, 0);
+    case 1:
+        return call(run, MEZZ_CALL_L2_DESTROY, 1, 0, 0);
+    case 2:
+        return call(run, MEZZ_CALL_L2_CREATE, PARAMETERS, 0, 0);
+    case 3:
+        write_vmcs(how / 16 % VCPUS);
+        return call(run, MEZZ_CALL_VCPU_CREATE, 1, VMCS(how / 16 % VCPUS), 0);
+    case 4:
+        return call(run, MEZZ_CALL_CALLBACK_UNREGISTER, 1 + how / 16 % 4, 0, 0);
+    case 5:
+        ((uint64_t *)pointer(TABLES(how / 32) + 3 * PAGE_SIZE))[take_bytes(2) % WORLD_PAGES] =
+            (WORLD_FIRST + take_bytes(2) % WORLD_PAGES) * PAGE_SIZE | (take() & 7) |
+            MEZZ_EPT_WRITE_BACK;
+        return call(run, MEZZ_CALL_INVEPT, 1, 2, 0);
+    case 6:
+        write_tables(1);
+        list[0] = MEZZ_EPTP(TABLES(0));
+        list[1] = MEZZ_EPTP(TABLES(1));
+        return call(run, MEZZ_CALL_EPTP_LIST, 1, LIST, 1 + how / 128);
+    case 7:
+        return call(run, MEZZ_CALL_L1_INTERRUPT, 0, 32 + how / 16, 0);
+    case 8:
+        return call(run, MEZZ_CALL_VMWRITE, 1 + how / 128, take_bytes(2) | 8U << 16, take_number());
+    default:
+        return call(run, take() % MEZZ_CALL_COUNT, take_number(), take_number(), take_number());
+    }
+}
+
+static int run_l1(struct kvm_run *run)
+{
+    uint8_t how;
+
+    switch (calls++) {
+    case 0:
+        return call(run, MEZZ_CALL_L2_CREATE, PARAMETERS, 0, 0);
+    case 1:
+    case 2:
+        return call(run, MEZZ_CALL_VCPU_CREATE, 1, VMCS(calls - 2), 0);
+    default:
+        how = take();
+        break;
+    }
+    if (machine->l1[0]->mode == L1_IN_HANDLER)
+        return call(run, MEZZ_CALL_CALLBACK_RETURN, 1 + how % 6, how / 8 % 4, how / 32);
+    if (how % 16 < 10)
+        return enter(run, how);
+    return how % 16 < 13 ? register_callback(run) : other_call(run);
+}
+
+/* --- L2 --- */
+
+static unsigned int space_of(const struct kvm_sregs *sregs)
+{
+    return sregs->cr3 == world_cr3(1);
+}
+
+/* KVM cannot get at the instruction. */
+static int fetch(struct kvm_run *run, uint64_t rip, unsigned int ring)
+{
+    run->s.regs.regs.rip = rip;
+    world_ring(&run->s.regs.sregs, ring);
+    run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+    run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+    run->emulation_failure.ndata = 0;
+    run->emulation_failure.flags = 0;
+    return 0;
+}
+
+static uint64_t take_place(void)
+{
+    const uint8_t number = take();
+
+    return world_place(number % 128) + (number & 128 ? take_bytes(2) % PAGE_SIZE : 0);
+}
+
+static int user_fetch(struct kvm_run *run, uint8_t how)
+{
+    struct kvm_regs *regs = &run->s.regs.regs;
+
+    if (how & 16)
+        run->s.regs.sregs.cr3 = world_cr3(how >> 5);
+    if (how & 64)
+        regs->rsp = WORLD_STACK + 0x800 + (how & 128 ? take() * 8ULL : 0);
+    return fetch(run, take_place(), 3);
+}
+
+static void *kernel_stack(const struct kvm_run *run, uint64_t at)
+{
+    return l2_pointer(world_physical(space_of(&run->s.regs.sregs), at));
+}
+
+/* An interrupt or an exception, at the kernel's first instruction. */
+static int interrupted(struct kvm_run *run, uint8_t how)
+{
+    static const uint8_t vectors[] = {128, 6, 14, 32};
+    const struct kvm_sregs *sregs = &run->s.regs.sregs;
+    struct kvm_regs *regs = &run->s.regs.regs;
+    const uint8_t vector = how & 64 ? take() : vectors[how / 16 % 4];
+    const uint64_t frame[] = {regs->rip, sregs->cs.selector, regs->rflags, regs->rsp,
+                              sregs->ss.selector};
+    const uint64_t at = WORLD_RSP0 - FRAME - (vector == 14 ? 8 : 0);
+
+    memcpy(kernel_stack(run, WORLD_RSP0 - FRAME), frame, sizeof(frame));
+    regs->rsp = at;
+    run->s.regs.events.interrupt.injected = how >> 7;
+    return fetch(run, WORLD_KERNEL + 16ULL * vector, 0);
+}
+
+/* The kernel goes back to where it was interrupted. */
+static int back(struct kvm_run *run, uint8_t how)
+{
+    struct kvm_regs *regs = &run->s.regs.regs;
+    uint64_t frame[FRAME / 8];
+
+    memcpy(frame, kernel_stack(run, WORLD_RSP0 - FRAME), sizeof(frame));
+    regs->rflags = frame[2] & 0xcd7;
+    regs->rsp = frame[3] + (how & 16 ? take() * 8ULL : 0);
+    return fetch(run, frame[0] + (how & 32 ? take() : 0), 3);
+}
+
+static int data_access(struct kvm_run *run, uint8_t how)
+{
+    static const uint8_t sizes[] = {1, 2, 4, 8};
+    const uint64_t linear = take_place();
+
+    if (how & 16)
+        run->s.regs.regs.rip = take_place();
+    world_ring(&run->s.regs.sregs, how & 32 ? 3 : 0);
+    run->exit_reason = KVM_EXIT_MMIO;
+    run->mmio.phys_addr = world_physical(space_of(&run->s.regs.sregs), linear);
+    run->mmio.len = sizes[how / 64];
+    run->mmio.is_write = take() & 1;
+    for (unsigned int i = 0; i < 8; i++)
+        run->mmio.data[i] = i < 2 ? take() : 0;
+    /* One does not cross a page. */
+    run->mmio.phys_addr -= run->mmio.phys_addr % run->mmio.len;
+    return 0;
+}
+
+static int gate(struct kvm_run *run, uint8_t how)
+{
+    run->s.regs.regs.rip = take_place();
+    if (how & 64)
+        run->s.regs.regs.rsp = WORLD_STACK + 0x800;
+    world_ring(&run->s.regs.sregs, how & 16 ? 0 : 3);
+    run->exit_reason = KVM_EXIT_MMIO;
+    run->mmio.phys_addr = MEZZ_GATE_ADDRESS + (how & 32 ? take() : 0);
+    run->mmio.len = 1;
+    run->mmio.is_write = 1;
+    memset(run->mmio.data, 0, sizeof(run->mmio.data));
+    run->mmio.data[0] = how & 128 ? take() : HOOK_INDEX;
+    return 0;
+}
+
+/* The agent is done, or asks. */
+static int door(struct kvm_run *run, uint8_t how)
+{
+    const struct hook_plan *plan = guard_config.plan;
+    struct kvm_regs *regs = &run->s.regs.regs;
+    struct mezz_guard_record *record =
+        l2_pointer(world_physical(space_of(&run->s.regs.sregs), plan->record));
+
+    if (how & 16)
+        *record = (struct mezz_guard_record){.function = take() % 4,
+                                             .verdict = take() % 8,
+                                             .argument = {take(), take()},
+                                             .copy = {plan->exchange + take(), take_place()},
+                                             .length = {take_bytes(2), take()}};
+    regs->rsp = plan->stack_end - 64 - (how & 32 ? take() : 0);
+    regs->rdi = how & 64 ? MEZZ_GUARD_ASKS : take() % 8;
+    regs->rax = take_number();
+    return fetch(run, plan->door, 3);
+}
+
+/* What ring 3 or the kernel writes without an exit: bytes, or where a page is mapped. */
+static void write_something(const struct kvm_run *run, uint8_t how)
+{
+    const unsigned int space = space_of(&run->s.regs.sregs);
+    const uint64_t linear = take_place();
+    const uint64_t entry = world_entry(space, linear);
+
+    if (how & 16 && entry != 0) {
+        const uint64_t to =
+            how & 32 ? world_physical(space ^ 1, linear) : world_physical(space, take_place());
+        *(uint64_t *)l2_pointer(entry) = (to & ~(PAGE_SIZE - 1)) | (take() ^ 7);
+    } else {
+        memset(l2_pointer(world_physical(space, linear)), take(), 1U + how / 64);
+    }
+}
+
+static void alter(struct kvm_run *run, uint8_t how)
+{
+    struct kvm_sregs *sregs = &run->s.regs.sregs;
+
+    switch (how / 16 % 8) {
+    case 0:
+    case 1:
+        ((uint64_t *)&run->s.regs.regs)[take() % (sizeof(run->s.regs.regs) / 8)] =
+            how & 128 ? take_number() : take_place();
+        break;
+    case 2:
+        sregs->cr3 = how & 128 ? take_number() : world_cr3(take());
+        break;
+    case 3:
+        sregs->cr0 ^= how & 128 ? 8 : 1ULL << take() % 32;
+        break;
+    case 4:
+        ((uint8_t *)sregs)[take_bytes(2) % sizeof(*sregs)] = take();
+        break;
+    case 5:
+        fake_kvm_pass(take() * 1000000ULL);
+        break;
+    default:
+        run->s.regs.events.interrupt.shadow = how >> 7;
+        run->s.regs.regs.rflags ^= 0x200;
+        break;
+    }
+}
+
+static int run_l2(struct kvm_run *run)
+{
+    static const uint8_t copies[][4] = {
+        {0x0f, 0x6f, 0x07}, {0xf3, 0xa4}, {0x48, 0x8b, 0x07}, {0x48, 0x89, 0x06}};
+
+    for (int i = 0; i < 16; i++) {
+        const uint8_t how = take();
+
+        switch (how % 16) {
+        case 0:
+        case 1:
+        case 2:
+            return user_fetch(run, how);
+        case 3:
+        case 4:
+            return interrupted(run, how);
+        case 5:
+            return back(run, how);
+        case 6:
+        case 7:
+            return data_access(run, how);
+        case 8:
+            return gate(run, how);
+        case 9:
+            return door(run, how);
+        case 10:
+            return fetch(run, take_place(), how & 16 ? 3 : 0);
+        case 11:
+            memcpy(l2_pointer(world_physical(space_of(&run->s.regs.sregs), WORLD_MAIN)),
+                   copies[how / 16 % 4], sizeof(copies[0]));
+            run->s.regs.regs.rdi = take_place();
+            run->s.regs.regs.rsi = take_place();
+            return fetch(run, WORLD_MAIN, how & 128 ? 3 : 0);
+        case 12:
+            return any_exit(run);
+        case 13:
+            write_something(run, how);
+            break;
+        case 14:
+            alter(run, how);
+            break;
+        default:
+            return how & 128 ? EINTR : any_exit(run);
+        }
+    }
+    return EINTR;
+}
+
+static void check(unsigned int vm, const struct kvm_run *run)
+{
+    struct l2_vcpu *vcpu = machine->l1[0]->entered;
+
+    /* It may be a vCPU of the root's own, that makes page tables known. */
+    if (vcpu == NULL || vcpu->kvm->run != run || vcpu->l2->policy == NULL)
+        return;
+    if (guarded)
+        protect_check_guard(vcpu, vm);
+    else
+        protect_check_portions(vcpu, vm);
+}
+
+int fake_kvm_run(unsigned int vm, struct kvm_run *run)
+{
+    const bool is_over = input_left() == 0;
+
+    if (is_over)
+        machine_end(machine, MACHINE_DONE, NULL);
+    run->exit_reason = KVM_EXIT_INTR;
+    if (is_over || (run->immediate_exit && take() % 8 != 0))
+        return EINTR;
+    run->ready_for_interrupt_injection = run->if_flag = 1;
+    if (vm == 0)
+        return run_l1(run);
+    if (!run->immediate_exit)
+        check(vm, run);
+    return run_l2(run);
+}
+
+/* --- the machine --- */
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    image = input_image();
+    world_make();
+    return 0;
+}
+
+/* Two bytes of the input say what is declared, and how. */
+static void declare(uint8_t what, uint8_t how)
+{
+    static const struct guard_listener listener = {NULL, hear, over};
+    struct portion *portion = &world_table.portion[0];
+    struct l2_record *record;
+
+    if (machine_record(machine, "a", &record) != 0)
+        abort();
+    record->engine = (enum engine_kind)(what / 2 % (ENGINE_KINDS + 1));
+    guarded = what & 1;
+    if (guarded) {
+        guard_config = (struct guard_config){
+            .plan = &world_plan[how % WORLD_PLANS],
+            .on_refusal = (enum portion_refusal)(how / 4 % REFUSAL_KINDS),
+            .budget_ns = how & 16 ? 1000000 : 0,
+            .decider = (enum guard_decider)(how / 32 % GUARD_DECIDERS),
+            .patience_ns = 1000,
+            .heard = how & 128,
+            .program = world_table.program,
+            .programs = 1,
+        };
+        machine->listener = &listener;
+        record->guard = &guard_config;
+    } else {
+        guard_config.plan = &world_plan[0];
+        portion->on_refusal = (enum portion_refusal)(how % REFUSAL_KINDS);
+        portion->strict = how & 4;
+        portion->tolerated = how & 8 ? (uint64_t)how << (how >> 4) : 0;
+        record->portions = &world_table;
+    }
+}
+
+static void prepare_l1(void)
+{
+    strcpy(((struct mezz_l2_parameters *)pointer(PARAMETERS))->name, "a");
+    write_tables(0);
+    for (unsigned int n = 0; n < VCPUS; n++)
+        write_vmcs(n);
+    world_put(pointer(WORLD_FIRST * PAGE_SIZE));
+    calls = 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct machine_config config = {
+        .l1_memory = L1_MEMORY, .l1_image = image, .timeout_ns = UINT64_MAX / 4};
+    struct error error;
+
+    if (size < 3)
+        return 0;
+    if (machine_create(&machine, &config, &error) != 0) {
+        fprintf(stderr, "%s\n", error.text);
+        abort();
+    }
+    fake_kvm_allow(machine->memory.base, L1_MEMORY);
+    machine->host_is_known = true;
+    machine->host.paging.kind = data[0] & 64 ? PAGING_HARDWARE : PAGING_SHADOW;
+    machine->host.logs_each_write = data[0] & 128;
+    declare(data[0], data[1]);
+    prepare_l1();
+    input_begin(data + 2, size - 2 < INPUT_MOST ? size - 2 : INPUT_MOST);
+    for (int i = 0; i < STEPS_MOST && !machine->ended; i++)
+        l1_vcpu_step(machine->l1[0]);
+    machine_destroy(machine);
+    fake_kvm_allow(NULL, 0);
+    fake_kvm_check_closed();
+    return 0;
+}
