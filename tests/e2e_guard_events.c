@@ -68,6 +68,23 @@ START_TEST(handler_sees_each_call)
 }
 END_TEST
 
+/* Who decided about a file, or nobody yet: "asked". */
+static void expect_logged(const struct mezz_process *mezz, const char *by, const char *file)
+{
+    const bool asked = strcmp(by, "asked") == 0;
+    char *log = mezz_read(mezz, "guard.log");
+    char field[128];
+    const char *at = log;
+
+    snprintf(field, sizeof(field), "\"by\":\"%s\",\"arg1\":\"%s\"", by, file);
+    if (asked) {
+        snprintf(field, sizeof(field), "\",\"arg1\":\"%s\"", file);
+        at = strstr(log, "\"reason\":\"asked\",\"verdict\":\"asked\"");
+    }
+    ck_assert_msg(at != NULL && strstr(at, field) != NULL, "no %s in:\n%s", field, log);
+    free(log);
+}
+
 /* It denies one call, which the agent allows; the function does not run. */
 static const struct {
     const char *answer;
@@ -99,6 +116,10 @@ START_TEST(handler_decides)
     log = mezz_read(&mezz, "guard.log");
     ck_assert_ptr_nonnull(strstr(log, "\"caller\":\"denied.elf:ask_for+0x"));
     free(log);
+    expect_logged(&mezz, "asked", "public.txt");
+    expect_logged(&mezz, "script", "public.txt");
+    if (strcmp(denials[_i].answer, "'kill'") != 0)
+        expect_logged(&mezz, "agent", "secret.txt");
     json_decref(json);
     mezz_end(&mezz, 3);
 }
@@ -164,19 +185,21 @@ static const struct {
     const char *more;
     const char *console; /* of the L2 */
     const char *l1;      /* NULL: L1 says nothing of it */
+    const char *by;      /* whoever decided about public.txt */
 } in_l1[] = {
     {"exits=callback guard=observe", "", "denied: public.txt: opened",
-     "guarded function 0, event 2, verdict 1: observed"},
+     "guarded function 0, event 2, verdict 1: observed", "agent"},
     {"exits=callback guard=observe", "on_refusal = 'error',",
-     "denied: secret.txt: refused with -13", "guarded function 0, event 28, verdict 2: observed"},
+     "denied: secret.txt: refused with -13", "guarded function 0, event 28, verdict 2: observed",
+     "agent"},
     {"exits=callback guard=refuse", "decide = 'l1',", "denied: public.txt: refused with -1\n",
-     "guarded function 0, event 7, verdict 0: refused"},
+     "guarded function 0, event 7, verdict 0: refused", "l1"},
     {"exits=callback guard=allow", "decide = 'l1',", "denied: public.txt: opened",
-     "guarded function 0, event 7, verdict 0: allowed"},
-    {"exits=callback guard=refuse", "", "denied: public.txt: opened", NULL},
-    {"exits=callback", "decide = 'l1',", "denied: public.txt: refused with -1\n", NULL},
+     "guarded function 0, event 7, verdict 0: allowed", "l1"},
+    {"exits=callback guard=refuse", "", "denied: public.txt: opened", NULL, "agent"},
+    {"exits=callback", "decide = 'l1',", "denied: public.txt: refused with -1\n", NULL, "l1"},
     {"exits=reflect guard=refuse", "decide = 'l1',", "denied: public.txt: refused with -1\n",
-     "event 7, verdict 0: refused"},
+     "event 7, verdict 0: refused", "l1"},
 };
 
 START_TEST(l1_hears_and_decides)
@@ -195,6 +218,7 @@ START_TEST(l1_hears_and_decides)
         ck_assert_msg(strstr(l1, in_l1[_i].l1) != NULL, "%s", l1);
     else
         ck_assert_msg(strstr(l1, "event 7") == NULL, "%s", l1);
+    expect_logged(&mezz, in_l1[_i].by, "public.txt");
     json_decref(json);
     mezz_end(&mezz, 3);
 }

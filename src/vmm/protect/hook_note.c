@@ -105,6 +105,23 @@ static const char *log_symbol(const struct hook_access *access, const struct hoo
     return caller && event->place[0] != '\0' ? event->place : NULL;
 }
 
+/* Whose word it is that the verdict says. */
+static const char *decided_by(const struct hook_policy *guard, const struct hook_outcome *outcome,
+                              const struct guard_event *event)
+{
+    static const char *const deciders[] = {
+        [GUARD_AGENT] = "agent", [GUARD_SCRIPT] = "script", [GUARD_L1] = "l1"};
+    const struct hook_view *view = &guard->view[outcome->from];
+
+    if (outcome->reason != HOOK_REASON_RETURN && outcome->reason != HOOK_REASON_KILLED)
+        return "guard";
+    if (outcome->verdict == MEZZ_GUARD_ALLOWED ||
+        ((outcome->verdict == MEZZ_GUARD_DENIED || outcome->verdict == MEZZ_GUARD_KILLED) &&
+         view->denied && view->denied_function == event->function))
+        return deciders[guard->config->decider];
+    return deciders[GUARD_AGENT];
+}
+
 static void log_event(struct hook_policy *guard, const struct hook_access *access,
                       const struct hook_outcome *outcome, const struct guard_event *from)
 {
@@ -121,6 +138,8 @@ static void log_event(struct hook_policy *guard, const struct hook_access *acces
     field[count++] = (struct log_field){"function", name != NULL ? name : "", 0};
     field[count++] = (struct log_field){"caller", from->place, 0};
     field[count++] = (struct log_field){"cr3", space, 0};
+    if (outcome->reason != HOOK_REASON_ASKED)
+        field[count++] = (struct log_field){"by", decided_by(guard, outcome, from), 0};
     for (uint32_t i = 0; i < from->arguments; i++) {
         const struct guard_event_argument *argument = &from->argument[i];
 
@@ -178,11 +197,13 @@ int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
     report->reasons[outcome->reason]++;
     if (outcome->reason == HOOK_REASON_RETURN)
         report->verdicts[outcome->verdict]++;
+    if (outcome->reason == HOOK_REASON_CALL)
+        guard->view[outcome->to].denied = false;
     hook_note_nested(guard, access, outcome);
     if (!is_told(outcome->reason) || (guard->l2->machine->log == NULL && !guard->config->heard))
         return -EPERM;
     fill(guard, access, outcome, &guard->event);
-    if (guard->l2->machine->log != NULL && outcome->reason != HOOK_REASON_ASKED)
+    if (guard->l2->machine->log != NULL)
         log_event(guard, access, outcome, &guard->event);
     return tell(guard, &guard->event);
 }

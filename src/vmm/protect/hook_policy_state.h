@@ -14,6 +14,9 @@
 struct hook_view {
     struct space_overlay *overlay; /* NULL: not made yet */
     uint64_t version;              /* of the guard's pages that it was made of */
+    /* Whoever was asked last about a call in there said no, to a call of this function. */
+    bool denied;
+    uint64_t denied_function;
 };
 
 /* A vCPU. */
@@ -24,6 +27,8 @@ struct hook_place {
     struct kvm_segment ss;
     uint64_t rip; /* of the last violation that was nobody's, and how many in a row */
     unsigned int repeated;
+    uint32_t asked_view; /* in which somebody is asked, and about which function */
+    uint64_t asked_function;
     bool asked; /* L1, and with its answer it goes on so */
     struct hook_registers answered;
 };

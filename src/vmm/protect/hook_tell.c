@@ -71,10 +71,15 @@ void hook_tell_l1(struct hook_policy *guard, struct l2_vcpu *vcpu,
         make_exit(guard, vcpu, outcome);
 }
 
-static void go_on(struct l2_vcpu *vcpu, struct hook_registers *registers, int64_t answer)
+static void go_on(struct hook_policy *guard, struct l2_vcpu *vcpu, int64_t answer)
 {
-    registers->gpr[HOOK_RAX] = (uint64_t)answer;
-    hook_load(vcpu, registers);
+    struct hook_place *place = hook_place_of(guard, vcpu);
+    struct hook_view *view = &guard->view[place->asked_view];
+
+    view->denied = answer != MEZZ_GUARD_ALLOW;
+    view->denied_function = place->asked_function;
+    place->answered.gpr[HOOK_RAX] = (uint64_t)answer;
+    hook_load(vcpu, &place->answered);
     vcpu->exit.done = true;
 }
 
@@ -82,14 +87,18 @@ enum l2_verdict hook_decide(struct hook_policy *guard, struct l2_vcpu *vcpu,
                             const struct hook_outcome *outcome, int64_t script)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
+    struct mezz_guard_record record;
+    uint64_t address;
 
     place->answered = outcome->registers;
+    place->asked_view = outcome->from;
+    place->asked_function = function_of(&record, guard, outcome, &address);
     if (guard->config->decider == GUARD_L1 && l1_has(guard->l2, MEZZ_MODE_DECIDE)) {
         place->asked = true;
         make_exit(guard, vcpu, outcome);
         return L2_REFLECT;
     }
-    go_on(vcpu, &place->answered, guard->config->decider == GUARD_SCRIPT ? script : -EPERM);
+    go_on(guard, vcpu, guard->config->decider == GUARD_SCRIPT ? script : -EPERM);
     return L2_HANDLED;
 }
 
@@ -102,7 +111,7 @@ void hook_answered(struct hook_policy *guard, struct l2_vcpu *vcpu, uint64_t val
         return;
     place->asked = false;
     if (value == MEZZ_GUARD_LET)
-        go_on(vcpu, &place->answered, MEZZ_GUARD_ALLOW);
+        go_on(guard, vcpu, MEZZ_GUARD_ALLOW);
     else
-        go_on(vcpu, &place->answered, answer < 0 && answer >= -DENIALS ? answer : -EPERM);
+        go_on(guard, vcpu, answer < 0 && answer >= -DENIALS ? answer : -EPERM);
 }
