@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runner.h"
+#include "test_machine.h"
 #include "vmm/machine.h"
 
 #define L1_MEMORY (64ULL << 20)
@@ -88,7 +89,7 @@ static const char *const attacks[] = {
 START_TEST(one_case)
 {
     struct machine_report report;
-    struct machine *machine = run(attacks[_i], 60000 * MS, &report);
+    struct machine *machine = run(attacks[_i], test_machine_patience() * 60000 * MS, &report);
 
     ck_assert_int_eq(report.end, MACHINE_DONE);
     ck_assert_uint_eq(report.status, 0);

@@ -20,6 +20,14 @@ const char *test_machine_obstacle(void)
     return NULL;
 }
 
+unsigned int test_machine_patience(void)
+{
+    const char *factor = getenv("CK_TIMEOUT_MULTIPLIER");
+    const double times = factor == NULL ? 1 : atof(factor);
+
+    return times < 1 ? 1 : (unsigned int)times;
+}
+
 const char *test_image(const char *name)
 {
     static char paths[PATHS][512];

@@ -12,6 +12,9 @@ const char *test_machine_obstacle(void);
 /* The path of an image that was built, valid for the next 31 calls. */
 const char *test_image(const char *name);
 
+/* How many times longer things may take here than on a machine of one's own: 1 or more. */
+unsigned int test_machine_patience(void);
+
 /* Fails the test if there is none. config's l1_image is filled in. */
 struct machine *test_machine_create(struct machine_config *config, const char *l1_image);
 

@@ -6,6 +6,8 @@
 
 #define ROUNDS  50
 #define WAIT_NS 10000000000ULL
+#define SLEEPS  10
+#define NAP_NS  1000000000ULL
 
 KIT_CODE(smp_loop, "1: incq (%rbx)\n outb %al, $0x61\n jmp 1b");
 KIT_CODE(smp_spin, "1: incq (%rbx)\n jmp 1b");
@@ -47,8 +49,21 @@ static void run_side(struct side *side)
 
 enum {
     ORDER_RUN = 1,
-    ORDER_ENTER
+    ORDER_ENTER,
+    ORDER_WAKE
 };
+
+static volatile uint64_t awake; /* the first vCPU, from its HLT */
+
+static void wake_sleeper(void)
+{
+    const uint64_t start = kit_time();
+
+    while (!awake && kit_time() - start < NAP_NS)
+        __asm__ volatile("pause");
+    while (!awake && mezz_call(MEZZ_CALL_L1_INTERRUPT, 0, 0x3c, 0) != -MEZZ_E_BUSY)
+        ;
+}
 
 /* What the second vCPU does, one order at a time. It never returns. */
 static _Noreturn void second_vcpu(struct side *side)
@@ -61,6 +76,9 @@ static _Noreturn void second_vcpu(struct side *side)
             break;
         case ORDER_ENTER:
             result = kit_exit(&wanted);
+            break;
+        case ORDER_WAKE:
+            wake_sleeper();
             break;
         default:
             __asm__ volatile("pause");
@@ -311,8 +329,27 @@ static void stopped(void)
     stopped_while("stopped-in-handler", smp_tell);
 }
 
+/* An emulated kvm_amd forgets at some exits that STI holds interrupts back for one instruction more
+ * (docs/lanes.md). Then the interrupt comes before HLT, which only the other vCPU can end. */
+static bool one_ends_hlt(void)
+{
+    const uint64_t before = kit.interrupts;
+
+    awake = 0;
+    order = ORDER_WAKE;
+    mezz_call(MEZZ_CALL_L1_INTERRUPT, 0, 0x3d, 0);
+    __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+    awake = 1;
+    wait_for(&order, 0);
+    /* One more may have been on its way. */
+    __asm__ volatile("sti\n\tnop\n\tnop\n\tcli" : : : "memory");
+    return kit.interrupts == before + 1;
+}
+
 static void own_interrupts(void)
 {
+    unsigned int sleeps = 0;
+
     KIT_LABEL("interrupts for L1");
     CHECK_ERROR("vCPU", mezz_call(MEZZ_CALL_L1_INTERRUPT, 2, 0x40, 0), MEZZ_E_ID);
     CHECK_ERROR("vector 31", mezz_call(MEZZ_CALL_L1_INTERRUPT, 0, 31, 0), MEZZ_E_ARGUMENT);
@@ -325,9 +362,10 @@ static void own_interrupts(void)
         __asm__ volatile("sti\n\tnop\n\tnop\n\tcli" : : : "memory");
     CHECK_EQ("then it is delivered", kit.interrupts, 1);
     CHECK_EQ("vector", kit.last_vector, 0x3f);
-    CHECK_EQ("it ends a HLT", mezz_call(MEZZ_CALL_L1_INTERRUPT, 0, 0x3d, 0), 0);
-    __asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
-    CHECK_EQ("delivered", kit.interrupts, 2);
+    while (sleeps < SLEEPS && !one_ends_hlt())
+        sleeps++;
+    CHECK("it ends a HLT", sleeps < SLEEPS);
+    CHECK_EQ("vector", kit.last_vector, 0x3d);
 }
 
 void group_smp(void)
