@@ -117,6 +117,8 @@ static _Noreturn void flip(volatile struct mezz_vmcs12 *vmcs)
     const uint64_t good = vmcs->ept.eptp, bad = MEZZ_EPTP(kit.memory_end);
     const uint64_t rip = vmcs->regs.guest_rip;
 
+    /* With interrupts off nothing ends this loop under Bochs, and the other vCPU never runs. */
+    __asm__ volatile("sti");
     for (flips = true; flipping;) {
         vmcs->ept.eptp = bad;
         vmcs->regs.guest_rip = 1ULL << 62;
