@@ -141,6 +141,7 @@ static void merge(struct address_space *space)
 #define FRAME_SIZE    64U /* of what is pushed, aligned, and more */
 #define EXCEPTIONS    32U
 #define VECTORS_LIMIT 256U
+#define SELECTOR      0xfffcU /* but for its level */
 
 /* A walk of the guest's tables whose tables are noted. */
 struct noted_walk {
@@ -233,6 +234,32 @@ static int add_handlers(struct address_space *space, const struct guest_memory *
     return code;
 }
 
+/* Where `syscall` and `sysenter` lead. The shadow is true: an L2 with an engine writes these MSRs
+ * by way of the root. */
+static int add_call_targets(struct address_space *space, const struct guest_memory *memory,
+                            uint64_t cr3, const struct kvm_sregs *sregs)
+{
+    const struct mezz_vmcs12_msrs *msrs = &memory->vcpu->msr_shadow;
+    const bool syscalls = sregs->efer & EFER_SCE;
+    const struct {
+        bool used;
+        uint64_t address;
+    } target[] = {
+        {syscalls, msrs->lstar},
+        {syscalls, msrs->cstar},
+        {(msrs->sysenter_cs & SELECTOR) != 0, msrs->sysenter_eip},
+    };
+    int code = 0;
+
+    for (size_t i = 0; i < sizeof(target) / sizeof(target[0]) && code == 0; i++) {
+        if (target[i].used)
+            code = add_linear(space, memory, cr3, target[i].address, SPACE_HANDLER);
+        if (code == -EFAULT)
+            code = 0;
+    }
+    return code;
+}
+
 int address_space_read(struct address_space *space, const struct guest_memory *memory, uint64_t cr3)
 {
     const struct kvm_sregs *sregs = &memory->vcpu->kvm->run->s.regs.sregs;
@@ -250,6 +277,8 @@ int address_space_read(struct address_space *space, const struct guest_memory *m
         code = add_stacks(space, memory, cr3, sregs);
     if (code == 0)
         code = add_handlers(space, memory, cr3, sregs);
+    if (code == 0)
+        code = add_call_targets(space, memory, cr3, sregs);
     merge(space);
     return code;
 }
