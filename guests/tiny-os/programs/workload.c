@@ -35,12 +35,16 @@ static uint64_t number(const char *text)
 }
 
 /* One of a few of its own, and now and then one that is no name: too long, or none at all. Between
- * processes nothing is shared, so that the results are the same in any order. */
+ * processes nothing is shared, so that the results are the same in any order; nor do they take so
+ * many files that who comes first gets the last one. */
 static const char *any_name(void)
 {
     static char name[TINY_NAME_MAX + 16];
-    uint64_t length = below(16) ? 6 : below(sizeof(name));
+    uint64_t length = 6;
 
+    if (!below(16)) {
+        length = below(4) ? TINY_NAME_MAX + 1 + below(sizeof(name) - TINY_NAME_MAX - 1) : 0;
+    }
     for (uint64_t i = 0; i < length; i++) {
         name[i] = 'w';
     }
