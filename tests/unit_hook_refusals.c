@@ -47,6 +47,7 @@ enum wrong {
     SHARED_DATA,
     CODE_AS_DATA,
     AGAIN,
+    OTHER_MODE,
     WRONGS
 };
 
@@ -62,6 +63,7 @@ static const enum hook_reason wrong_reason[WRONGS] = {
     [SHARED_DATA] = HOOK_REASON_FRAME_TAKEN,
     [CODE_AS_DATA] = HOOK_REASON_FRAME_TAKEN,
     [AGAIN] = HOOK_REASON_BUSY,
+    [OTHER_MODE] = HOOK_REASON_NOT_64_BIT,
 };
 
 static void make_wrong(enum wrong wrong)
@@ -101,6 +103,9 @@ static void make_wrong(enum wrong wrong)
     case AGAIN:
         world_judge();
         vcpu = (struct hook_vcpu){.view = 0};
+        break;
+    case OTHER_MODE:
+        world_access.other_mode = true;
         break;
     case WRONGS:
     default:
@@ -223,6 +228,18 @@ START_TEST(remapped_while_it_waits)
     world_call(LEFT, plan.door);
     world_must(HOOK_KILL, HOOK_REASON_REMAPPED, false);
     ck_assert_uint_eq(outcome.registers.rip, RETURN);
+}
+END_TEST
+
+START_TEST(back_in_another_mode)
+{
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    world_call(LEFT, world_open_function()->entry);
+    world_interrupted(LEFT, 32, AGENT_CODE + 0x10);
+    world_at(LEFT, plan.door);
+    world_access.other_mode = true;
+    world_judge();
+    world_must(HOOK_KILL, HOOK_REASON_NOT_64_BIT, false);
 }
 END_TEST
 
@@ -404,7 +421,7 @@ END_TEST
 RUN_CASES("hook_refusals", 60, ONCE(every_offset_but_the_entry), ONCE(a_refused_call_returns),
           EACH(wrong_call, WRONGS), EACH(something_below_the_stack, 2), ONCE(data_of_another_space),
           EACH(a_remapped_agent, 2), ONCE(remapped_while_another_vcpu_is_inside),
-          ONCE(two_vcpus_in_a_space), ONCE(remapped_while_it_waits),
+          ONCE(two_vcpus_in_a_space), ONCE(remapped_while_it_waits), ONCE(back_in_another_mode),
           EACH(a_changed_return_address, 2), EACH(the_callback_kills, 2),
           ONCE(application_code_in_the_security_view), EACH(bad_gate, 2 * ELEMENTS(gates)),
           ONCE(a_gate_from_ring_0_or_inside), EACH(data_access, REFUSAL_KINDS *ELEMENTS(accesses)),

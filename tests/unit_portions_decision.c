@@ -29,7 +29,8 @@ enum change {
     NO_ROOM = 1 << 6,
     GONE = 1 << 7,
     RETURNS_IN = 1 << 8,
-    STACK_IN = 1 << 9
+    STACK_IN = 1 << 9,
+    OTHER_MODE = 1 << 10
 };
 
 static const struct {
@@ -72,6 +73,9 @@ static const struct {
     {STACK_IN, IDENTITY_NEW, SCAN_DUE, VERDICT_KILL, REASON_STACK_INSIDE},
     {EXACT | RETURNS_IN, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_KILL, REASON_RETURN_ADDRESS},
     {NO_ENTRY | STACK_IN, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_KILL, REASON_NOT_ENTRY},
+    {OTHER_MODE, IDENTITY_NEW, SCAN_CLEAN, VERDICT_KILL, REASON_NOT_64_BIT},
+    {OTHER_MODE | EXACT, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_KILL, REASON_NOT_64_BIT},
+    {OTHER_MODE | KERNEL, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_ERROR, REASON_KERNEL_FETCH},
     /* released */
     {NOTHING, IDENTITY_REMAPPED, SCAN_CLEAN, VERDICT_RELEASE, REASON_REMAPPED},
     {NO_ENTRY | EXACT, IDENTITY_REMAPPED, SCAN_CLEAN, VERDICT_RELEASE, REASON_REMAPPED},
@@ -90,6 +94,7 @@ static struct decision_request entry_row(size_t i)
     request.resume = changes & EXACT ? RESUME_EXACT : changes & MOVED ? RESUME_MOVED : RESUME_NONE;
     request.room = !(changes & NO_ROOM);
     request.gone = changes & GONE;
+    request.other_mode = changes & OTHER_MODE;
     request.stack = changes & RETURNS_IN ? STACK_RETURNS_INSIDE
                     : changes & STACK_IN ? STACK_INSIDE
                                          : STACK_OUTSIDE;

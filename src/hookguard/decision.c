@@ -42,6 +42,7 @@ static const char *const reason_names[REASON_KINDS] = {
     [REASON_UNSAFE_SPACE] = "unsafe-space",
     [REASON_RETURN_ADDRESS] = "return-address",
     [REASON_STACK_INSIDE] = "stack-inside",
+    [REASON_NOT_64_BIT] = "not-64-bit",
 };
 
 const char *decision_verdict_name(enum decision_verdict verdict)
@@ -67,7 +68,7 @@ enum decision_reason decision_tolerable_by_name(const char *name)
     return REASON_KINDS;
 }
 
-_Static_assert(REASON_NOT_ENTRY == 10 && REASON_UNSAFE_SPACE == 28 && REASON_STACK_INSIDE == 30,
+_Static_assert(REASON_NOT_ENTRY == 10 && REASON_UNSAFE_SPACE == 28 && REASON_NOT_64_BIT == 31,
                "docs/portions-policy.md lists the numbers");
 _Static_assert(REASON_KINDS <= 64, "decision_request.tolerated has a bit for each");
 
@@ -190,6 +191,8 @@ static enum decision_reason entry_obstacle(const struct decision_request *reques
         return REASON_DATA_FETCH;
     if (identity_reason[request->identity] != REASON_NONE)
         return identity_reason[request->identity];
+    if (request->other_mode)
+        return REASON_NOT_64_BIT;
     /* Without a former call of its own nothing can be come back to. */
     if (request->resume == RESUME_EXACT && request->identity == IDENTITY_BOUND)
         return stack_reason[request->stack];

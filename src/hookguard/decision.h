@@ -80,6 +80,7 @@ struct decision_request {
     bool gone;       /* whom the page belongs to does not map it any more */
     bool writable;   /* the page, in its own view */
     bool executable;
+    bool other_mode; /* not 64-bit: the code's bytes are other instructions then */
     enum portion_identity identity;
     bool entry; /* the address is an entry point */
     enum portion_resume resume;
@@ -139,6 +140,7 @@ enum decision_reason {
     REASON_UNSAFE_SPACE, /* found by guard_refuse's caller, never by decide() */
     REASON_RETURN_ADDRESS,
     REASON_STACK_INSIDE,
+    REASON_NOT_64_BIT,
     REASON_KINDS
 };
 

@@ -205,6 +205,7 @@ static void find_target_facts(struct guard *guard, struct facts *facts)
     request->tolerated = access->allowed ? UINT64_MAX : facts->portion->tolerated;
     request->writable = rights & MEZZ_EPT_WRITE;
     request->executable = rights & MEZZ_EPT_EXECUTE;
+    request->other_mode = access->other_mode;
     request->alias = !access->linear_known || (access->linear & ~(PAGE_SIZE - 1)) !=
                                                   guard_page_address(facts->portion, facts->page);
     request->gone = facts->owner != NULL && facts->owner != facts->from && request->writable &&

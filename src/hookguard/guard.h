@@ -90,6 +90,7 @@ struct guard_access {
     uint64_t cr3; /* without flags and PCID */
     uint64_t rip; /* of a fetch: the address itself */
     uint64_t rsp;
+    bool other_mode; /* not 64-bit */
     uint64_t linear; /* accessed */
     bool linear_known;
     uint64_t frame;    /* accessed */

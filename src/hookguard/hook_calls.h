@@ -101,7 +101,8 @@ enum hook_access_kind {
 struct hook_access {
     enum hook_access_kind kind;
     unsigned int cpl;
-    uint64_t cr3; /* without flags and PCID */
+    uint64_t cr3;    /* without flags and PCID */
+    bool other_mode; /* not 64-bit: the code's bytes are other instructions then */
     uint64_t linear;
     bool linear_known;
     uint64_t frame;  /* accessed, page-aligned */
@@ -151,6 +152,7 @@ enum hook_reason {
     HOOK_REASON_OUTSIDE, /* the security view ran something else */
     HOOK_REASON_AGENT_FAULT,
     HOOK_REASON_KILLED, /* the callback's wish */
+    HOOK_REASON_NOT_64_BIT,
     HOOK_REASONS
 };
 

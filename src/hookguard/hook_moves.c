@@ -148,6 +148,8 @@ void hook_enter(const struct hook_judgement *it, const struct hook_function *fun
     struct hook_registers registers = it->access->registers;
 
     it->outcome->function = function;
+    if (reason == HOOK_REASON_NONE && it->access->other_mode)
+        reason = HOOK_REASON_NOT_64_BIT;
     if (reason == HOOK_REASON_NONE && binding->calls)
         reason = HOOK_REASON_BUSY;
     if (reason == HOOK_REASON_NONE && !find_return(it, &binding->return_address))
@@ -176,6 +178,10 @@ void hook_come_back(const struct hook_judgement *it)
         return;
     }
     it->outcome->function = binding->function;
+    if (it->access->other_mode) {
+        hook_refuse(it, HOOK_REASON_NOT_64_BIT);
+        return;
+    }
     if (hook_has(it, HOOK_MAPPING_CHECK) && !hook_intact(it->hooks, binding)) {
         hook_abandon(it, binding, HOOK_REASON_REMAPPED);
         hook_release(it->hooks, binding);

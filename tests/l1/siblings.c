@@ -12,7 +12,7 @@
 #define NUMBER(x)  TEXT_OF(x)
 
 /* Between two writes there is time to count. */
-KIT_CODE(sibling_writes, "movl $4000, %ecx\n"
+KIT_CODE(sibling_writes, "movl $1500, %ecx\n"
                          "1: movl $2000, %edx\n"
                          "2: decl %edx\n"
                          "jnz 2b\n"
@@ -28,7 +28,7 @@ KIT_CODE(sibling_counts, "1: incq %rax\n"
                          "movq %rax, 4096(%rbx)\n"
                          "jmp 1b\n");
 
-_Static_assert(SIBLINGS_WRITES == 4000, "sibling_writes");
+_Static_assert(SIBLINGS_WRITES == 1500, "sibling_writes");
 _Static_assert(SIBLINGS_PAGE == KIT_L2_DATA, "the page");
 
 static struct kit_guest guests[2];

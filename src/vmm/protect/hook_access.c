@@ -21,6 +21,7 @@ static void begin(struct l2_vcpu *vcpu, struct hook_access *access)
     *access = (struct hook_access){
         .cpl = sregs->ss.dpl,
         .cr3 = guest_space(sregs->cr3),
+        .other_mode = !l2_runs_64_bit(vcpu),
         .registers = {.rip = regs->rip, .rflags = regs->rflags},
     };
     memcpy(access->registers.gpr, &regs->rax, sizeof(access->registers.gpr));

@@ -75,7 +75,8 @@ static void begin(struct l2_vcpu *vcpu, struct portion_access_facts *facts)
         .access = {.cpl = sregs->ss.dpl,
                    .cr3 = guest_space(sregs->cr3),
                    .rip = regs->rip,
-                   .rsp = regs->rsp},
+                   .rsp = regs->rsp,
+                   .other_mode = !l2_runs_64_bit(vcpu)},
     };
 }
 
