@@ -19,7 +19,6 @@
 struct warden {
     struct l2_policy policy;
     enum engine_kind engine;
-    bool added;
     struct space_overlay *closed; /* over the first vCPU: its writes are exits */
     struct space_overlay *cell;   /* over the second one: the page that it counts in, or not */
     uint64_t counted;             /* when the page was taken away last */
@@ -160,40 +159,6 @@ static void add_policy(struct machine *machine)
 {
     machine->l2[0]->engine = warden.engine;
     ck_assert_int_eq(l2_policy_add(machine->l2[0], &warden.policy), 0);
-    warden.added = true;
-}
-
-static void *run_vcpu(void *argument)
-{
-    struct l1_vcpu *l1 = argument;
-    struct machine *machine = l1->machine;
-    struct error error;
-
-    pthread_mutex_lock(&machine->lock);
-    ck_assert_int_eq(l1_vcpu_begin(l1, &error), 0);
-    while (!machine->ended) {
-        if (l1->started)
-            l1_vcpu_step(l1);
-        else
-            pthread_cond_wait(&machine->changed, &machine->lock);
-        if (!warden.added && machine->l2[0] != NULL)
-            add_policy(machine);
-    }
-    l1_vcpu_end(l1);
-    pthread_mutex_unlock(&machine->lock);
-    return NULL;
-}
-
-static void run(struct machine *machine)
-{
-    pthread_t thread[2];
-
-    for (unsigned int i = 0; i < 2; i++)
-        ck_assert_int_eq(pthread_create(&thread[i], NULL, run_vcpu, machine->l1[i]), 0);
-    for (unsigned int i = 0; i < 2; i++)
-        pthread_join(thread[i], NULL);
-    console_flush(&machine->l1_console);
-    machine->report.l1.console = console_text(&machine->l1_console);
 }
 
 START_TEST(rights_are_gone_at_once)
@@ -202,7 +167,7 @@ START_TEST(rights_are_gone_at_once)
     struct machine *machine = test_machine_create(&config, "siblings_l1.elf");
 
     warden = (struct warden){.policy = {.ops = &ops}, .engine = (enum engine_kind)_i};
-    run(machine);
+    test_machine_run(machine, add_policy);
     test_machine_ended_well(&machine->report, "siblings_l1.elf");
     ck_assert_uint_eq(warden.turns, TURNS);
     ck_assert_uint_eq(warden.running, 0);

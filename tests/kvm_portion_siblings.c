@@ -57,7 +57,6 @@ static void make_program(void)
 
 static struct portion_table table;
 static enum engine_kind engine;
-static bool added;
 
 static void declare(uint64_t tolerated)
 {
@@ -86,40 +85,6 @@ static void add_policy(struct machine *machine)
 {
     machine->l2[0]->engine = engine;
     ck_assert_int_eq(portion_policy_add(machine->l2[0], &table), 0);
-    added = true;
-}
-
-static void *run_vcpu(void *argument)
-{
-    struct l1_vcpu *l1 = argument;
-    struct machine *machine = l1->machine;
-    struct error error;
-
-    pthread_mutex_lock(&machine->lock);
-    ck_assert_int_eq(l1_vcpu_begin(l1, &error), 0);
-    while (!machine->ended) {
-        if (l1->started)
-            l1_vcpu_step(l1);
-        else
-            pthread_cond_wait(&machine->changed, &machine->lock);
-        if (!added && machine->l2[0] != NULL)
-            add_policy(machine);
-    }
-    l1_vcpu_end(l1);
-    pthread_mutex_unlock(&machine->lock);
-    return NULL;
-}
-
-static void run(struct machine *machine)
-{
-    pthread_t thread[2];
-
-    for (unsigned int i = 0; i < 2; i++)
-        ck_assert_int_eq(pthread_create(&thread[i], NULL, run_vcpu, machine->l1[i]), 0);
-    for (unsigned int i = 0; i < 2; i++)
-        pthread_join(thread[i], NULL);
-    console_flush(&machine->l1_console);
-    machine->report.l1.console = console_text(&machine->l1_console);
 }
 
 static struct machine *run_group(const char *group, uint64_t tolerated)
@@ -129,9 +94,8 @@ static struct machine *run_group(const char *group, uint64_t tolerated)
     struct machine *machine;
 
     declare(tolerated);
-    added = false;
     machine = test_machine_create(&config, "vault_pair_l1.elf");
-    run(machine);
+    test_machine_run(machine, add_policy);
     test_machine_ended_well(&machine->report, group);
     return machine;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "host/kvm.h"
+#include "vmm/machine_state.h"
 
 #define PATHS 32U
 
@@ -47,6 +48,45 @@ struct machine *test_machine_create(struct machine_config *config, const char *l
     config->l1_image = test_image(l1_image);
     ck_assert_msg(machine_create(&machine, config, &error) == 0, "%s", error.text);
     return machine;
+}
+
+/* What the threads share; under the machine's lock. */
+static void (*prepare_l2)(struct machine *machine);
+
+static void *run_vcpu(void *argument)
+{
+    struct l1_vcpu *l1 = argument;
+    struct machine *machine = l1->machine;
+    struct error error;
+
+    pthread_mutex_lock(&machine->lock);
+    ck_assert_int_eq(l1_vcpu_begin(l1, &error), 0);
+    while (!machine->ended) {
+        if (l1->started)
+            l1_vcpu_step(l1);
+        else
+            pthread_cond_wait(&machine->changed, &machine->lock);
+        if (prepare_l2 != NULL && machine->l2[0] != NULL) {
+            prepare_l2(machine);
+            prepare_l2 = NULL;
+        }
+    }
+    l1_vcpu_end(l1);
+    pthread_mutex_unlock(&machine->lock);
+    return NULL;
+}
+
+void test_machine_run(struct machine *machine, void (*prepare)(struct machine *machine))
+{
+    pthread_t thread[MACHINE_MAX_L1_VCPUS];
+
+    prepare_l2 = prepare;
+    for (unsigned int i = 0; i < machine->l1_count; i++)
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, run_vcpu, machine->l1[i]), 0);
+    for (unsigned int i = 0; i < machine->l1_count; i++)
+        pthread_join(thread[i], NULL);
+    console_flush(&machine->l1_console);
+    machine->report.l1.console = console_text(&machine->l1_console);
 }
 
 void test_machine_ended_well(const struct machine_report *report, const char *what)
