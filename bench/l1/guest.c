@@ -14,6 +14,9 @@
 #define PAT_AFTER_RESET 0x0007040600070406ULL
 #define DR6_AFTER_RESET 0xffff0ff0ULL
 #define DR7_AFTER_RESET 0x400ULL
+#define CR0_PG_WP_ET_PE 0x80010011ULL
+#define CR4_PAE         0x20ULL
+#define EFER_LMA_LME    0x500ULL
 
 #define BITMAP_BYTES    4096
 _Static_assert(INTERCEPTED_PORT / 8 == REFLECTED_PORT / 8, "both are in one byte of the bitmap");
@@ -90,7 +93,7 @@ static void fill_system(struct mezz_vmcs12_system *system)
     system->guest_cr0 = CR0_PG_WP_ET_PE;
     system->guest_cr3 = (uint64_t)page_pml4;
     system->guest_cr4 = CR4_PAE;
-    system->guest_efer = EFER_LME | EFER_LMA;
+    system->guest_efer = EFER_LMA_LME;
 }
 
 static const uint8_t *code_of(const struct bench_setup *setup)

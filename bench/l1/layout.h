@@ -11,11 +11,6 @@
 #define INTERCEPTED_PORT 0xe0
 #define REFLECTED_PORT   0xe1
 
-#define CR0_PG_WP_ET_PE  0x80010011
-#define CR4_PAE          0x20
-#define EFER_LME         0x100
-#define EFER_LMA         0x400
-
 /* Guest-physical addresses of an L2 that its EPT12 treats differently from memory. The window is
  * readable and writable and not executable: KVM gets no slot for it. Nothing is not there. */
 #define DATA_WINDOW 0x40000000

@@ -1,33 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From PVH's 32-bit protected mode to l1_main, the processor's tables, and the exceptions' way in. */
 #include "layout.h"
-#include "mezz/pvh.h"
+#include "lib/entry.inc"
 
-#define CR0_PG_WP_ET_PE 0x80010011
-#define CR4_PAE         0x20
-#define MSR_EFER        0xc0000080
-#define EFER_LME        0x100
-
-    .section .note.Xen, "a", @note
-    .balign 4
-    .long 4, 8, MEZZ_PVH_NOTE_TYPE
-    .asciz MEZZ_PVH_NOTE_NAME
-    .quad pvh_entry
+    pvh_note pvh_entry
 
     .section .text.stubs, "ax"
-    .balign 16
     .globl exception_stubs
 exception_stubs:
-    .set vector, 0
-    .rept L1_EXCEPTIONS
-    .balign 16, 0xcc
-    .if vector != 8 && (vector < 10 || vector > 14) && vector != 17 && vector != 21
-    pushq $0
-    .endif
-    pushq $vector
-    jmp exception_entry
-    .set vector, vector + 1
-    .endr
+    stubs L1_EXCEPTIONS, 16, exception_entry
 
 /* L1_KICK has no other effect than to end a HLT. */
     .balign 16, 0xcc
@@ -35,21 +16,7 @@ exception_stubs:
 
     .balign 16, 0xcc
 exception_entry:
-    pushq %r15
-    pushq %r14
-    pushq %r13
-    pushq %r12
-    pushq %r11
-    pushq %r10
-    pushq %r9
-    pushq %r8
-    pushq %rdi
-    pushq %rsi
-    pushq %rbp
-    pushq %rbx
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
+    push_registers
     movq %rsp, %rdi
     movq %cr2, %rsi
     cld
@@ -58,20 +25,7 @@ exception_entry:
     .code32
     .globl pvh_entry
 pvh_entry:
-    cli
-    cld
-    movl $page_pml4, %eax
-    movl %eax, %cr3
-    movl $CR4_PAE, %eax
-    movl %eax, %cr4
-    movl $MSR_EFER, %ecx
-    xorl %edx, %edx
-    movl $EFER_LME, %eax
-    wrmsr
-    movl $CR0_PG_WP_ET_PE, %eax
-    movl %eax, %cr0
-    lgdt gdt_pointer
-    ljmp $L1_CODE64, $long_mode
+    enter_long_mode L1_CODE64, long_mode
 
     .code64
 long_mode:
@@ -106,35 +60,10 @@ idt_pointer:
 
     .balign 16
 idt:
-    .set vector, 0
-    .rept L1_VECTORS
-    .word (L1_BASE + 16 * vector) & 0xffff
-    .word L1_CODE64
-    .word 0x8e00
-    .word (L1_BASE + 16 * vector) >> 16
-    .quad 0
-    .set vector, vector + 1
-    .endr
+    interrupt_gates L1_VECTORS, 16, L1_BASE, L1_CODE64
 idt_end:
 
-/* The first 4 GiB one to one, 2 MiB a page; accessed and dirty, so that a walk writes nothing. */
-    .section .data.tables, "aw"
-    .balign 4096
-page_pml4:
-    .quad page_pdpt + 0x63
-    .fill 511, 8, 0
-page_pdpt:
-    .quad page_directories + 0x63
-    .quad page_directories + 0x1063
-    .quad page_directories + 0x2063
-    .quad page_directories + 0x3063
-    .fill 508, 8, 0
-page_directories:
-    .set address, 0
-    .rept 2048
-    .quad address + 0xe3
-    .set address, address + 0x200000
-    .endr
+    identity_tables 3
 
     .bss
     .balign 16

@@ -4,94 +4,30 @@
  * ring 3 and back, and what the L2s start with.
  */
 #include "kit_layout.h"
-#include "mezz/pvh.h"
+#include "lib/entry.inc"
 
-#define CR0_PG_WP_ET_PE 0x80010011
-#define CR4_PAE         0x20
-#define MSR_EFER        0xc0000080
-#define EFER_LME        0x100
-
-    .section .note.Xen, "a", @note
-    .balign 4
-    .long 4, 8, MEZZ_PVH_NOTE_TYPE
-    .asciz MEZZ_PVH_NOTE_NAME
-    .quad kit_entry
-
-/* Vector and error code on the stack, then to a common part. */
-    .macro stubs first_part
-    .set vector, 0
-    .rept KIT_VECTORS
-    .balign KIT_STUB_SIZE, 0xcc
-    .if vector != 8 && (vector < 10 || vector > 14) && vector != 17 && vector != 21
-    pushq $0
-    .endif
-    pushq $vector
-    jmp \first_part
-    .set vector, vector + 1
-    .endr
-    .endm
+    pvh_note kit_entry
 
     .section .text.stubs, "ax"
     .globl kit_stubs
 kit_stubs:
-    stubs exception
+    stubs KIT_VECTORS, KIT_STUB_SIZE, exception
 
 /* struct kit_trap, on the stack. */
 exception:
-    pushq %r15
-    pushq %r14
-    pushq %r13
-    pushq %r12
-    pushq %r11
-    pushq %r10
-    pushq %r9
-    pushq %r8
-    pushq %rdi
-    pushq %rsi
-    pushq %rbp
-    pushq %rbx
-    pushq %rdx
-    pushq %rcx
-    pushq %rax
+    push_registers
     movq %rsp, %rdi
     movq %cr2, %rsi
     cld
     call kit_exception
-    popq %rax
-    popq %rcx
-    popq %rdx
-    popq %rbx
-    popq %rbp
-    popq %rsi
-    popq %rdi
-    popq %r8
-    popq %r9
-    popq %r10
-    popq %r11
-    popq %r12
-    popq %r13
-    popq %r14
-    popq %r15
+    pop_registers
     addq $16, %rsp
     iretq
 
     .code32
     .globl kit_entry
 kit_entry:
-    cli
-    cld
-    movl $kit_pml4, %eax
-    movl %eax, %cr3
-    movl $CR4_PAE, %eax
-    movl %eax, %cr4
-    movl $MSR_EFER, %ecx
-    xorl %edx, %edx
-    movl $EFER_LME, %eax
-    wrmsr
-    movl $CR0_PG_WP_ET_PE, %eax
-    movl %eax, %cr0
-    lgdt gdt_pointer
-    ljmp $KIT_CODE64, $long_mode
+    enter_long_mode KIT_CODE64, long_mode
 
     .code64
 long_mode:
@@ -178,18 +114,6 @@ idt_pointer:
     .word idt_end - idt - 1
     .quad idt
 
-    .macro idt base
-    .set vector, 0
-    .rept KIT_VECTORS
-    .word (\base + KIT_STUB_SIZE * vector) & 0xffff
-    .word KIT_CODE64
-    .word 0x8e00
-    .word (\base + KIT_STUB_SIZE * vector) >> 16
-    .quad 0
-    .set vector, vector + 1
-    .endr
-    .endm
-
     .macro gdt
     .quad 0
     .quad 0x00cf9b000000ffff
@@ -201,7 +125,7 @@ idt_pointer:
 
     .balign 16
 idt:
-    idt KIT_BASE
+    interrupt_gates KIT_VECTORS, KIT_STUB_SIZE, KIT_BASE, KIT_CODE64
 idt_end:
 
     .data
@@ -221,25 +145,7 @@ kit_user_stack:
 kit_user_end:
     .quad 0
 
-/* The first 4 GiB one to one, 2 MiB a page, for ring 3, too; accessed and dirty, so that a walk
- * writes nothing. */
-    .section .data.tables, "aw"
-    .balign 4096
-kit_pml4:
-    .quad page_pdpt + 0x67
-    .fill 511, 8, 0
-page_pdpt:
-    .quad page_directories + 0x67
-    .quad page_directories + 0x1067
-    .quad page_directories + 0x2067
-    .quad page_directories + 0x3067
-    .fill 508, 8, 0
-page_directories:
-    .set address, 0
-    .rept 2048
-    .quad address + 0xe7
-    .set address, address + 0x200000
-    .endr
+    identity_tables 7 /* L1 enters ring 3, too */
 
     .bss
     .balign 16
@@ -249,7 +155,7 @@ stack_top:
 /* What L2s see of the image: their code, and these tables and a stack. */
     .section .l2.stubs, "ax"
 l2_stubs:
-    stubs l2_exception
+    stubs KIT_VECTORS, KIT_STUB_SIZE, l2_exception
 
 /* Tells L1 (KIT_L2_VECTOR_PORT), then goes on where the exception was. */
 l2_exception:
@@ -290,7 +196,7 @@ kit_l2_gdt:
     .balign 16
     .globl kit_l2_idt
 kit_l2_idt:
-    idt KIT_L2_STUBS
+    interrupt_gates KIT_VECTORS, KIT_STUB_SIZE, KIT_L2_STUBS, KIT_CODE64
     .balign 4096
     .skip 4096
     .globl kit_l2_stack
