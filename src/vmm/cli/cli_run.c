@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hookguard/event_log.h"
 #include "vmm/cli/cli.h"
 #include "vmm/cli/cli_caged.h"
 #include "vmm/cli/cli_images.h"
@@ -18,17 +16,13 @@
 #include "vmm/cli/cli_terminal.h"
 #include "vmm/cli/info.h"
 #include "vmm/cli/report_json.h"
+#include "vmm/cli/run_outputs.h"
 #include "vmm/stack/script.h"
 
 /* mezz run FILE */
 
-#define LOG_SIZE_LIMIT (1ULL << 30)
-
 struct run_options {
     const char *file;
-    const char *json;
-    const char *trace;
-    const char *log;
     const char *images;
     const char *kvm;
     bool verbose;
@@ -39,9 +33,7 @@ struct run_options {
 struct run {
     struct run_options options;
     struct terminal terminal;
-    FILE *trace; /* NULL: none */
-    struct patience trace_patience;
-    struct event_log *log; /* NULL: none */
+    struct run_outputs outputs;
     uint64_t begun_ns;
     int death;           /* signal that ended the machine's process; 0: none did */
     uint64_t started_ns; /* of the process; 0 once a machine has run */
@@ -90,7 +82,7 @@ static int run_caged(struct run *run, const struct machine_config *config,
     struct caged_run caged = {
         .config = config,
         .terminal = &run->terminal,
-        .trace = config->trace != NULL ? &run->trace_patience : NULL,
+        .trace = config->trace != NULL ? &run->outputs.trace_patience : NULL,
     };
     int code = caged_run(&caged, kept, error);
 
@@ -112,14 +104,14 @@ static int run_machine(void *context, const struct machine_config *wanted, struc
 
     config.kvm_device = cli_kvm_device(run->options.kvm);
     config.process_started_ns = run->started_ns;
-    config.trace = run->trace;
-    config.log = run->log;
+    config.trace = run->outputs.trace;
+    config.log = run->outputs.log;
     config.console = terminal_write;
     config.console_context = &run->terminal;
     run->started_ns = 0;
     give_up_at = now_ns() + config.timeout_ns;
     terminal_begin(&run->terminal, longest_name(&config), give_up_at);
-    atomic_store(&run->trace_patience.give_up_at, give_up_at);
+    atomic_store(&run->outputs.trace_patience.give_up_at, give_up_at);
     if (run->options.no_cage)
         code = run_uncaged(run, &config, &kept->report, error);
     else
@@ -180,7 +172,7 @@ static int write_json(const struct run *run, const struct report_facts *facts)
     if (text == NULL)
         code = error_set(&error, ENOMEM, "out of memory for the JSON");
     else
-        code = output_write(run->options.json, text, strlen(text), &error);
+        code = output_write(run->outputs.json_path, text, strlen(text), &error);
     free(text);
     if (code == 0)
         return CLI_DONE;
@@ -209,7 +201,7 @@ static int finish(struct run *run, const struct script_record *record, int code,
     if (facts.exit_status < CLI_SIGNAL && run->terminal.patience.fd == STDOUT_FILENO &&
         cli_finish_stdout(run->terminal.patience.error) != CLI_DONE)
         facts.exit_status = CLI_HOST;
-    if (run->options.json != NULL && write_json(run, &facts) != CLI_DONE &&
+    if (run->outputs.json_path != NULL && write_json(run, &facts) != CLI_DONE &&
         facts.exit_status < CLI_SIGNAL)
         facts.exit_status = CLI_HOST;
     return facts.exit_status;
@@ -253,123 +245,34 @@ static bool wants_colours(const struct run_options *options, int fd)
            strcmp(kind, "dumb") != 0 && isatty(fd);
 }
 
-/* A pipe without a reader is an error and not a wait. 0 or -1 with errno. */
-static int open_trace(struct run *run)
-{
-    const char *path = run->options.trace;
-    int fd = STDOUT_FILENO;
-
-    if (strcmp(path, "-") != 0) {
-        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
-        if (fd < 0)
-            return -1;
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    }
-    run->trace = patient_open(&run->trace_patience, fd);
-    if (run->trace != NULL)
-        return 0;
-    if (fd != STDOUT_FILENO)
-        close(fd);
-    errno = ENOMEM;
-    return -1;
-}
-
-/* What can be written is found out before anything runs. */
-static int open_outputs(struct run *run)
-{
-    const struct run_options *options = &run->options;
-    struct error error;
-
-    if (options->json != NULL && output_check(options->json, &error) != 0) {
-        cli_complain("--json: %s", error.text);
-        return CLI_BAD_INPUT;
-    }
-    if (options->log != NULL) {
-        const struct event_log_config log = {.path = options->log,
-                                             .program = "mezz " MEZZ_PROGRAM_VERSION,
-                                             .size_limit = LOG_SIZE_LIMIT};
-
-        if (event_log_open(&run->log, &log, &error) != 0) {
-            cli_complain("--log: %s", error.text);
-            return CLI_BAD_INPUT;
-        }
-    }
-    if (options->trace == NULL || open_trace(run) == 0)
-        return CLI_DONE;
-    cli_complain("--trace: %s: cannot write: %s", options->trace, strerror(errno));
-    return CLI_BAD_INPUT;
-}
-
-/* The status of the run, unless the trace is not whole. */
-static int close_trace(struct run *run, int status)
-{
-    struct patience *patience = &run->trace_patience;
-
-    if (run->trace == NULL)
-        return status;
-    fclose(run->trace);
-    if (patience->fd != STDOUT_FILENO && close(patience->fd) < 0 && patience->error == 0)
-        patience->error = errno;
-    if (patience->error == 0)
-        return status;
-    cli_complain("%s: cannot write: %s", run->options.trace, strerror(patience->error));
-    return status < CLI_SIGNAL ? CLI_HOST : status;
-}
-
-/* The same for the log; its last hash is for whoever wants to keep it elsewhere. */
-static int close_log(struct run *run, int status)
-{
-    char head[LOG_HASH_DIGITS + 1];
-    struct error error;
-    uint64_t events;
-
-    if (run->log == NULL)
-        return status;
-    if (run->death != 0) {
-        event_log_abandon(run->log);
-        return status;
-    }
-    events = event_log_events(run->log);
-    if (event_log_close(run->log, now_ns() - run->begun_ns, head, &error) == 0) {
-        fprintf(run->terminal.out, "log %s: %llu events, head %s\n", run->options.log,
-                (unsigned long long)events, head);
-        return status;
-    }
-    cli_complain("--log: %s", error.text);
-    return status < CLI_SIGNAL ? CLI_HOST : status;
-}
-
+/* A log that ends with the process that wrote it stays as it is. */
 static int close_outputs(struct run *run, int status)
 {
-    status = close_trace(run, close_log(run, status));
-    /* An earlier error was told by finish(). */
-    if (fflush(run->terminal.out) == 0 || status >= CLI_SIGNAL || status == CLI_HOST)
-        return status;
-    cli_complain("cannot write: %s", strerror(run->terminal.patience.error));
-    return CLI_HOST;
-}
+    struct terminal *terminal = &run->terminal;
 
-static bool is_stdout(const char *output)
-{
-    return output != NULL && strcmp(output, "-") == 0;
+    status = run_outputs_close(&run->outputs, terminal->out, now_ns() - run->begun_ns,
+                               run->death != 0, status);
+    /* An earlier error was told by finish(). */
+    if (fflush(terminal->out) == 0 || status >= CLI_SIGNAL || status == CLI_HOST)
+        return status;
+    cli_complain("cannot write: %s", strerror(terminal->patience.error));
+    return CLI_HOST;
 }
 
 static int run_with_options(struct run *run)
 {
     const struct run_options *options = &run->options;
-    int out = is_stdout(options->json) || is_stdout(options->trace) ? STDERR_FILENO : STDOUT_FILENO;
     struct cli_images images;
+    int out = run_outputs_terminal(&run->outputs);
     int status;
 
-    if (is_stdout(options->json) && is_stdout(options->trace)) {
-        cli_complain("--json and --trace cannot both be the standard output");
+    if (out < 0)
         return CLI_BAD_INPUT;
-    }
     if (terminal_init(&run->terminal, out, wants_colours(options, out)) != 0) {
         cli_complain("out of memory");
         return CLI_HOST;
     }
-    status = open_outputs(run);
+    status = run_outputs_open(&run->outputs);
     if (status == CLI_DONE && cli_images_find(&images, options->images) != 0) {
         cli_complain("out of memory");
         status = CLI_HOST;
@@ -388,12 +291,13 @@ int cli_run(int argc, char **argv, const struct cli_command *command)
     struct run run = {.begun_ns = now_ns()};
     const struct cli_option options[] = {
         {"json", NULL, "OUT", "write a report of the run to this file; - is the standard output",
-         .text = &run.options.json},
+         .text = &run.outputs.json_path},
         {"trace", NULL, "OUT",
          "write the decision on each L2 exit to this file, as lines of JSON; - as for --json",
-         .text = &run.options.trace},
-        {"log", NULL, "FILE", "write what portions allowed and refused to this new file, as a log",
-         .text = &run.options.log},
+         .text = &run.outputs.trace_path},
+        {"log", NULL, "FILE",
+         "write what portions and guards allowed and refused to this new file, as a log",
+         .text = &run.outputs.log_path},
         {"verbose", "v", NULL, "say more: L1's calls by name, every expectation",
          .flag = &run.options.verbose},
         {"images", NULL, "DIR", "search images here (also: MEZZ_IMAGES)",
