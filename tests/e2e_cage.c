@@ -13,102 +13,32 @@
 #include <unistd.h>
 
 #include "mezz_process.h"
+#include "proc.h"
 #include "runner.h"
 
-#define NOBODY   65534
-#define LOOP     "local s = mezz.stack {}\ns:l1 { image = 'l1_loop.elf', memory = '4M' }\n"
-#define FOREVER  LOOP "s:run { timeout = '60s' }\n"
-#define BRIEFLY  LOOP "s:run { timeout = '100ms', may_die = true }\n"
-#define WAIT_MS  20000
-#define TEXT_MAX 8192
+#define NOBODY  65534
+#define LOOP    "local s = mezz.stack {}\ns:l1 { image = 'l1_loop.elf', memory = '4M' }\n"
+#define FOREVER LOOP "s:run { timeout = '60s' }\n"
+#define BRIEFLY LOOP "s:run { timeout = '100ms', may_die = true }\n"
+#define WAIT_MS 20000
 
 static void nap(void)
 {
     usleep(2000);
 }
 
-/* The text of a file in /proc; "" when the process is gone. */
-static const char *slurp(const char *path)
-{
-    static char text[TEXT_MAX];
-    FILE *file = fopen(path, "r");
-    size_t length = 0;
-
-    if (file != NULL) {
-        length = fread(text, 1, sizeof(text) - 1, file);
-        fclose(file);
-    }
-    text[length] = '\0';
-    return text;
-}
-
-static const char *status_of(pid_t process, pid_t thread)
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/status", process, thread);
-    return slurp(path);
-}
-
-static bool says(const char *status, const char *name, const char *value)
-{
-    char line[96];
-
-    snprintf(line, sizeof(line), "\n%s:\t%s\n", name, value);
-    return strstr(status, line) != NULL;
-}
-
-/* The child of a process; 0: it has none. */
-static pid_t child_of(pid_t parent)
-{
-    DIR *processes = opendir("/proc");
-    const struct dirent *entry;
-    pid_t child = 0;
-    char number[16];
-
-    snprintf(number, sizeof(number), "%d", parent);
-    while (child == 0 && (entry = readdir(processes)) != NULL) {
-        pid_t process = atoi(entry->d_name);
-
-        if (process > 0 && says(status_of(process, process), "PPid", number))
-            child = process;
-    }
-    closedir(processes);
-    return child;
-}
-
-/* Calls look for each thread of a process; how many there are. */
-static int each_thread(pid_t process, void look(pid_t process, pid_t thread))
-{
-    char path[64];
-    DIR *threads;
-    const struct dirent *entry;
-    int count = 0;
-
-    snprintf(path, sizeof(path), "/proc/%d/task", process);
-    threads = opendir(path);
-    while (threads != NULL && (entry = readdir(threads)) != NULL)
-        if (atoi(entry->d_name) > 0) {
-            count++;
-            look(process, atoi(entry->d_name));
-        }
-    if (threads != NULL)
-        closedir(threads);
-    return count;
-}
-
 static int unfiltered;
 
 static void count_unfiltered(pid_t process, pid_t thread)
 {
-    unfiltered += !says(status_of(process, thread), "Seccomp", "2");
+    unfiltered += !proc_says(proc_status(process, thread), "Seccomp", "2");
 }
 
 /* Two threads of ours; some kernels add one of their own to whoever runs a VM. */
 static bool is_filtered(pid_t process)
 {
     unfiltered = 0;
-    return each_thread(process, count_unfiltered) >= 2 && unfiltered == 0;
+    return proc_each_thread(process, count_unfiltered) >= 2 && unfiltered == 0;
 }
 
 /* A mezz that runs a guest for ever; *inside is the process that does so, in its cage. */
@@ -133,7 +63,7 @@ static pid_t start_loop(struct mezz_process *mezz, pid_t *inside)
     }
     *inside = 0;
     for (int i = 0; i < WAIT_MS / 2; i++, nap()) {
-        *inside = child_of(parent);
+        *inside = proc_child(parent);
         if (*inside != 0 && is_filtered(*inside))
             return parent;
     }
@@ -148,33 +78,22 @@ static int end_of(struct mezz_process *mezz, pid_t parent, char *text)
 
     ck_assert_int_eq(waitpid(parent, &status, 0), parent);
     snprintf(path, sizeof(path), "%s/err", mezz->directory);
-    snprintf(text, TEXT_MAX, "%s", slurp(path));
+    snprintf(text, PROC_TEXT_MAX, "%s", proc_text(path));
     return status;
-}
-
-static bool is_gone(pid_t process)
-{
-    for (int i = 0; i < WAIT_MS / 2; i++, nap()) {
-        const char *status = status_of(process, process);
-
-        if (status[0] == '\0' || strstr(status, "\nState:\tZ") != NULL)
-            return true;
-    }
-    return false;
 }
 
 static void look_at_thread(pid_t process, pid_t thread)
 {
     static const char *const sets[] = {"CapInh", "CapPrm", "CapEff", "CapAmb"};
-    const char *status = status_of(process, thread);
+    const char *status = proc_status(process, thread);
 
-    ck_assert_msg(says(status, "NoNewPrivs", "1") && says(status, "Seccomp", "2"), "thread %d:\n%s",
-                  thread, status);
+    ck_assert_msg(proc_says(status, "NoNewPrivs", "1") && proc_says(status, "Seccomp", "2"),
+                  "thread %d:\n%s", thread, status);
     for (size_t i = 0; i < ELEMENTS(sets); i++)
-        ck_assert_msg(says(status, sets[i], "0000000000000000"), "%s of thread %d:\n%s", sets[i],
-                      thread, status);
+        ck_assert_msg(proc_says(status, sets[i], "0000000000000000"), "%s of thread %d:\n%s",
+                      sets[i], thread, status);
     if (geteuid() == 0)
-        ck_assert(says(status, "CapBnd", "0000000000000000"));
+        ck_assert(proc_says(status, "CapBnd", "0000000000000000"));
 }
 
 /* Only what is of the machine, the outputs and the way to the report. */
@@ -210,21 +129,21 @@ static void look_at_files(pid_t process)
 START_TEST(as_the_kernel_shows_it)
 {
     struct mezz_process mezz;
-    char text[TEXT_MAX];
+    char text[PROC_TEXT_MAX];
     pid_t inside;
     pid_t parent;
     int status;
 
     mezz_begin(&mezz);
     parent = start_loop(&mezz, &inside);
-    ck_assert_int_ge(each_thread(inside, look_at_thread), 2);
+    ck_assert_int_ge(proc_each_thread(inside, look_at_thread), 2);
     look_at_files(inside);
     kill(parent, SIGINT);
     status = end_of(&mezz, parent, text);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGINT, "0x%x",
                   (unsigned)status);
     ck_assert_msg(strstr(text, "ended by SIGINT") != NULL, "%s", text);
-    ck_assert(is_gone(inside));
+    ck_assert(proc_is_gone(inside));
     mezz_end(&mezz, 2);
 }
 END_TEST
@@ -234,7 +153,7 @@ START_TEST(death_inside)
 {
     static const int signals[] = {SIGQUIT, SIGKILL, SIGSYS};
     struct mezz_process mezz;
-    char text[TEXT_MAX];
+    char text[PROC_TEXT_MAX];
     char words[64];
     pid_t inside;
     pid_t parent;
@@ -257,7 +176,7 @@ END_TEST
 START_TEST(no_orphan)
 {
     struct mezz_process mezz;
-    char text[TEXT_MAX];
+    char text[PROC_TEXT_MAX];
     pid_t inside;
     pid_t parent;
 
@@ -265,7 +184,7 @@ START_TEST(no_orphan)
     parent = start_loop(&mezz, &inside);
     kill(parent, SIGKILL);
     ck_assert(WIFSIGNALED(end_of(&mezz, parent, text)));
-    ck_assert(is_gone(inside));
+    ck_assert(proc_is_gone(inside));
     mezz_end(&mezz, 2);
 }
 END_TEST
@@ -274,7 +193,7 @@ END_TEST
 START_TEST(signal_to_either)
 {
     struct mezz_process mezz;
-    char text[TEXT_MAX];
+    char text[PROC_TEXT_MAX];
     pid_t inside;
     pid_t parent;
     int status;

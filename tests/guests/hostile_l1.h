@@ -10,9 +10,10 @@
  *
  * It must survive itself, or it would try nothing any more: what the root or an L2 writes for it
  * lies in a part of memory of its own (the arena), an entry is bounded by the preemption timer, and
- * the objects of its well-behaved L2, the canary, are numbers 1.
+ * the objects of its well-behaved L2, the canary, are of a number that it does not try.
  */
 
+#define CANARY      1
 #define ARENA_PAGES 512U
 #define VMCS_PAGES  16U /* VMCS12s of vCPUs lie here */
 #define EPT_SETS    8U  /* of five tables each */
