@@ -17,20 +17,19 @@ static const char *const names[CALL_KINDS] = {
     [CALL_PORTION] = "portion.call",     [CALL_STRICT] = "portion.strict_call",
 };
 
-static bool is_asked(const char *name, const char *only)
-{
-    const size_t length = only != NULL ? strlen(only) : 0;
-
-    return only == NULL ||
-           (strncmp(name, only, length) == 0 && (name[length] == '\0' || name[length] == '.'));
-}
-
-bool call_figures_asked(const char *only)
+bool call_figures_asked(const struct cli_words *only)
 {
     for (size_t kind = 0; kind < CALL_KINDS; kind++)
-        if (is_asked(names[kind], only))
+        if (only_asks(only, names[kind]))
             return true;
     return false;
+}
+
+bool call_figures_named(const char *word)
+{
+    const struct cli_words one = {.word = {word}, .count = 1};
+
+    return call_figures_asked(&one);
 }
 
 /* R: a VM, a vCPU and a slot, nothing else. */
@@ -192,7 +191,7 @@ static int measure_row(struct call_figures *figures, const struct kvm *kvm, cons
 }
 
 int call_figures_measure(struct call_figures *figures, const struct kvm *kvm, const char *device,
-                         const char *images, const char *only, unsigned int samples,
+                         const char *images, const struct cli_words *only, unsigned int samples,
                          struct error *error)
 {
     int code = 0;
@@ -200,7 +199,7 @@ int call_figures_measure(struct call_figures *figures, const struct kvm *kvm, co
     figures->rows = 0;
     for (size_t kind = 0; kind < CALL_KINDS; kind++)
         for (size_t engine = 0; engine < ENGINE_KINDS && code == 0; engine++)
-            if (is_asked(names[kind], only))
+            if (only_asks(only, names[kind]))
                 code = measure_row(figures, kvm, device, images, (enum call_kind)kind,
                                    (enum engine_kind)engine, samples, error);
     return code;

@@ -3,6 +3,7 @@
 #define BENCH_CALL_FIGURES_H
 
 #include "call_guest.h"
+#include "only.h"
 #include "views/space.h"
 
 /* What guarded calls and calls of a portion cost, in R of ring 3: a bare exit of a vCPU of its own,
@@ -22,12 +23,13 @@ struct call_figures {
     size_t rows;
 };
 
-/* only: a group ("guard") or a row, NULL: all. -errno and a message. */
+/* Those that --only asks for. -errno and a message. */
 int call_figures_measure(struct call_figures *figures, const struct kvm *kvm, const char *device,
-                         const char *images, const char *only, unsigned int samples,
+                         const char *images, const struct cli_words *only, unsigned int samples,
                          struct error *error);
 
-/* --only's word asks for something of it. */
-bool call_figures_asked(const char *only);
+/* --only asks for something of it; one of its words does. */
+bool call_figures_asked(const struct cli_words *only);
+bool call_figures_named(const char *word);
 
 #endif

@@ -17,7 +17,7 @@
 
 struct bench_options {
     const char *json;
-    const char *only;
+    struct cli_words only;
     const char *images;
     const char *kvm;
     bool quick;
@@ -53,24 +53,37 @@ static int status_of(int code)
 
 static bool is_asked(const struct bench_options *options, const char *word)
 {
-    return options->only == NULL || strcmp(options->only, word) == 0;
+    return only_asks(&options->only, word);
 }
 
-/* --only: a path or a group of them, or one of the words. */
-static int check_only(const char *only)
+/* A path, a row of calls or a group of them, or one of the words. */
+static bool is_measurement(const char *word)
 {
-    if (only == NULL || strcmp(only, only_boot) == 0 || strcmp(only, only_instructions) == 0 ||
-        strcmp(only, only_views) == 0 || call_figures_asked(only))
-        return 0;
-    for (size_t i = 0; i < path_count; i++)
-        if (path_is_asked(&paths[i], only))
-            return 0;
-    cli_complain("bench: --only %s: no such measurement; there are io, mmio, view, "
-                 "conditions_held, conditions_failed, l2s_reflect, l2s_callback (or one of their "
-                 "rows, as io.root), "
-                 "guard, portion, views, boot and instructions",
-                 only);
-    return CLI_BAD_INPUT;
+    char row[PATH_ROW];
+
+    if (strcmp(word, only_boot) == 0 || strcmp(word, only_instructions) == 0 ||
+        strcmp(word, only_views) == 0 || call_figures_named(word))
+        return true;
+    for (size_t i = 0; i < path_count; i++) {
+        path_row(&paths[i], row);
+        if (only_word_asks(word, row))
+            return true;
+    }
+    return false;
+}
+
+static int check_only(const struct cli_words *only)
+{
+    for (size_t i = 0; i < only->count; i++) {
+        if (is_measurement(only->word[i]))
+            continue;
+        cli_complain("bench: --only %s: no such measurement; there are io, mmio, view, "
+                     "conditions_held, conditions_failed, l2s_reflect, l2s_callback (or one of "
+                     "their rows, as io.root), guard, portion, views, boot and instructions",
+                     only->word[i]);
+        return CLI_BAD_INPUT;
+    }
+    return 0;
 }
 
 static int find_image(char *path, const struct bench_options *options, struct error *error)
@@ -95,7 +108,7 @@ static int measure_paths(struct bench_result *result, const struct bench_options
                          const struct kvm *kvm, const char *image, struct error *error)
 {
     const char *device = cli_kvm_device(options->kvm);
-    int code = rounds_create(&result->rounds, kvm, device, image, options->only, error);
+    int code = rounds_create(&result->rounds, kvm, device, image, &options->only, error);
 
     if (code == 0)
         code = rounds_run(&result->rounds, &efforts[options->quick], error);
@@ -135,9 +148,9 @@ static int measure(struct bench_result *result, const struct bench_options *opti
     if (code == 0 && (options->views || is_asked(options, only_views)))
         code = view_figures_measure(&result->views, &kvm, options->views,
                                     view_samples[options->quick], error);
-    if (code == 0 && call_figures_asked(options->only)) {
+    if (code == 0 && call_figures_asked(&options->only)) {
         *strrchr(directory, '/') = '\0';
-        code = call_figures_measure(&result->calls, &kvm, device, directory, options->only,
+        code = call_figures_measure(&result->calls, &kvm, device, directory, &options->only,
                                     view_samples[options->quick], error);
     }
     if (code == 0 && is_asked(options, only_instructions))
@@ -206,8 +219,9 @@ int cli_bench(int argc, char **argv, const struct cli_command *command)
          .flag = &options.quick},
         {"views", NULL, NULL, "views of every size and number, which takes minutes",
          .flag = &options.views},
-        {"only", NULL, "NAME", "one measurement or one group of them: io, mmio, io.callback, boot",
-         .text = &options.only},
+        {"only", NULL, "NAME",
+         "one measurement or one group of them: io, mmio, io.callback, boot; may be repeated",
+         .words = &options.only},
         {"images", NULL, "DIR", "search images here (also: MEZZ_IMAGES)", .text = &options.images},
         {"kvm", NULL, "DEVICE", "use this KVM (also: MEZZ_KVM; default: /dev/kvm)",
          .text = &options.kvm},
@@ -217,5 +231,5 @@ int cli_bench(int argc, char **argv, const struct cli_command *command)
 
     if (count < 0)
         return cli_parse_status(count);
-    return check_only(options.only) != 0 ? CLI_BAD_INPUT : bench(&options);
+    return check_only(&options.only) != 0 ? CLI_BAD_INPUT : bench(&options);
 }

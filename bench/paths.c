@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "paths.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,12 +51,7 @@ size_t path_index(const char *group, const char *name)
     abort();
 }
 
-bool path_is_asked(const struct path *path, const char *only)
+void path_row(const struct path *path, char row[PATH_ROW])
 {
-    size_t length = strlen(path->group);
-
-    if (only == NULL || strcmp(only, path->group) == 0)
-        return true;
-    return strncmp(only, path->group, length) == 0 && only[length] == '.' &&
-           strcmp(only + length + 1, path->name) == 0;
+    snprintf(row, PATH_ROW, "%s.%s", path->group, path->name);
 }

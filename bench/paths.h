@@ -24,7 +24,8 @@ extern const size_t path_count;
 /* Index of group and name, which exist. */
 size_t path_index(const char *group, const char *name);
 
-/* Whether --only's word asks for it: NULL asks for all; a group, or group.name. */
-bool path_is_asked(const struct path *path, const char *only);
+/* Its row, for --only: "io.callback". */
+#define PATH_ROW 40U
+void path_row(const struct path *path, char row[PATH_ROW]);
 
 #endif

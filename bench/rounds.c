@@ -175,8 +175,9 @@ static int create_measurement(struct rounds *rounds, const struct path *path, co
 }
 
 int rounds_create(struct rounds *rounds, const struct kvm *kvm, const char *device,
-                  const char *image, const char *only, struct error *error)
+                  const char *image, const struct cli_words *only, struct error *error)
 {
+    char row[PATH_ROW];
     int code;
 
     *rounds = (struct rounds){.measurement = calloc(path_count, sizeof(struct measurement))};
@@ -188,9 +189,11 @@ int rounds_create(struct rounds *rounds, const struct kvm *kvm, const char *devi
     code = bare_create(&rounds->bare[1], kvm, true, error);
     if (code != 0)
         goto destroy_bare;
-    for (size_t i = 0; code == 0 && i < path_count; i++)
-        if (path_is_asked(&paths[i], only))
+    for (size_t i = 0; code == 0 && i < path_count; i++) {
+        path_row(&paths[i], row);
+        if (only_asks(only, row))
             code = create_measurement(rounds, &paths[i], device, image, error);
+    }
     if (code != 0)
         rounds_destroy(rounds);
     return code;

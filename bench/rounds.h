@@ -7,6 +7,7 @@
 
 #include "bare.h"
 #include "host/kvm.h"
+#include "only.h"
 #include "paths.h"
 #include "statistics.h"
 #include "subject.h"
@@ -36,9 +37,9 @@ struct rounds {
     double us_per_tick;
 };
 
-/* Builds the machines of all paths that `only` asks for. */
+/* Builds the machines of all paths that --only asks for. */
 int rounds_create(struct rounds *rounds, const struct kvm *kvm, const char *device,
-                  const char *image, const char *only, struct error *error);
+                  const char *image, const struct cli_words *only, struct error *error);
 /* Also of one that is all zeros. */
 void rounds_destroy(struct rounds *rounds);
 

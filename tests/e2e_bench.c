@@ -167,13 +167,36 @@ START_TEST(one)
 }
 END_TEST
 
+/* Each of them, and nothing else. */
+START_TEST(several)
+{
+    static const char *const argv[] = {"bench",       "--only",  "io.root", "--only",   "mmio.root",
+                                       "--only=boot", "--quick", "--json",  "out.json", NULL};
+    struct mezz_process mezz;
+    json_t *json;
+
+    mezz_begin(&mezz);
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_measurement(json, "io.root", 1);
+    ck_measurement(json, "mmio.root", 1);
+    positive_at(json, "boot.first_l2_output_ms");
+    ck_assert(json_is_null(mezz_at(json, "dispatch.callback")));
+    ck_assert_uint_eq(json_array_size(mezz_at(json, "calls")), 0);
+    json_decref(json);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
 static const struct {
-    const char *argv[5];
+    const char *argv[6];
     int status;
     const char *start;
     const char *part;
 } mistakes[] = {
     {{"bench", "--only", "io.rot"}, 2, "mezz: bench: --only io.rot: ", "conditions_held"},
+    {{"bench", "--only", "io", "--only", "io.rot"}, 2, "mezz: bench: --only io.rot: ", "io.root"},
     {{"bench", "--images", "none"}, 2, "mezz: bench: none/bench_l1.elf: ", "No such file"},
     {{"bench", "--kvm", "/nonexistent"}, 3, "mezz: bench: /nonexistent: ", "No such file"},
     {{"bench", "--json", "no/out.json"}, 2, "mezz: --json: no/out.json: ", "No such file"},
@@ -194,5 +217,5 @@ START_TEST(mistake)
 }
 END_TEST
 
-RUN_CASES_IF(mezz_obstacle, "bench", 240, ONCE(everything), ONCE(one),
+RUN_CASES_IF(mezz_obstacle, "bench", 240, ONCE(everything), ONCE(one), ONCE(several),
              EACH(mistake, ELEMENTS(mistakes)))

@@ -24,14 +24,22 @@ enum cli_status {
     CLI_SIGNAL = 128
 };
 
+/* The values of an option that may be given several times. */
+#define CLI_WORDS 64U
+struct cli_words {
+    const char *word[CLI_WORDS];
+    size_t count;
+};
+
 struct cli_option {
     const char *name;   /* without the dashes; NULL ends a table */
     const char *letter; /* "v" for -v; NULL: none */
     const char *value;  /* what the help calls it; NULL: a flag */
     const char *help;
-    bool *flag;        /* set to true */
-    const char **text; /* set to the value */
-    bool optional;     /* the value may be left out: "-" is taken then */
+    bool *flag;              /* set to true */
+    const char **text;       /* set to the value */
+    bool optional;           /* the value may be left out: "-" is taken then */
+    struct cli_words *words; /* instead of text: each value is added */
 };
 
 struct cli_command {

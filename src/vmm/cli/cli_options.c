@@ -98,6 +98,23 @@ static int unknown_option(const struct cli_command *command, const struct cli_op
     return PARSE_FAILED;
 }
 
+static int take_value(const struct cli_command *command, const struct cli_option *option,
+                      const char *value)
+{
+    struct cli_words *words = option->words;
+
+    if (words == NULL) {
+        *option->text = value;
+        return 0;
+    }
+    if (words->count == CLI_WORDS) {
+        cli_complain("%s: --%s more than %u times", command->name, option->name, CLI_WORDS);
+        return PARSE_FAILED;
+    }
+    words->word[words->count++] = value;
+    return 0;
+}
+
 /* argv[*i] begins with a dash. Moves *i to the last word that belongs to it. */
 static int take_option(int argc, char **argv, int *i, const struct cli_command *command,
                        const struct cli_option *options)
@@ -119,18 +136,17 @@ static int take_option(int argc, char **argv, int *i, const struct cli_command *
     }
     if (option->value == NULL) {
         *option->flag = true;
-    } else if (equals != NULL) {
-        *option->text = equals + 1;
-    } else if (*i + 1 < argc && (argv[*i + 1][0] != '-' || argv[*i + 1][1] == '\0')) {
-        *option->text = argv[++*i];
-    } else if (option->optional) {
-        *option->text = "-";
-    } else {
-        cli_complain("%s: --%s needs a value: --%s %s", command->name, option->name, option->name,
-                     option->value);
-        return PARSE_FAILED;
+        return 0;
     }
-    return 0;
+    if (equals != NULL)
+        return take_value(command, option, equals + 1);
+    if (*i + 1 < argc && (argv[*i + 1][0] != '-' || argv[*i + 1][1] == '\0'))
+        return take_value(command, option, argv[++*i]);
+    if (option->optional)
+        return take_value(command, option, "-");
+    cli_complain("%s: --%s needs a value: --%s %s", command->name, option->name, option->name,
+                 option->value);
+    return PARSE_FAILED;
 }
 
 int cli_parse(int argc, char **argv, const struct cli_command *command,

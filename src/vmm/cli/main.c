@@ -16,8 +16,8 @@ static const struct cli_command commands[] = {
      "Runs a stack file: a machine of several levels.", cli_run},
     {"info", "[--json [OUT]]", "Says what this host's KVM can do.", cli_info},
     {"log", "verify FILE [--head HASH]", "Says whether a log is whole.", cli_log},
-    {"bench", "[--json [OUT]] [--quick] [--views] [--only NAME]", "Measures what the levels cost.",
-     cli_bench},
+    {"bench", "[--json [OUT]] [--quick] [--views] [--only NAME]...",
+     "Measures what the levels cost.", cli_bench},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
