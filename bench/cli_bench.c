@@ -34,7 +34,11 @@ static const struct effort efforts[] = {
     {.rounds = 5, .fewest_rounds = 3, .cycles = 16, .budget_ns = 5 * SECOND_NS},
 };
 static const unsigned int boot_runs[] = {15, 3};
-static const unsigned int view_samples[] = {500, 100};
+static const unsigned int call_samples[] = {500, 100};
+static const struct view_effort view_efforts[] = {
+    {.rounds = 500, .fewest_rounds = 3, .budget_us = 1.5e6},
+    {.rounds = 100, .fewest_rounds = 3, .budget_us = 0.3e6},
+};
 
 static int status_of(int code)
 {
@@ -129,6 +133,15 @@ static void count_instructions(struct bench_result *result, const struct bench_o
     subject_destroy(&subject);
 }
 
+static int measure_views(struct bench_result *result, const struct bench_options *options,
+                         const struct kvm *kvm, struct error *error)
+{
+    struct view_effort effort = view_efforts[options->quick];
+
+    effort.all = effort.told = options->views;
+    return view_figures_measure(&result->views, kvm, &effort, error);
+}
+
 static int measure(struct bench_result *result, const struct bench_options *options,
                    struct error *error)
 {
@@ -146,12 +159,11 @@ static int measure(struct bench_result *result, const struct bench_options *opti
         return code;
     code = measure_paths(result, options, &kvm, image, error);
     if (code == 0 && (options->views || is_asked(options, only_views)))
-        code = view_figures_measure(&result->views, &kvm, options->views,
-                                    view_samples[options->quick], error);
+        code = measure_views(result, options, &kvm, error);
     if (code == 0 && call_figures_asked(&options->only)) {
         *strrchr(directory, '/') = '\0';
         code = call_figures_measure(&result->calls, &kvm, device, directory, &options->only,
-                                    view_samples[options->quick], error);
+                                    call_samples[options->quick], error);
     }
     if (code == 0 && is_asked(options, only_instructions))
         count_instructions(result, options, image);

@@ -2,6 +2,7 @@
 #include "view_figures.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,6 @@
 
 #include "view_guest.h"
 
-#define FEW         30U /* samples where a switch takes many R */
 #define BUILD_TRIES 3
 
 static const struct {
@@ -39,9 +39,8 @@ static int timed(struct view_guest *guest, int64_t view, enum view_carry carry,
     return code != 0 ? code : series_add(series, now_us() - begin);
 }
 
-/* Each switch right after a bare exit; before that, each view runs twice. */
-static int sample(struct view_guest *guest, unsigned int ring, enum view_carry carry,
-                  unsigned int count, struct series *bare, struct series *switched)
+/* Each view runs twice in the ring. The last one stays. */
+static int warm_up(struct view_guest *guest, unsigned int ring)
 {
     int code = 0;
 
@@ -49,9 +48,21 @@ static int sample(struct view_guest *guest, unsigned int ring, enum view_carry c
         code = view_vcpu_switch(&guest->vcpu, view, CARRY_ALL, NULL);
         view_guest_start(guest, ring);
         for (int i = 0; i < 2 && code == 0; i++)
-            code = view_guest_step(guest, -1, carry);
+            code = view_guest_step(guest, -1, CARRY_GATE);
     }
-    for (unsigned int i = 0; i < count && code == 0; i++) {
+    return code;
+}
+
+/* Each switch right after a bare exit. */
+static int sample(struct view_guest *guest, enum view_carry carry, const struct view_effort *effort,
+                  struct series *bare, struct series *switched)
+{
+    const double end = now_us() + effort->budget_us;
+    int code = 0;
+
+    for (unsigned int i = 0; i < effort->rounds && code == 0; i++) {
+        if (i >= effort->fewest_rounds && now_us() >= end)
+            break;
         code = timed(guest, -1, carry, bare);
         if (code == 0)
             code = timed(guest, i % guest->views, carry, switched);
@@ -59,16 +70,22 @@ static int sample(struct view_guest *guest, unsigned int ring, enum view_carry c
     return code;
 }
 
-static int measure_carry(struct view_guest *guest, unsigned int ring, enum view_carry carry,
-                         unsigned int count, double *r, double *p50, double *p99)
+struct carry_figures {
+    double r_us, p50, p99;
+    uint32_t rounds;
+};
+
+static int measure_carry(struct view_guest *guest, enum view_carry carry,
+                         const struct view_effort *effort, struct carry_figures *figures)
 {
     struct series bare = {.value = NULL};
     struct series switched = {.value = NULL};
-    int code = sample(guest, ring, carry, count, &bare, &switched);
+    int code = sample(guest, carry, effort, &bare, &switched);
+    const double r = series_percentile(&bare, 50);
 
-    *r = series_percentile(&bare, 50);
-    *p50 = series_percentile(&switched, 50) / *r;
-    *p99 = series_percentile(&switched, 99) / *r;
+    *figures =
+        (struct carry_figures){r, series_percentile(&switched, 50) / r,
+                               series_percentile(&switched, 99) / r, (uint32_t)switched.count};
     series_release(&bare);
     series_release(&switched);
     return code;
@@ -81,27 +98,43 @@ static int explain(int code, const char *what, struct error *error)
     return error_set(error, -code, "views: %s: %s", what, strerror(-code));
 }
 
+static int measure_ring(struct view_guest *guest, struct view_row *row,
+                        const struct view_effort *effort)
+{
+    struct carry_figures gate, forced;
+    int code = warm_up(guest, row->ring);
+
+    if (code == 0)
+        code = measure_carry(guest, CARRY_GATE, effort, &gate);
+    if (code == 0)
+        code = measure_carry(guest, CARRY_ALL, effort, &forced);
+    if (code != 0)
+        return code;
+    row->r_us = gate.r_us;
+    row->gate_p50 = gate.p50;
+    row->gate_p99 = gate.p99;
+    row->gate_rounds = gate.rounds;
+    row->forced_p50 = forced.p50;
+    row->forced_p99 = forced.p99;
+    row->forced_rounds = forced.rounds;
+    return 0;
+}
+
 static int measure_switches(struct view_figures *figures, const struct kvm *kvm,
-                            enum engine_kind engine, size_t size, unsigned int samples,
+                            enum engine_kind engine, size_t size, const struct view_effort *effort,
                             struct error *error)
 {
     struct view_guest guest;
     const uint32_t views = sizes[size].views;
     const uint32_t pages = sizes[size].pages;
-    const unsigned int count = engine == ENGINE_FLIP || pages <= 8 ? samples : FEW;
     int code = view_guest_create(&guest, kvm, &figures->host, engine, views, pages, error);
 
     if (code != 0)
         return code;
     for (size_t i = 0; i < COUNT(rings) && code == 0; i++) {
-        struct view_row row = {engine, rings[i], views, pages, 0, 0, 0, 0, 0};
-        double ignored;
+        struct view_row row = {.engine = engine, .ring = rings[i], .views = views, .pages = pages};
 
-        code = measure_carry(&guest, rings[i], CARRY_GATE, count, &row.r_us, &row.gate_p50,
-                             &row.gate_p99);
-        if (code == 0)
-            code = measure_carry(&guest, rings[i], CARRY_ALL, count, &ignored, &row.forced_p50,
-                                 &row.forced_p99);
+        code = measure_ring(&guest, &row, effort);
         if (code == 0 && figures->rows < VIEW_ROWS)
             figures->row[figures->rows++] = row;
     }
@@ -155,15 +188,18 @@ static int build_once(struct view_figures *figures, const struct kvm *kvm, struc
 }
 
 static int measure_builds(struct view_figures *figures, const struct kvm *kvm,
-                          enum engine_kind engine, struct error *error)
+                          enum engine_kind engine, const struct view_effort *effort,
+                          struct error *error)
 {
     int code = 0;
 
     for (size_t i = 0; i < COUNT(extents) && code == 0; i++) {
         struct view_build build = {engine, extents[i], 0, 0};
+        const double end = now_us() + effort->budget_us;
 
         for (int tries = 0; tries < BUILD_TRIES && code == 0; tries++)
-            code = build_once(figures, kvm, &build, error);
+            if (tries == 0 || now_us() < end)
+                code = build_once(figures, kvm, &build, error);
         if (code == 0)
             figures->build[figures->builds++] = build;
     }
@@ -194,25 +230,69 @@ static int measure_memory(struct view_figures *figures, const struct kvm *kvm,
     return explain(code, "64 views", error);
 }
 
-int view_figures_measure(struct view_figures *figures, const struct kvm *kvm, bool all,
-                         unsigned int samples, struct error *error)
+/* A line when something is done: the whole takes minutes. */
+static void tell(const struct view_effort *effort, double *since, const char *format, ...)
+{
+    const double now = now_us();
+    char what[80];
+    va_list arguments;
+
+    if (effort->told) {
+        va_start(arguments, format);
+        vsnprintf(what, sizeof(what), format, arguments);
+        va_end(arguments);
+        fprintf(stderr, "views: %s: %.1f s\n", what, (now - *since) / 1e6);
+    }
+    *since = now;
+}
+
+static int measure_floors(struct view_figures *figures, const struct kvm *kvm,
+                          const struct view_effort *effort, struct error *error)
+{
+    static const uint32_t vcpus[] = {2, VIEW_GUEST_VIEWS};
+    double since = now_us();
+    int code = 0;
+
+    for (size_t i = 0; i < (effort->all ? COUNT(vcpus) : 1) && code == 0; i++) {
+        code = view_floor_measure(figures, kvm, vcpus[i], effort->rounds, error);
+        tell(effort, &since, "%u bare vCPUs", vcpus[i]);
+    }
+    return code;
+}
+
+static int measure_engine(struct view_figures *figures, const struct kvm *kvm,
+                          enum engine_kind engine, const struct view_effort *effort,
+                          struct error *error)
+{
+    const char *name = engine_name(engine);
+    double since = now_us();
+    int code = 0;
+
+    for (size_t i = 0; i < (effort->all ? COUNT(sizes) : 1) && code == 0; i++) {
+        code = measure_switches(figures, kvm, engine, i, effort, error);
+        tell(effort, &since, "%s, %u views, %u pages", name, sizes[i].views, sizes[i].pages);
+    }
+    if (code != 0 || !effort->all)
+        return code;
+    code = measure_builds(figures, kvm, engine, effort, error);
+    tell(effort, &since, "%s, building", name);
+    if (code == 0)
+        code = measure_memory(figures, kvm, engine, error);
+    tell(effort, &since, "%s, memory of %u views", name, VIEW_GUEST_VIEWS);
+    return code;
+}
+
+int view_figures_measure(struct view_figures *figures, const struct kvm *kvm,
+                         const struct view_effort *effort, struct error *error)
 {
     int code;
 
     *figures = (struct view_figures){.rows = 0};
     code = host_traits_probe(kvm, &figures->host, error);
     if (code == 0)
-        code = view_floor_measure(figures, kvm, 2, samples, error);
-    if (code == 0 && all)
-        code = view_floor_measure(figures, kvm, VIEW_GUEST_VIEWS, samples, error);
+        code = measure_floors(figures, kvm, effort, error);
     for (int engine = 0; engine < ENGINE_KINDS && code == 0; engine++)
-        for (size_t i = 0; i < (all ? COUNT(sizes) : 1) && code == 0; i++)
-            code = measure_switches(figures, kvm, (enum engine_kind)engine, i, samples, error);
-    for (int engine = 0; engine < ENGINE_KINDS && all && code == 0; engine++) {
-        code = measure_builds(figures, kvm, (enum engine_kind)engine, error);
-        if (code == 0)
-            code = measure_memory(figures, kvm, (enum engine_kind)engine, error);
-    }
+        code = measure_engine(figures, kvm, (enum engine_kind)engine, effort, error);
     figures->known = code == 0;
     return code;
 }

@@ -15,6 +15,8 @@ struct view_row {
     double r_us;               /* a bare exit of the same guest, in turn with the switches */
     double gate_p50, gate_p99; /* R */
     double forced_p50, forced_p99;
+    /* Of each kind: as many as were asked for, or as the time for a row was enough for. */
+    uint32_t gate_rounds, forced_rounds;
 };
 
 /* Bare vCPUs that run in turn on one thread: what the host takes for the change alone. R is one of
@@ -57,10 +59,18 @@ struct view_figures {
     size_t memories;
 };
 
-/* all: every number of pages and views, the build times, the memory; otherwise two views that
- * differ in a page. samples: of each switch. -errno and a message. */
-int view_figures_measure(struct view_figures *figures, const struct kvm *kvm, bool all,
-                         unsigned int samples, struct error *error);
+struct view_effort {
+    bool all;  /* every number of pages and views, the build times, the memory; otherwise two views
+                * that differ in a page */
+    bool told; /* how far it is goes to stderr */
+    unsigned int rounds;        /* of each switch */
+    unsigned int fewest_rounds; /* also when the time is over */
+    double budget_us;           /* of each switch */
+};
+
+/* -errno and a message. */
+int view_figures_measure(struct view_figures *figures, const struct kvm *kvm,
+                         const struct view_effort *effort, struct error *error);
 
 /* view_floor.c: adds the rows for so many vCPUs, of each ring, with nothing handed over and with.
  * figures->host is known. */

@@ -16,6 +16,7 @@
 #define POINTERS   0x2000ULL
 #define DIRECTORY  0x3000ULL
 #define CODE       0x4000ULL
+#define CODE_ALL   (CODE + 0x100)
 #define TOUCHED    0x800000ULL /* in a table of its own pages */
 #define TABLE      0x5000ULL
 #define NOTHING    SIZE
@@ -114,6 +115,9 @@ static void fill_memory(const struct view_guest *guest)
 {
     /* again: mov (%rbx), %rax; mov %rax, (%rbp); jmp again */
     static const uint8_t code[] = {0x48, 0x8b, 0x03, 0x48, 0x89, 0x45, 0x00, 0xeb, 0xf7};
+    /* next: mov (%rbx), %rax; add %rdx, %rbx; cmp %rbp, %rbx; jne next; mov %rax, (%rbp) */
+    static const uint8_t all[] = {0x48, 0x8b, 0x03, 0x48, 0x01, 0xd3, 0x48, 0x39,
+                                  0xeb, 0x75, 0xf5, 0x48, 0x89, 0x45, 0x00};
 
     words(guest, AT + ROOT)[0] = POINTERS | PAGE_FLAGS;
     words(guest, AT + POINTERS)[0] = DIRECTORY | PAGE_FLAGS;
@@ -126,6 +130,7 @@ static void fill_memory(const struct view_guest *guest)
         words(guest, AT + TABLE + PAGE_SIZE)[i] = i * PAGE_SIZE | PAGE_FLAGS;
     }
     memcpy(words(guest, AT + CODE), code, sizeof(code));
+    memcpy(words(guest, AT + CODE_ALL), all, sizeof(all));
 }
 
 int view_guest_create(struct view_guest *guest, const struct kvm *kvm,
@@ -236,19 +241,25 @@ int view_guest_step(struct view_guest *guest, int64_t view, enum view_carry carr
     return code != 0 ? code : exited(vcpu->kvm->run) ? 0 : -EPROTO;
 }
 
+static void go_to(struct kvm_vcpu *kvm, uint64_t rip, uint64_t rbx)
+{
+    struct kvm_regs *regs = &kvm->run->s.regs.regs;
+
+    kvm_vcpu_need(kvm, KVM_SYNC_X86_REGS);
+    regs->rip = rip;
+    regs->rbx = rbx;
+    regs->rdx = PAGE_SIZE;
+    kvm_vcpu_replaced(kvm, KVM_SYNC_X86_REGS);
+}
+
 int view_guest_read_all(struct view_guest *guest)
 {
-    int code = 0;
+    int code;
 
-    for (uint64_t at = 0; at < SIZE && code == 0; at += PAGE_SIZE) {
-        struct kvm_vcpu *kvm = guest->vcpu.kvm;
-
-        kvm_vcpu_need(kvm, KVM_SYNC_X86_REGS);
-        kvm->run->s.regs.regs.rip = CODE;
-        kvm->run->s.regs.regs.rbx = at;
-        kvm_vcpu_replaced(kvm, KVM_SYNC_X86_REGS);
-        code = view_guest_step(guest, -1, CARRY_GATE);
-    }
+    _Static_assert(NOTHING == SIZE, "where the loop ends, and stores");
+    go_to(guest->vcpu.kvm, CODE_ALL, 0);
+    code = view_guest_step(guest, -1, CARRY_GATE);
+    go_to(guest->vcpu.kvm, CODE, TOUCHED);
     return code;
 }
 

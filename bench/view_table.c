@@ -13,9 +13,10 @@ static double bare_ratio(const struct view_figures *figures, const struct view_r
 
 static void print_row(FILE *to, const struct view_figures *figures, const struct view_row *row)
 {
-    fprintf(to, "%-6s ring %u %4u views %5u pages%9.1f%10.3f%10.3f%10.2f%10.2f%10.2f\n",
+    fprintf(to, "%-6s ring %u %4u views %5u pages%9.1f%10.3f%10.3f%10.2f%7u%10.2f%10.2f%7u\n",
             engine_name(row->engine), row->ring, row->views, row->pages, row->r_us, row->gate_p50,
-            bare_ratio(figures, row), row->gate_p99, row->forced_p50, row->forced_p99);
+            bare_ratio(figures, row), row->gate_p99, row->gate_rounds, row->forced_p50,
+            row->forced_p99, row->forced_rounds);
 }
 
 static void print_floor(FILE *to, const struct view_floor *floor)
@@ -33,8 +34,8 @@ void view_table(FILE *to, const struct view_figures *figures)
         return;
     engine = engine_choose(&figures->host, &why);
     fprintf(to, "\nviews: this host's engine is %s: %s\n", engine_name(engine), why);
-    fprintf(to, "%-35s%9s%10s%10s%10s%10s%10s\n", "a switch, in R of the same vCPU", "R us",
-            "gate p50", "bare R", "p99", "forced", "p99");
+    fprintf(to, "%-35s%9s%10s%10s%10s%7s%10s%10s%7s\n", "a switch, in R of the same vCPU", "R us",
+            "gate p50", "bare R", "p99", "rounds", "forced", "p99", "rounds");
     for (size_t i = 0; i < figures->floors; i++)
         print_floor(to, &figures->floor[i]);
     for (size_t i = 0; i < figures->rows; i++)
@@ -50,13 +51,15 @@ void view_table(FILE *to, const struct view_figures *figures)
 
 static json_t *row_json(const struct view_figures *figures, const struct view_row *row)
 {
-    return json_pack(
-        "{s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "engine", engine_name(row->engine),
-        "ring", (int)row->ring, "views", (int)row->views, "pages", (int)row->pages, "r_us",
-        result_figure(row->r_us, true), "gate_p50", result_figure(row->gate_p50, true),
-        "gate_p50_bare", result_figure(bare_ratio(figures, row), true), "gate_p99",
-        result_figure(row->gate_p99, true), "forced_p50", result_figure(row->forced_p50, true),
-        "forced_p99", result_figure(row->forced_p99, true));
+    return json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:i}", "engine",
+                     engine_name(row->engine), "ring", (int)row->ring, "views", (int)row->views,
+                     "pages", (int)row->pages, "r_us", result_figure(row->r_us, true), "gate_p50",
+                     result_figure(row->gate_p50, true), "gate_p50_bare",
+                     result_figure(bare_ratio(figures, row), true), "gate_p99",
+                     result_figure(row->gate_p99, true), "gate_rounds", (int)row->gate_rounds,
+                     "forced_p50", result_figure(row->forced_p50, true), "forced_p99",
+                     result_figure(row->forced_p99, true), "forced_rounds",
+                     (int)row->forced_rounds);
 }
 
 static json_t *rows_json(const struct view_figures *figures)

@@ -189,6 +189,34 @@ START_TEST(several)
 }
 END_TEST
 
+/* Rows of views, each with as many rounds as its time was enough for. */
+START_TEST(views)
+{
+    static const char *const argv[] = {"bench",  "--only",   "views", "--quick",
+                                       "--json", "out.json", NULL};
+    static const char *const counts[] = {"gate_rounds", "forced_rounds"};
+    struct mezz_process mezz;
+    json_t *json;
+    json_t *row;
+    size_t i;
+
+    mezz_begin(&mezz);
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert_uint_eq(json_array_size(mezz_at(json, "views.switches")), 6);
+    json_array_foreach(mezz_at(json, "views.switches"), i, row)
+    {
+        positive_at(row, "gate_p50");
+        positive_at(row, "forced_p50");
+        for (size_t n = 0; n < ELEMENTS(counts); n++)
+            ck_assert_double_ge(positive_at(row, counts[n]), 3);
+    }
+    json_decref(json);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
 static const struct {
     const char *argv[6];
     int status;
@@ -217,5 +245,5 @@ START_TEST(mistake)
 }
 END_TEST
 
-RUN_CASES_IF(mezz_obstacle, "bench", 240, ONCE(everything), ONCE(one), ONCE(several),
+RUN_CASES_IF(mezz_obstacle, "bench", 240, ONCE(everything), ONCE(one), ONCE(several), ONCE(views),
              EACH(mistake, ELEMENTS(mistakes)))
