@@ -37,3 +37,17 @@ double result_other_ioctls(const struct measurement *m)
 {
     return per_cycle(m->counts.other_ioctls, m);
 }
+
+/* A figure to four decimals; null where there is none. Whole numbers, as counts are, come out as
+ * such. None is negative. */
+json_t *result_figure(double value, bool known)
+{
+    double whole = value * 10000 + 0.5;
+
+    /* Also what is no number. */
+    if (!known || !(whole >= 0 && whole < 1e18))
+        return json_null();
+    if ((json_int_t)whole % 10000 == 0)
+        return json_integer((json_int_t)whole / 10000);
+    return json_real((double)(json_int_t)whole / 10000);
+}

@@ -5,20 +5,6 @@
 
 #include "result.h"
 
-/* A figure to four decimals; null where there is none. Whole numbers, as counts are, come out as
- * such. None is negative. */
-json_t *result_figure(double value, bool known)
-{
-    double whole = value * 10000 + 0.5;
-
-    /* Also what is no number. */
-    if (!known || !(whole >= 0 && whole < 1e18))
-        return json_null();
-    if ((json_int_t)whole % 10000 == 0)
-        return json_integer((json_int_t)whole / 10000);
-    return json_real((double)(json_int_t)whole / 10000);
-}
-
 static json_t *path_figures(const struct bench_result *result, const struct measurement *m)
 {
     bool counted = m->counted > 0;

@@ -12,17 +12,6 @@ static uint64_t vcpu[BENCH_MAX_L2];
 
 void bench_main(const struct mezz_pvh_start_info *info);
 
-_Noreturn void give_up(const char *what)
-{
-    uint64_t length = 0;
-
-    while (what[length] != '\0')
-        length++;
-    mezz_call(MEZZ_CALL_CONSOLE, 0, (uint64_t)what, length);
-    mezz_call(MEZZ_CALL_EXIT, 1, 0, 0);
-    __builtin_unreachable();
-}
-
 static void create(unsigned int index, const struct bench_setup *setup, uint64_t eptp)
 {
     struct mezz_l2_parameters parameters = {.name = {'l', '2', '-', (char)('a' + index)}};

@@ -92,16 +92,6 @@ static const char *kind_name(const void *context, size_t i)
     return i < MEZZ_GUARD_KINDS ? kinds[i] : NULL;
 }
 
-_Noreturn void script_guard_unknown(lua_State *lua, const char *what, const char *name,
-                                    const char *(*candidate)(const void *, size_t))
-{
-    const char *meant = script_did_you_mean(name, candidate, NULL);
-
-    if (meant != NULL)
-        script_error(lua, CALL ": %s: there is no \"%s\"; did you mean \"%s\"?", what, name, meant);
-    script_error(lua, CALL ": %s: there is no \"%s\"", what, name);
-}
-
 static enum mezz_guard_kind read_kind(lua_State *lua, const char *what, int index)
 {
     const char *name = script_check_text(lua, index, what, NAME_LIMIT);
@@ -109,7 +99,7 @@ static enum mezz_guard_kind read_kind(lua_State *lua, const char *what, int inde
     for (unsigned int i = 0; i < MEZZ_GUARD_KINDS; i++)
         if (strcmp(kinds[i], name) == 0)
             return (enum mezz_guard_kind)i;
-    script_guard_unknown(lua, what, name, kind_name);
+    script_unknown(lua, CALL, what, name, kind_name);
 }
 
 static const char *const deciders[GUARD_DECIDERS] = {"agent", "script", "l1"};
@@ -127,7 +117,7 @@ static enum guard_decider read_decider(lua_State *lua, const char *name)
     for (unsigned int i = 0; i < GUARD_DECIDERS; i++)
         if (strcmp(deciders[i], name) == 0)
             return (enum guard_decider)i;
-    script_guard_unknown(lua, "decide", name, decider_name);
+    script_unknown(lua, CALL, "decide", name, decider_name);
 }
 
 /* --- functions --- */

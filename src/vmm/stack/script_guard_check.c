@@ -48,7 +48,7 @@ static uint32_t read_names(lua_State *lua, const char *what, int list)
         name = script_check_text(lua, -1, what, NAME_LIMIT);
         defence = hook_defence_by_name(name);
         if (defence == 0)
-            script_guard_unknown(lua, what, name, defence_name);
+            script_unknown(lua, CALL, what, name, defence_name);
         defences |= defence;
     }
     return defences;
@@ -86,7 +86,7 @@ void script_check_argument(lua_State *lua, const char *what, int table, bool lim
             script_error(lua, CALL ": %s: expected one word, then length and limit by name", what);
         if (strcmp(lua_tostring(lua, -2), "length") != 0 &&
             strcmp(lua_tostring(lua, -2), "limit") != 0)
-            script_guard_unknown(lua, what, lua_tostring(lua, -2), argument_key);
+            script_unknown(lua, CALL, what, lua_tostring(lua, -2), argument_key);
         if (strcmp(lua_tostring(lua, -2), "limit") == 0 && !limited)
             script_error(lua, CALL ": %s: a number has no limit", what);
     }

@@ -17,8 +17,4 @@ void script_check_argument(lua_State *lua, const char *what, int table, bool lim
 void script_check_callers(lua_State *lua, const struct l2_config *l2,
                           const struct script_guard *guard);
 
-/* "there is no NAME; did you mean ...?" */
-_Noreturn void script_guard_unknown(lua_State *lua, const char *what, const char *name,
-                                    const char *(*candidate)(const void *, size_t));
-
 #endif

@@ -144,11 +144,17 @@ void script_register_mezz(lua_State *lua);
 int script_new_stack(lua_State *lua); /* mezz.stack */
 int script_run_stack(lua_State *lua); /* stack:run */
 
+/* script_names.c: words of which a declaration chooses one. */
+/* Raises "CALL: WHAT: there is no "NAME"; did you mean ...?"; candidates as for
+ * script_did_you_mean(). */
+_Noreturn void script_unknown(lua_State *lua, const char *call, const char *what, const char *name,
+                              const char *(*candidate)(const void *, size_t));
+/* What `on_refusal` of a call says; NULL: what is usual. Raises an error for any other word. */
+enum portion_refusal script_read_on_refusal(lua_State *lua, const char *call, const char *name);
+
 /* script_protect.c */
 void script_register_protect(lua_State *lua);
 int script_protect(lua_State *lua); /* l2:protect */
-/* What `on_refusal` of a call says; NULL: what is usual. Raises an error for any other word. */
-enum portion_refusal script_read_on_refusal(lua_State *lua, const char *call, const char *name);
 
 /* script_guard.c */
 void script_register_guard(lua_State *lua);

@@ -186,29 +186,6 @@ static void read_shared(lua_State *lua, int index, int anchor, struct draft *dra
     to->ranges = read_ranges(lua, parts.ranges, "shared ranges", draft->shared_range);
 }
 
-static const char *refusal_name(const void *context, size_t i)
-{
-    (void)context;
-    return i < REFUSAL_KINDS ? portion_refusal_name((enum portion_refusal)i) : NULL;
-}
-
-enum portion_refusal script_read_on_refusal(lua_State *lua, const char *call, const char *name)
-{
-    enum portion_refusal refusal = REFUSAL_KILL;
-    const char *meant;
-
-    if (name != NULL)
-        refusal = portion_refusal_by_name(name);
-    if (refusal != REFUSAL_KINDS)
-        return refusal;
-    meant = script_did_you_mean(name, refusal_name, NULL);
-    script_error(lua,
-                 "%s: on_refusal: expected \"log\", \"error\", \"kill\" or \"stop\", got \"%s\""
-                 "%s%s%s",
-                 call, name, meant != NULL ? "; did you mean \"" : "", meant != NULL ? meant : "",
-                 meant != NULL ? "\"?" : "");
-}
-
 static const char *tolerable_reason(const void *context, size_t i)
 {
     (void)context;
