@@ -5,28 +5,23 @@
  * real one. Whatever happens, the machine can be destroyed and nothing is left.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "entry_state.h"
 #include "fake_kvm.h"
+#include "fake_machine.h"
 #include "input.h"
 #include "mezz/callback.h"
 #include "mezz/calls.h"
 #include "mezz/ept.h"
 #include "vmm/machine_state.h"
 
-#define TABLES     (FIRST_PAGE + PAGES)
-#define VIEWS      4U
-#define STEPS_MOST 400
-#define INPUT_MOST 1024 /* a longer one takes long, and does nothing that is new */
+#define TABLES (FIRST_PAGE + PAGES)
+#define VIEWS  4U
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static struct machine *machine;
-static const char *image;
 
 static void *pointer(uint64_t address)
 {
@@ -204,35 +199,12 @@ int fake_kvm_run(unsigned int vm, struct kvm_run *run)
     return any_exit(run);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-    (void)argc;
-    (void)argv;
-    image = input_image();
-    return 0;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct machine_config config = {
-        .l1_memory = L1_MEMORY, .l1_image = image, .timeout_ns = UINT64_MAX / 4};
-    struct error error;
-
     if (size < 1)
         return 0;
-    if (machine_create(&machine, &config, &error) != 0) {
-        fprintf(stderr, "%s\n", error.text);
-        abort();
-    }
-    fake_kvm_allow(machine->memory.base, L1_MEMORY);
-    machine->host_is_known = true;
-    machine->host.paging.kind = data[0] % 3 == 0 ? PAGING_HARDWARE : PAGING_SHADOW;
-    machine->host.logs_each_write = data[0] & 128;
-    input_begin(data + 1, size - 1 < INPUT_MOST ? size - 1 : INPUT_MOST);
-    for (int i = 0; i < STEPS_MOST && !machine->ended; i++)
-        l1_vcpu_step(machine->l1[0]);
-    machine_destroy(machine);
-    fake_kvm_allow(NULL, 0);
-    fake_kvm_check_closed();
+    machine = fake_machine_create(
+        &(struct fake_host){.nested_paging = data[0] % 3 == 0, .logs_each_write = data[0] & 128});
+    fake_machine_run(machine, data + 1, size - 1);
     return 0;
 }

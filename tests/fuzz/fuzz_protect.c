@@ -5,11 +5,11 @@
  * meanwhile. Before each KVM_RUN the vCPU's view has nothing that it is not to have.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fake_kvm.h"
+#include "fake_machine.h"
 #include "input.h"
 #include "mezz/errors.h"
 #include "protect_checks.h"
@@ -19,15 +19,12 @@
 #include "vmm/protect/guard_event.h"
 #include "vmm/protect/hook_policy.h"
 
-#define STEPS_MOST 400
-#define INPUT_MOST 1024
-#define FRAME      40U /* bytes of what the processor pushes */
+#define FRAME 40U /* bytes of what the processor pushes */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static struct machine *machine;
-static const char *image;
 static struct guard_config guard_config;
 static bool guarded; /* a guard, or portions */
 
@@ -311,7 +308,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    image = input_image();
     world_make();
     return 0;
 }
@@ -351,27 +347,12 @@ static void declare(uint8_t what, uint8_t how)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct machine_config config = {
-        .l1_memory = L1_MEMORY, .l1_image = image, .timeout_ns = UINT64_MAX / 4};
-    struct error error;
-
     if (size < 3)
         return 0;
-    if (machine_create(&machine, &config, &error) != 0) {
-        fprintf(stderr, "%s\n", error.text);
-        abort();
-    }
-    fake_kvm_allow(machine->memory.base, L1_MEMORY);
-    machine->host_is_known = true;
-    machine->host.paging.kind = data[0] & 64 ? PAGING_HARDWARE : PAGING_SHADOW;
-    machine->host.logs_each_write = data[0] & 128;
+    machine = fake_machine_create(
+        &(struct fake_host){.nested_paging = data[0] & 64, .logs_each_write = data[0] & 128});
     declare(data[0], data[1]);
     protect_l1_begin(machine);
-    input_begin(data + 2, size - 2 < INPUT_MOST ? size - 2 : INPUT_MOST);
-    for (int i = 0; i < STEPS_MOST && !machine->ended; i++)
-        l1_vcpu_step(machine->l1[0]);
-    machine_destroy(machine);
-    fake_kvm_allow(NULL, 0);
-    fake_kvm_check_closed();
+    fake_machine_run(machine, data + 2, size - 2);
     return 0;
 }

@@ -3,10 +3,6 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "host/memory.h"
 #include "mezz/calls.h"
@@ -160,26 +156,4 @@ int any_exit(struct kvm_run *run)
         return kind & 128 ? EINTR : kind & 64 ? EINVAL : ENOSPC;
     }
     return 0;
-}
-
-const char *input_image(void)
-{
-    static char image[64];
-    static const char *const seed = "tests/fuzz/seeds/fuzz_elf_image/one";
-    char bytes[4096];
-    FILE *file;
-    size_t length;
-    int fd = memfd_create("image", MFD_CLOEXEC);
-
-    file = fopen(seed, "r");
-    if (file == NULL || fd < 0) {
-        fprintf(stderr, "%s: run this in the source's directory\n", seed);
-        exit(2);
-    }
-    length = fread(bytes, 1, sizeof(bytes), file);
-    fclose(file);
-    if (write(fd, bytes, length) != (ssize_t)length)
-        abort();
-    snprintf(image, sizeof(image), "/proc/self/fd/%d", fd);
-    return image;
 }

@@ -26,7 +26,4 @@ uint64_t take_number(void);
 int call(struct kvm_run *run, uint64_t number, uint64_t rdi, uint64_t rsi, uint64_t rdx);
 int any_exit(struct kvm_run *run);
 
-/* Path of an image of a page, which is never run. Ends the program if it cannot be had. */
-const char *input_image(void);
-
 #endif
