@@ -16,7 +16,8 @@ from lanes.outcome import Count
 SUITES = {"kvm", "e2e"}
 SLOW = {"slow"}  # other emulators inside, and the benchmark
 LONG = {"long"}  # more than two minutes of Bochs
-PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")  # what sanitizers are told here
+# What sanitizers are told here, and for how long the soak is to run.
+PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "MEZZ_SOAK_SECONDS")
 BRIEF_SUITE = "brief"  # stands in where long ones are left out
 
 
