@@ -21,7 +21,6 @@
 #define FILES      1024
 #define SLOTS      64
 #define RUN_SIZE   8192
-#define KEPT_MOST  (4U << 20)
 
 enum kind {
     FREE,
@@ -325,51 +324,6 @@ int __wrap_munmap(void *at, size_t length)
         }
     }
     return __real_munmap(at, length);
-}
-
-/*
- * The memory of one machine after the other: to map 18 MB anew and to let go of them is most of
- * what a short input costs. What is left behind in it is taken out.
- */
-static struct memory kept;
-static bool is_kept;
-
-int __real_memory_create(struct memory *memory, uint64_t size, struct error *error);
-int __wrap_memory_create(struct memory *memory, uint64_t size, struct error *error)
-{
-    if (!is_kept || kept.size != size)
-        return __real_memory_create(memory, size, error);
-    is_kept = false;
-    *memory = kept;
-    return 0;
-}
-
-/* False: there is so much that it is cheaper to have none. */
-static bool make_empty(const struct memory *memory)
-{
-    uint64_t cleared = 0;
-    off_t end = 0;
-    off_t start;
-
-    while ((start = lseek(memory->fd, end, SEEK_DATA)) >= 0) {
-        end = lseek(memory->fd, start, SEEK_HOLE);
-        cleared += (uint64_t)(end - start);
-        if (end < 0 || cleared > KEPT_MOST)
-            return false;
-        memset(memory->base + start, 0, (size_t)(end - start));
-    }
-    return true;
-}
-
-void __real_memory_destroy(struct memory *memory);
-void __wrap_memory_destroy(struct memory *memory)
-{
-    if (is_kept || memory->fd < 0 || !make_empty(memory)) {
-        __real_memory_destroy(memory);
-        return;
-    }
-    kept = *memory;
-    is_kept = true;
 }
 
 /* Time goes on by itself, the same in each run; nobody waits. */

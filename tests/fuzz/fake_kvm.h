@@ -33,6 +33,9 @@ void fake_kvm_each_slot(unsigned int vm,
                         void (*function)(void *context, const struct fake_slot *slot),
                         void *context);
 
+/* What a machine's memory has from its address `at` on, in place of zeros. Whole pages. */
+void fake_kvm_begin_with(const uint8_t *bytes, uint64_t at, uint64_t size);
+
 /* The clock has gone on by so much. */
 void fake_kvm_pass(uint64_t ns);
 

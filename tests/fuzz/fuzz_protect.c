@@ -217,6 +217,9 @@ static void alter(struct kvm_run *run, uint8_t how)
     case 5:
         fake_kvm_pass(take() * 1000000ULL);
         break;
+    case 7:
+        world_change_mode(how & 128 ? 3 : 0);
+        break;
     default:
         run->s.regs.events.interrupt.shadow = how >> 7;
         run->s.regs.regs.rflags ^= 0x200;
@@ -276,6 +279,8 @@ static void check(unsigned int vm, const struct kvm_run *run)
 {
     struct l2_vcpu *vcpu = machine->l1[0]->entered;
 
+    if (run->immediate_exit)
+        return;
     /* It may be a vCPU of the root's own, that makes page tables known. */
     if (vcpu == NULL || vcpu->kvm->run != run || vcpu->l2->policy == NULL)
         return;
@@ -288,6 +293,7 @@ static void check(unsigned int vm, const struct kvm_run *run)
 int fake_kvm_run(unsigned int vm, struct kvm_run *run)
 {
     const bool is_over = input_left() == 0;
+    int code;
 
     if (is_over)
         machine_end(machine, MACHINE_DONE, NULL);
@@ -295,20 +301,28 @@ int fake_kvm_run(unsigned int vm, struct kvm_run *run)
     if (is_over || (run->immediate_exit && take() % 8 != 0))
         return EINTR;
     run->ready_for_interrupt_injection = run->if_flag = 1;
-    if (vm == 0)
+    if (vm == 0) {
+        protect_forget();
         return protect_l1_run(run);
-    if (!run->immediate_exit)
-        check(vm, run);
-    return run_l2(run);
+    }
+    check(vm, run);
+    code = run_l2(run);
+    protect_left(run);
+    return code;
 }
 
 /* --- the machine --- */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+    const uint8_t *pages;
+    size_t size;
+
     (void)argc;
     (void)argv;
     world_make();
+    pages = world_pages(&size);
+    fake_kvm_begin_with(pages, WORLD_FIRST * PAGE_SIZE, size);
     return 0;
 }
 

@@ -53,6 +53,7 @@ void protect_check_guard(struct l2_vcpu *vcpu, unsigned int vm)
     const uint32_t view = hook_place_of(guard, vcpu)->in.view;
 
     protect_must(vcpu->place.overlay != NULL, "no overlay", 0);
+    protect_entered(vcpu, view);
     shown.vcpu = vcpu;
     shown.count = 0;
     hook_each_patch(guard->hooks, view, check_patch, &shown);

@@ -158,6 +158,6 @@ void protect_l1_begin(struct machine *begun)
     write_tables(0);
     for (unsigned int n = 0; n < VCPUS; n++)
         write_vmcs(n);
-    world_put(pointer(WORLD_FIRST * PAGE_SIZE));
+    world_64_bit();
     calls = 0;
 }

@@ -243,9 +243,10 @@ void world_make(void)
     memory[world_physical(0, WORLD_MAIN) / PAGE_SIZE][WORLD_MAIN % PAGE_SIZE - 5] = 0xe8;
 }
 
-void world_put(uint8_t *to)
+const uint8_t *world_pages(size_t *size)
 {
-    memcpy(to, memory, used * (size_t)PAGE_SIZE);
+    *size = used * (size_t)PAGE_SIZE;
+    return memory[0];
 }
 
 uint64_t world_cr3(unsigned int space)
@@ -278,11 +279,24 @@ uint64_t world_physical(unsigned int space, uint64_t linear)
                    : (table_at(at)[at % PAGE_SIZE / 8] & ADDRESS) + linear % PAGE_SIZE;
 }
 
+static bool other_mode[4]; /* of each ring */
+
+void world_change_mode(unsigned int ring)
+{
+    other_mode[ring & 3] ^= true;
+}
+
+void world_64_bit(void)
+{
+    memset(other_mode, 0, sizeof(other_mode));
+}
+
 void world_ring(struct kvm_sregs *sregs, unsigned int ring)
 {
     sregs->cs.selector = ring == 0 ? 0x10 : 0x23;
     sregs->cs.dpl = (uint8_t)(ring & 3);
-    sregs->cs.l = 1;
+    sregs->cs.l = !other_mode[ring & 3];
+    sregs->cs.db = other_mode[ring & 3];
     sregs->ss.selector = ring == 0 ? 0x18 : 0x2b;
     sregs->ss.dpl = (uint8_t)(ring & 3);
 }

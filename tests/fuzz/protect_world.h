@@ -36,8 +36,8 @@ extern struct hook_plan world_plan[WORLD_PLANS];
 
 void world_make(void);
 
-/* Writes it to where L2's memory is. */
-void world_put(uint8_t *memory);
+/* What is in L2's memory, from its first page on. */
+const uint8_t *world_pages(size_t *size);
 
 uint64_t world_cr3(unsigned int space);
 
@@ -52,5 +52,9 @@ uint64_t world_entry(unsigned int space, uint64_t linear);
 
 /* What the processor has in ring 0 or 3. */
 void world_ring(struct kvm_sregs *sregs, unsigned int ring);
+
+/* Ring 0 or 3 is in compatibility mode from now on, or in 64-bit mode again. */
+void world_change_mode(unsigned int ring);
+void world_64_bit(void);
 
 #endif
