@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What one run leaves for the next one on the fake KVM, because to get it anew is most of what a
  * run costs. The linker's --wrap puts these in the place of what they are called after. */
-#include <sanitizer/asan_interface.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,7 +13,6 @@
 #pragma GCC diagnostic ignored "-Wreserved-id-macro"
 
 #define KEPT_MOST (4U << 20)
-#define LARGE     (128U << 10)
 
 /*
  * The memory of one machine after the other: to map 18 MB anew and to let go of them is most of
@@ -106,38 +103,4 @@ int __wrap_madvise(void *at, size_t length, int advice)
         return __real_madvise(at, length, advice);
     memset(at, 0, length);
     return 0;
-}
-
-/*
- * The one large thing of a run, a guard's state: ASan maps it and its shadow anew each time. It is
- * kept for the next run, poisoned meanwhile.
- */
-static void *lent, *spare;
-static size_t large_size;
-
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size)
-{
-    if (size < LARGE || count != 1 || lent != NULL || (spare != NULL && size != large_size))
-        return __real_calloc(count, size);
-    if (spare == NULL)
-        return lent = __real_calloc(count, large_size = size);
-    lent = spare;
-    spare = NULL;
-    __asan_unpoison_memory_region(lent, size);
-    return memset(lent, 0, size);
-}
-
-void __real_free(void *at);
-void __wrap_free(void *at)
-{
-    if (at == NULL || at != lent) {
-        if (at != NULL && at == spare)
-            abort(); /* twice */
-        __real_free(at);
-        return;
-    }
-    spare = lent;
-    lent = NULL;
-    __asan_poison_memory_region(spare, large_size);
 }

@@ -8,8 +8,36 @@
 #include <unistd.h>
 
 #include "vmm/stack/script.h"
+#include "vmm/stack/script_limits.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#pragma GCC diagnostic ignored "-Wreserved-id-macro"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/*
+ * A script has a thread, that ends the process when a library function takes too long. To start one
+ * for each input and to wait until it runs is most of what an input costs, and libFuzzer has a time
+ * limit of its own. By the linker's --wrap; threads of libFuzzer are real.
+ */
+static bool in_script;
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *context);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *context)
+{
+    if (!in_script)
+        return __real_pthread_create(thread, attributes, start, context);
+    ((struct script_budget *)context)->started = true;
+    return 0;
+}
+
+int __real_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_join(pthread_t thread, void **result)
+{
+    return in_script ? 0 : __real_pthread_join(thread, result);
+}
 
 /* What the machine would have been told has to make sense. */
 static int run(void *context, const struct machine_config *config, struct script_run *kept,
@@ -65,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (fd < 0 || ftruncate(fd, (off_t)size) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
         abort();
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    in_script = true;
     if (script_create(&script, &config, &error) != 0)
         abort();
     code = script_execute(script, &error);
@@ -75,5 +104,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (script_record(script)->run_count > limits.runs)
         abort();
     script_destroy(script);
+    in_script = false;
     return 0;
 }
