@@ -231,7 +231,8 @@ static int measure_memory(struct view_figures *figures, const struct kvm *kvm,
 }
 
 /* A line when something is done: the whole takes minutes. */
-static void tell(const struct view_effort *effort, double *since, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void tell(const struct view_effort *effort,
+                                                       double *since, const char *format, ...)
 {
     const double now = now_us();
     char what[80];
