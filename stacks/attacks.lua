@@ -3,6 +3,12 @@
 -- with exactly that switched off. It has to fail and to succeed; docs/hookguard.md explains the rows.
 -- `mezz run stacks/attacks.lua --json OUT` writes each row of the table as a member of "rows".
 
+local runs, all_runs = 0, 0
+local function title(name, how)
+    runs = runs + 1
+    return ("%d of %d: %s%s"):format(runs, all_runs, name, how and ", " .. how or "")
+end
+
 local function both(list, more)
     local all = { table.unpack(list) }
     for _, name in ipairs(more) do all[#all + 1] = name end
@@ -28,7 +34,8 @@ local function guarded(attack, without)
             api_append = { args = { "cstring", "value", "value" } },
         },
     }
-    local result = stack:run { timeout = "900s" }
+    local result = stack:run { timeout = "900s", quiet = true,
+        title = title(attack.name, #without > #(attack.needs or {}) and "without" or "with") }
     mezz.expect(result.status == "done", attack.name .. ": L1 ended the machine, and well")
     return tiny
 end
@@ -76,8 +83,39 @@ local attacks = {
         reason = "not-an-entry" },
 }
 
+-- stacks/portions.lua has all of those on portions.
+local portions = {
+    { "18", "portion entered elsewhere", "vault-middle.elf", "not-an-entry-point" },
+    { "19", "malicious bytes", "vault-pattern.elf", "pattern" },
+}
+
+local pairs_of_vcpus = { { "11", "sibling vCPU", "sibling" }, { "12", "swap window", "swap" } }
+
+local hostiles = {
+    { "16a", "callback that never returns", "handler=spins", "L1 ends, with a diagnosis" },
+    { "16b", "callback that returns twice", "case=return-twice", "E_STATE" },
+    { "16c", "unregistered in flight", "case=unregister-in-flight", "E_STATE" },
+    { "16d", "forged action", "case=forged-action", "E_ACTION" },
+    { "16e", "forged VMCS12", "case=forged-vmcs", "entry checks" },
+    { "16f", "callbacks and VMCS12s at random", "seed=1616 count=300", "error codes" },
+    { "17a", "double fetch of a VMCS12", "case=double-fetch", "copied once",
+        vcpus = 2 },
+    { "17b", "the same at random", "seed=1717 count=300", "copied once" },
+    { "20a", "EPT12 with a loop", "case=ept-loop", "E_EPT_FORMAT" },
+    { "20b", "EPT12 with reserved bits", "case=ept-reserved", "E_EPT_FORMAT" },
+    { "20c", "EPT12 outside of L1", "case=ept-outside", "E_EPT_ADDRESS" },
+    { "20d", "EPT12 that L2 may write", "case=ept-self", "E_EPT_ADDRESS" },
+    { "20e", "EPT12, 512 tables each time", "case=ept-deep", "E_EPT_LIMIT" },
+    { "20f", "EPT12 at random", "seed=2020 count=300", "error codes" },
+}
+all_runs = 2 * (#attacks + #portions + #pairs_of_vcpus) + #hostiles
+
 local line = "%-5s %-34s %-16s %-12s %-12s %s"
+local stopped_with, succeeded_without, always = 0, 0, 0
 local function row(id, name, defence, with, without_it, reason)
+    stopped_with = stopped_with + (with == "stopped" and 1 or 0)
+    succeeded_without = succeeded_without + (without_it == "succeeded" and 1 or 0)
+    always = always + (without_it == "always on" and 1 or 0)
     print(line:format(id, name, defence, with, without_it, reason))
     mezz.row { id = id, name = name, defence = defence, with = with, without = without_it,
         reason = reason }
@@ -104,9 +142,9 @@ for _, attack in ipairs(attacks) do
     end
 end
 
--- --- portions: stacks/portions.lua has all of them ---
+-- --- portions ---
 
-local function portion(program, tolerated)
+local function portion(id, program, tolerated)
     local stack = mezz.stack { memory = "64M" }
     local l1 = stack:l1 { image = "nested_l1.elf", memory = "48M", cmdline = "exits=callback" }
     local tiny = l1:l2 { name = "tiny", image = "tiny-os.elf", memory = "16M",
@@ -114,16 +152,14 @@ local function portion(program, tolerated)
     tiny:protect { program = program, portion = "vault", sections = { ".vault", ".secret" },
         entries = { "vault_sign", "vault_check" }, rules = "rules/example.yar",
         tolerate = tolerated }
-    stack:run { timeout = "900s" }
+    stack:run { timeout = "900s", quiet = true,
+        title = title(id .. " " .. program, tolerated and "without" or "with") }
     return tiny.console:find "the attack succeeded" ~= nil
 end
 
-for _, attack in ipairs {
-    { "18", "portion entered elsewhere", "vault-middle.elf", "not-an-entry-point" },
-    { "19", "malicious bytes", "vault-pattern.elf", "pattern" },
-} do
+for _, attack in ipairs(portions) do
     local id, name, program, reason = table.unpack(attack)
-    local stopped, succeeded = not portion(program), portion(program, { reason })
+    local stopped, succeeded = not portion(id, program), portion(id, program, { reason })
     row(id, name, "portion", stopped and "stopped" or "SUCCEEDED",
         succeeded and "succeeded" or "STOPPED", reason)
     mezz.expect(stopped, id .. " " .. name .. ": fails")
@@ -137,13 +173,13 @@ local function pair(group)
     local stack = mezz.stack { memory = "64M" }
     local l1 = stack:l1 { image = "pair_l1.elf", memory = "32M", vcpus = 2,
         cmdline = "group=" .. group }
-    local result = stack:run { timeout = "300s" }
+    local result = stack:run { timeout = "300s", quiet = true, title = title("two vCPUs", group) }
     mezz.expect(result.status == "done", group .. ": L1 found all as it has to be")
     local tried = l1.console:match "attack: [%a%-]*: %a+" ~= nil
     return tried, l1.console:match "attack: [%a%-]*: succeeded" ~= nil
 end
 
-for _, attack in ipairs { { "11", "sibling vCPU", "sibling" }, { "12", "swap window", "swap" } } do
+for _, attack in ipairs(pairs_of_vcpus) do
     local id, name, group = table.unpack(attack)
     local tried, won = pair(group .. "-views")
     local _, succeeded = pair(group)
@@ -155,33 +191,18 @@ end
 
 -- --- hostile L1s: what the root checks of L1 cannot be switched off ---
 
-local function hostile(cmdline, vcpus)
+local function hostile(name, cmdline, vcpus)
     local stack = mezz.stack { memory = "64M" }
     local l1 = stack:l1 { image = "hostile_l1.elf", memory = "32M", vcpus = vcpus,
         cmdline = cmdline }
-    local result = stack:run { timeout = "300s", callback_timeout = "300ms", may_die = true }
+    local result = stack:run { timeout = "300s", callback_timeout = "300ms", may_die = true,
+        quiet = true, title = title(name) }
     return result, l1
 end
 
-for _, attack in ipairs {
-    { "16a", "callback that never returns", "handler=spins", "L1 ends, with a diagnosis" },
-    { "16b", "callback that returns twice", "case=return-twice", "E_STATE" },
-    { "16c", "unregistered in flight", "case=unregister-in-flight", "E_STATE" },
-    { "16d", "forged action", "case=forged-action", "E_ACTION" },
-    { "16e", "forged VMCS12", "case=forged-vmcs", "entry checks" },
-    { "16f", "callbacks and VMCS12s at random", "seed=1616 count=300", "error codes" },
-    { "17a", "double fetch of a VMCS12", "case=double-fetch", "copied once",
-        vcpus = 2 },
-    { "17b", "the same at random", "seed=1717 count=300", "copied once" },
-    { "20a", "EPT12 with a loop", "case=ept-loop", "E_EPT_FORMAT" },
-    { "20b", "EPT12 with reserved bits", "case=ept-reserved", "E_EPT_FORMAT" },
-    { "20c", "EPT12 outside of L1", "case=ept-outside", "E_EPT_ADDRESS" },
-    { "20d", "EPT12 that L2 may write", "case=ept-self", "E_EPT_ADDRESS" },
-    { "20e", "EPT12, 512 tables each time", "case=ept-deep", "E_EPT_LIMIT" },
-    { "20f", "EPT12 at random", "seed=2020 count=300", "error codes" },
-} do
+for _, attack in ipairs(hostiles) do
     local id, name, cmdline, reason = table.unpack(attack)
-    local result, l1 = hostile(cmdline, attack.vcpus)
+    local result, l1 = hostile(id .. " " .. name, cmdline, attack.vcpus)
     local stopped
     if id == "16a" then
         stopped = result.status == "died" and result.error:find "has not returned" ~= nil
@@ -193,3 +214,7 @@ for _, attack in ipairs {
     row(id, name, "the root", stopped and "stopped" or "SUCCEEDED", "always on", reason)
     mezz.expect(stopped, id .. " " .. name .. ": fails")
 end
+
+local all = #attacks + #portions + #pairs_of_vcpus + #hostiles
+print(("%d of %d attacks stopped; %d of the %d whose defence can be switched off succeeded without it")
+    :format(stopped_with, all, succeeded_without, all - always))

@@ -319,7 +319,7 @@ static int run_in_cage(struct caged_run *run, struct machine_report *report, str
     static struct machine_config config;
 
     if (terminal.out == NULL)
-        ck_assert_int_eq(terminal_init(&terminal, STDOUT_FILENO, false), 0);
+        ck_assert_int_eq(terminal_init(&terminal, STDOUT_FILENO, false, false), 0);
     config = (struct machine_config){
         .l1_image = test_image("nested_l1.elf"),
         .l1_memory = 8UL << 20,

@@ -89,7 +89,7 @@ static void run_caged(struct outcome *outcome, const char *name,
     struct machine_report report;
     struct error error;
 
-    ck_assert_int_eq(terminal_init(&terminal, STDERR_FILENO, false), 0);
+    ck_assert_int_eq(terminal_init(&terminal, STDERR_FILENO, false, false), 0);
     ck_assert_msg(caged_run(&run, &report, &error) == 0, "%s", error.text);
     ck_assert(report.cage.on);
     look_at(outcome, name, &report);

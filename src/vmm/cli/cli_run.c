@@ -110,7 +110,12 @@ static int run_machine(void *context, const struct machine_config *wanted, struc
     config.console_context = &run->terminal;
     run->started_ns = 0;
     give_up_at = now_ns() + config.timeout_ns;
-    terminal_begin(&run->terminal, longest_name(&config), give_up_at);
+    if (kept->quiet && !run->options.verbose)
+        terminal_begin_silent(&run->terminal, kept->title, give_up_at);
+    else
+        terminal_begin(&run->terminal, longest_name(&config), give_up_at);
+    if (!run->terminal.silent && kept->title[0] != '\0')
+        fprintf(run->terminal.out, "== %s\n", kept->title);
     atomic_store(&run->outputs.trace_patience.give_up_at, give_up_at);
     if (run->options.no_cage)
         code = run_uncaged(run, &config, &kept->report, error);
@@ -236,13 +241,19 @@ static int run_file(struct run *run, const char *const *directories)
     return status;
 }
 
-static bool wants_colours(const struct run_options *options, int fd)
+/* It knows what no printer does: colours, and lines that are taken back. */
+static bool is_terminal(int fd)
 {
-    const char *no_color = getenv("NO_COLOR");
     const char *kind = getenv("TERM");
 
-    return !options->no_colour && (no_color == NULL || no_color[0] == '\0') && kind != NULL &&
-           strcmp(kind, "dumb") != 0 && isatty(fd);
+    return kind != NULL && strcmp(kind, "dumb") != 0 && isatty(fd);
+}
+
+static bool wants_colours(const struct run_options *options)
+{
+    const char *no_color = getenv("NO_COLOR");
+
+    return !options->no_colour && (no_color == NULL || no_color[0] == '\0');
 }
 
 /* A log that ends with the process that wrote it stays as it is. */
@@ -268,7 +279,8 @@ static int run_with_options(struct run *run)
 
     if (out < 0)
         return CLI_BAD_INPUT;
-    if (terminal_init(&run->terminal, out, wants_colours(options, out)) != 0) {
+    if (terminal_init(&run->terminal, out, is_terminal(out) && wants_colours(options),
+                      is_terminal(out)) != 0) {
         cli_complain("out of memory");
         return CLI_HOST;
     }
@@ -298,7 +310,8 @@ int cli_run(int argc, char **argv, const struct cli_command *command)
         {"log", NULL, "FILE",
          "write what portions and guards allowed and refused to this new file, as a log",
          .text = &run.outputs.log_path},
-        {"verbose", "v", NULL, "say more: L1's calls by name, every expectation",
+        {"verbose", "v", NULL,
+         "say more: L1's calls by name, every expectation, what quiet runs write",
          .flag = &run.options.verbose},
         {"images", NULL, "DIR", "search images here (also: MEZZ_IMAGES)",
          .text = &run.options.images},

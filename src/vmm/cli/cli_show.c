@@ -83,18 +83,31 @@ static void complain(const char *file, const struct script_run *run)
         complain_of_l1(file, run);
 }
 
-void show_run(struct terminal *terminal, const char *file, const struct script_run *run,
-              bool verbose)
+static void show_levels(struct terminal *terminal, const struct machine_report *report,
+                        bool verbose)
 {
-    const struct machine_report *report = &run->report;
-
     show_last_words(terminal, TERMINAL_L1, "", report->last_words);
     for (unsigned int i = 0; i < report->l2_count; i++)
         show_last_words(terminal, i + 1, report->l2[i].name, report->l2[i].last_words);
     report_table(terminal->out, report, verbose);
     terminal_end_line(terminal);
+}
+
+void show_run(struct terminal *terminal, const char *file, const struct script_run *run,
+              bool verbose)
+{
+    if (!run->quiet || verbose)
+        show_levels(terminal, &run->report, verbose);
     if (!run->may_die)
         complain(file, run);
+}
+
+static bool any_quiet(const struct script_record *record)
+{
+    for (size_t i = 0; i < record->run_count; i++)
+        if (record->runs[i].quiet)
+            return true;
+    return false;
 }
 
 void show_expectations(struct terminal *terminal, const struct script_record *record, bool verbose)
@@ -103,6 +116,8 @@ void show_expectations(struct terminal *terminal, const struct script_record *re
 
     if (record->expectation_count != 0)
         fprintf(terminal->out, "%zu of %zu expectations held\n", held, record->expectation_count);
+    if (record->failed != 0 && !verbose && any_quiet(record))
+        fprintf(terminal->out, "-v shows what the levels of quiet runs wrote\n");
     for (size_t i = 0; verbose && i < record->expectation_count; i++)
         fprintf(terminal->out, "  %-7s %s:%u: %s\n",
                 record->expectations[i].passed ? "held" : "failed", record->path,

@@ -7,8 +7,9 @@
 #include "vmm/cli/cli_terminal.h"
 #include "vmm/stack/script.h"
 
-/* What people see of a run when it is over: the last words of who died, the table, and on stderr
- * one line for each death that the stack file (file) did not ask for. */
+/* What people see of a run when it is over: the last words of who died, the table (neither of a
+ * quiet run, unless verbose), and on stderr one line for each death that the stack file (file) did
+ * not ask for. */
 void show_run(struct terminal *terminal, const char *file, const struct script_run *run,
               bool verbose);
 

@@ -14,9 +14,9 @@
 static const char *const colours[] = {"\033[36m", "\033[32m", "\033[35m", "\033[33m", "\033[34m"};
 static const char *const plain = "\033[0m";
 
-int terminal_init(struct terminal *terminal, int fd, bool use_colours)
+int terminal_init(struct terminal *terminal, int fd, bool use_colours, bool live)
 {
-    *terminal = (struct terminal){.colours = use_colours};
+    *terminal = (struct terminal){.colours = use_colours, .live = live};
     terminal->out = patient_open(&terminal->patience, fd);
     if (terminal->out == NULL)
         return -ENOMEM;
@@ -38,8 +38,30 @@ void terminal_begin(struct terminal *terminal, size_t longest, uint64_t give_up_
     terminal->width = longest > NAME_LIMIT ? NAME_LIMIT : (int)longest;
 }
 
+void terminal_begin_silent(struct terminal *terminal, const char *title, uint64_t give_up_at)
+{
+    terminal_begin(terminal, strlen("stack"), give_up_at);
+    terminal->silent = true;
+    terminal->progress = terminal->live && title[0] != '\0';
+    if (terminal->progress)
+        fprintf(terminal->out, "... %s", title);
+    fflush(terminal->out);
+}
+
+/* ECMA-48: to the first column, EL. */
+static void take_back(struct terminal *terminal)
+{
+    if (!terminal->progress)
+        return;
+    fputs("\r\033[K", terminal->out);
+    fflush(terminal->out);
+    terminal->progress = false;
+}
+
 void terminal_end(struct terminal *terminal)
 {
+    take_back(terminal);
+    terminal->silent = false;
     atomic_store(&terminal->patience.give_up_at, UINT64_MAX);
 }
 
@@ -105,6 +127,8 @@ void terminal_write(void *context, unsigned int source, const char *name, const 
     struct terminal *terminal = context;
     size_t left;
 
+    if (terminal->silent)
+        return;
     if (source >= SOURCE_SCRIPT)
         source = SOURCE_SCRIPT - 1;
     pthread_mutex_lock(&terminal->lock);
@@ -126,6 +150,7 @@ void terminal_print(void *context, const char *text, size_t length)
     struct terminal *terminal = context;
 
     pthread_mutex_lock(&terminal->lock);
+    take_back(terminal);
     put_text(terminal, SOURCE_SCRIPT, "", text, length);
     fflush(terminal->out);
     pthread_mutex_unlock(&terminal->lock);

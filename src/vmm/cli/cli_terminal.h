@@ -21,6 +21,9 @@ struct terminal {
     FILE *out; /* the patient one */
     struct patience patience;
     bool colours;
+    bool live;            /* a line can be taken back: a terminal */
+    bool silent;          /* in this run levels are not shown */
+    bool progress;        /* a line that is to be taken back is there */
     int width;            /* of the names in front */
     pthread_mutex_t lock; /* levels write from threads of their own */
     unsigned int open;    /* the source whose line is not ended yet, plus 1; 0: none */
@@ -32,12 +35,14 @@ enum {
 };
 
 /* On a descriptor, which stays open. -ENOMEM. */
-int terminal_init(struct terminal *terminal, int fd, bool colours);
+int terminal_init(struct terminal *terminal, int fd, bool colours, bool live);
 void terminal_destroy(struct terminal *terminal);
 
 /* A new run: nothing was shown yet. longest: the longest name that will come. While it lasts, a
  * reader is waited for no longer than until give_up_at (CLOCK_MONOTONIC in ns). */
 void terminal_begin(struct terminal *terminal, size_t longest, uint64_t give_up_at);
+/* A new run of which nothing is shown but, on a terminal and as long as it lasts, its title. */
+void terminal_begin_silent(struct terminal *terminal, const char *title, uint64_t give_up_at);
 void terminal_end(struct terminal *terminal);
 
 /* machine_config.console: source 0 is L1, others are L2s, of that name. */

@@ -318,6 +318,8 @@ static void set_run(struct builder *builder, json_t *object, const struct script
     set(builder, levels, "l2", l2s);
     set(builder, object, "status", string_of(report_status(report)));
     set(builder, object, "line", count_of(run->line));
+    if (run->title[0] != '\0')
+        set(builder, object, "title", string_of(run->title));
     set(builder, object, "l1_status", count_of(report->status));
     set(builder, object, "error",
         report->error.text[0] != '\0' ? string_of(report->error.text) : json_null());

@@ -31,10 +31,14 @@ struct script_limits {
 
 extern const struct script_limits script_default_limits;
 
+#define RUN_TITLE_LIMIT 63U
+
 struct script_run {
     struct machine_report report;
-    unsigned int line; /* of stack:run */
-    bool may_die;      /* the stack says that a death is what it is about */
+    unsigned int line;               /* of stack:run */
+    bool may_die;                    /* the stack says that a death is what it is about */
+    bool quiet;                      /* what levels write and the table are not for people to see */
+    char title[RUN_TITLE_LIMIT + 1]; /* "": none */
 };
 
 /* What the script reaches of the world outside; a test puts its own here. */

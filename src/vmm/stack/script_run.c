@@ -14,7 +14,9 @@
 struct run_arguments {
     uint64_t timeout;
     uint64_t callback_timeout;
+    const char *title;
     bool may_die;
+    bool quiet;
 };
 
 static const struct script_key run_keys[] = {
@@ -23,6 +25,9 @@ static const struct script_key run_keys[] = {
     {"callback_timeout", KEY_DURATION, false, MILLISECOND_NS, TIMEOUT_MAX, 0,
      offsetof(struct run_arguments, callback_timeout)},
     {"may_die", KEY_BOOLEAN, false, .offset = offsetof(struct run_arguments, may_die)},
+    {"quiet", KEY_BOOLEAN, false, .offset = offsetof(struct run_arguments, quiet)},
+    {"title", KEY_TEXT, false, .max = RUN_TITLE_LIMIT,
+     .offset = offsetof(struct run_arguments, title)},
     {.name = NULL},
 };
 
@@ -87,7 +92,10 @@ int script_run_stack(lua_State *lua)
     config = whole_config(stack, lua_touserdata(lua, -1), &arguments);
     script_hearing_begin(lua, &config);
     run = next_run(lua);
-    *run = (struct script_run){.line = script_line(lua), .may_die = arguments.may_die};
+    *run = (struct script_run){
+        .line = script_line(lua), .may_die = arguments.may_die, .quiet = arguments.quiet};
+    if (arguments.title != NULL)
+        snprintf(run->title, sizeof(run->title), "%s", arguments.title);
     stack->started = true;
 
     script_budget_pause(&script->budget);
