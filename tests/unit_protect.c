@@ -84,7 +84,7 @@ struct fixture {
 };
 
 /* The portion of unit_portions_builder.h, entered. */
-static void enter(struct fixture *fixture, bool strict)
+static void enter_with(struct fixture *fixture, bool strict, uint64_t tolerated)
 {
     static const char *const sections[] = {".vault", ".secret"};
     static const char *const entries[] = {"sign"};
@@ -95,6 +95,7 @@ static void enter(struct fixture *fixture, bool strict)
                                                     .entry = entries,
                                                     .entries = 1,
                                                     .strict = strict,
+                                                    .tolerated = tolerated,
                                                     .on_refusal = REFUSAL_KILL};
     const struct guard_access access = {.access = ACCESS_FETCH,
                                         .cpl = 3,
@@ -122,6 +123,11 @@ static void enter(struct fixture *fixture, bool strict)
     guard_judge(fixture->guard, &fixture->vcpu, &access, &outcome);
     ck_assert_int_eq(outcome.decision.verdict, VERDICT_SWITCH);
     ck_assert_uint_eq(fixture->vcpu.view, 1);
+}
+
+static void enter(struct fixture *fixture, bool strict)
+{
+    enter_with(fixture, strict, 0);
 }
 
 static void leave(struct fixture *fixture)
@@ -185,22 +191,35 @@ START_TEST(portion_view)
 END_TEST
 
 /* What a kernel would have delivered by way of the portion, or run inside. */
-static const struct space_page unsafe[] = {
-    {0x402000, SPACE_CODE | SPACE_TABLE},   {0x406000, SPACE_DATA | SPACE_TABLE},
-    {0x402000, SPACE_CODE | SPACE_HANDLER}, {0x900000, SPACE_TABLE | SPACE_HANDLER},
-    {0x900000, SPACE_TABLE | SPACE_CODE},   {0x402000, SPACE_CODE | SPACE_TWICE},
-    {0x406000, SPACE_DATA | SPACE_TWICE},
+static const struct {
+    struct space_page page;
+    bool tolerable; /* no rights on the portion's own pages come of it */
+} unsafe[] = {
+    {{0x402000, SPACE_CODE | SPACE_TABLE}, false},
+    {{0x406000, SPACE_DATA | SPACE_TABLE}, false},
+    {{0x402000, SPACE_CODE | SPACE_HANDLER}, true},
+    {{0x900000, SPACE_TABLE | SPACE_HANDLER}, true},
+    {{0x900000, SPACE_TABLE | SPACE_CODE}, true},
+    {{0x402000, SPACE_CODE | SPACE_TWICE}, false},
+    {{0x406000, SPACE_DATA | SPACE_TWICE}, false},
+    {{0x402000, SPACE_CODE | SPACE_TWICE | SPACE_HANDLER}, false},
 };
 
 START_TEST(unsafe_space)
 {
-    struct space_page page = unsafe[_i];
+    struct space_page page = unsafe[_i].page;
     const struct address_space space = {&page, 1, 1, 1};
     struct view_plan plan = {0};
     struct fixture fixture;
 
     enter(&fixture, false);
     ck_assert_int_eq(view_plan_portion(&plan, fixture.guard, 1, &space), -EPERM);
+    leave(&fixture);
+    enter_with(&fixture, false, 1ULL << REASON_UNSAFE_SPACE);
+    ck_assert_int_eq(view_plan_portion(&plan, fixture.guard, 1, &space),
+                     unsafe[_i].tolerable ? 0 : -EPERM);
+    if (unsafe[_i].tolerable && page.frame == 0x402000)
+        ck_assert_uint_eq(rights_of(&plan, 0x402000), RX);
     view_plan_destroy(&plan);
     leave(&fixture);
 }

@@ -104,6 +104,12 @@ static bool is_unsafe(const struct space_page *page, const struct plan_page *own
     return page->kinds & SPACE_HANDLER && own != NULL && own->rights & MEZZ_EPT_EXECUTE;
 }
 
+/* Whoever tolerates it gives the kernel a way in, and nobody rights on the portion's own pages. */
+static bool is_tolerable(const struct space_page *page, const struct plan_page *own)
+{
+    return own == NULL || !(page->kinds & (SPACE_TABLE | SPACE_TWICE));
+}
+
 static int add_space(struct view_plan *plan, const struct filling *filling, bool tolerates)
 {
     const struct address_space *space = filling->space;
@@ -114,7 +120,7 @@ static int add_space(struct view_plan *plan, const struct filling *filling, bool
         const struct space_page *page = &space->page[i];
         const struct plan_page *own = find(plan, guarded, page->frame);
 
-        if (is_unsafe(page, own) && !(tolerates && own == NULL))
+        if (is_unsafe(page, own) && !(tolerates && is_tolerable(page, own)))
             code = -EPERM;
         else if (page->kinds & SPACE_TABLE ||
                  (own == NULL && !filling->strict && (page->kinds | SPACE_TWICE) == ONLY_DATA))
