@@ -53,7 +53,8 @@ mezz.expect(asks.portions.entries == 11 and asks.portions.allowed["resume-point"
 local slow = run({ "vault.elf" }, { strict = true })
 mezz.expect(slow.console:find "vault.elf: 80 of 80 answers are right", "strict: the same answers")
 
--- program, what stops it (a refusal, or how the page was released), what else there is
+-- program, what stops it (a refusal, or how the page was released), what else there is. What is
+-- rehearsed is a way in that not every processor has: the program tries it without the portion first.
 local attacks = {
     { "vault-middle.elf", "not-an-entry-point" },
     { "vault-read.elf", "read-outside" },
@@ -66,26 +67,39 @@ local attacks = {
     { "vault-return.elf", "return-address" },
     { "vault-pivot.elf", "stack-inside" },
     { "vault-table.elf", "unsafe-space" },
+    { "vault-syscall.elf lstar", "unsafe-space", rehearsed = true,
+        entries = { "vault_sign", "vault_ask_lstar" } },
+    { "vault-syscall.elf cstar", "unsafe-space", rehearsed = true,
+        entries = { "vault_sign", "vault_ask_cstar" } },
+    { "vault-syscall.elf sysenter", "unsafe-space", rehearsed = true,
+        entries = { "vault_sign", "vault_ask_sysenter" } },
+    { "vault-compat.elf", "not-64-bit", rehearsed = true, entries = { "vault_sign", "vault_half" } },
     { "vault-busy.elf", "other-program", also = "vault-spy.elf" },
     { "vault-busy.elf die", "other-program", also = "vault-spy.elf" },
 }
 
+local rehearsed = 0
 print(("%-32s %-20s %-10s %s"):format("attack", "refused as", "protected", "switched off"))
 for _, attack in ipairs(attacks) do
     local programs = { attack[1], attack.also }
     local name, reason = table.concat(programs, ", "), attack[2]
     local tolerated = { reason, table.unpack(attack.tolerate or {}) }
-    local with = run(programs, { tolerate = attack.tolerate })
-    local without = run(programs, { tolerate = tolerated })
+    local with = run(programs, { tolerate = attack.tolerate, entries = attack.entries })
+    local without = run(programs, { tolerate = tolerated, entries = attack.entries })
     local stopped = not with.console:find "the attack succeeded"
     local succeeded = without.console:find "the attack succeeded" ~= nil
+    local possible = not attack.rehearsed or without.console:find "rehearsed" ~= nil
 
+    rehearsed = rehearsed + (attack.rehearsed and possible and 1 or 0)
     print(("%-32s %-20s %-10s %s"):format(name, reason, stopped and "stopped" or "SUCCEEDED",
-        succeeded and "succeeded" or "STOPPED"))
+        succeeded and "succeeded" or possible and "STOPPED" or "not on this processor"))
     mezz.expect(stopped, name .. ": fails")
-    mezz.expect(with.portions.refusals[reason] > 0, name .. ": is refused as " .. reason)
-    mezz.expect(succeeded, name .. ": succeeds without this protection")
+    if possible then
+        mezz.expect(with.portions.refusals[reason] > 0, name .. ": is refused as " .. reason)
+        mezz.expect(succeeded, name .. ": succeeds without this protection")
+    end
 end
+mezz.expect(rehearsed > 0, "some of the rare ways in are there")
 
 -- Instructions that no host does access by access: refused as others are, and the guest goes on.
 for _, way in ipairs { "fild", "iret", "lar", "sldt" } do

@@ -39,6 +39,14 @@ static inline void write_cr3(uint64_t value)
     __asm__ volatile("movq %0, %%cr3" : : "r"(value) : "memory");
 }
 
+static inline void write_msr(uint32_t msr, uint64_t value)
+{
+    __asm__ volatile("wrmsr"
+                     :
+                     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                     : "memory");
+}
+
 static inline uint64_t read_tsc(void)
 {
     uint32_t low, high;

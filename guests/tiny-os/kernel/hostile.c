@@ -73,3 +73,12 @@ int64_t hostile_map(uint64_t vaddr, uint64_t paddr, uint64_t rights)
     write_cr3(read_cr3());
     return 0;
 }
+
+int64_t hostile_write_msr(uint64_t msr, uint64_t value)
+{
+    if (!allowed) {
+        return -TINY_ENOSYS;
+    }
+    write_msr((uint32_t)msr, value);
+    return 0;
+}

@@ -13,4 +13,7 @@ int64_t hostile_frame(uint64_t pid, uint64_t vaddr);
 /* Maps a physical page, whatever it is, for the caller. rights: TINY_MAP_*; 0: nothing is there. */
 int64_t hostile_map(uint64_t vaddr, uint64_t paddr, uint64_t rights);
 
+/* One that the processor refuses is the kernel's end. */
+int64_t hostile_write_msr(uint64_t msr, uint64_t value);
+
 #endif

@@ -22,6 +22,7 @@
 #define SELECTOR_USER_DATA   0x1b
 #define SELECTOR_USER_CODE   0x23
 #define SELECTOR_TSS         0x28
+#define SELECTOR_USER_CODE32 0x3b /* nobody's but attackers' */
 
 #define KERNEL_STACK_SIZE    8192
 #define FAULT_STACK_SIZE     4096

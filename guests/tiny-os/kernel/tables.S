@@ -83,6 +83,7 @@ kernel_gdt:
     .short 103, tss_base_0
     .byte tss_base_16, 0x89, 0, tss_base_24
     .long 0xffffffff, 0
+    .quad 0x00cffb000000ffff /* ring 3 code of 32 bits */
 kernel_gdt_end:
 
     .balign 16
