@@ -50,15 +50,19 @@ static size_t page_number(const struct hooks *hooks, uint64_t linear)
     return (size_t)(hook_page_at(hooks->plan, linear) - hooks->plan->page);
 }
 
-/* Whether the gate is one of the planner's: at an entry, on the page that has it. */
+/* Whether the gate is one of the planner's: at an entry, on the page that has it. Where all pages
+ * are as they were, they are those that the binding was made of. */
 static const struct hook_function *gate_function(const struct hook_judgement *it, uint64_t site)
 {
     const struct hook_memory *memory = it->hooks->memory;
     const struct hook_function *function = hook_function_of_entry(it->hooks->plan, site);
     uint64_t frame;
 
-    if (function == NULL || it->hooks->plan->defences & HOOK_API_NX ||
-        memory->translate(memory->context, it->access->cr3, PAGE_OF(site), &frame) != 0)
+    if (function == NULL || it->hooks->plan->defences & HOOK_API_NX)
+        return NULL;
+    if (it->intact)
+        return function;
+    if (memory->translate(memory->context, it->access->cr3, PAGE_OF(site), &frame) != 0)
         return NULL;
     return hook_settle(it->hooks, frame, page_number(it->hooks, site)) ? function : NULL;
 }
@@ -153,6 +157,29 @@ static const struct hook_page *find_page(const struct hooks *hooks, uint64_t fra
     return NULL;
 }
 
+/* Of those with the same bytes it is the one that is fetched from. */
+static const struct hook_page *find_fetched_page(struct hooks *hooks,
+                                                 const struct hook_access *access)
+{
+    const struct hook_page *page = find_page(hooks, PAGE_OF(access->frame));
+    const struct hook_page *meant;
+
+    if (page == NULL || !access->linear_known || page->linear == PAGE_OF(access->linear))
+        return page;
+    meant = hook_page_at(hooks->plan, access->linear);
+    return meant != NULL &&
+                   hook_settle(hooks, PAGE_OF(access->frame), page_number(hooks, access->linear))
+               ? meant
+               : page;
+}
+
+static void look_at_space(struct hook_judgement *it)
+{
+    it->space = hook_find_binding(it->hooks, it->access->cr3);
+    it->intact =
+        it->space != NULL && hook_has(it, HOOK_MAPPING_CHECK) && hook_intact(it->hooks, it->space);
+}
+
 bool hook_moves_pages(struct hooks *hooks, const struct hook_vcpu *vcpu,
                       const struct hook_access *access)
 {
@@ -168,26 +195,26 @@ bool hook_moves_pages(struct hooks *hooks, const struct hook_vcpu *vcpu,
 void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_access *access,
                 struct hook_outcome *outcome)
 {
-    struct hook_judgement it = {hooks, vcpu, access, outcome, NULL, NULL};
+    struct hook_judgement it = {.hooks = hooks, .vcpu = vcpu, .access = access, .outcome = outcome};
 
     *outcome = (struct hook_outcome){
         .action = HOOK_NOT_OURS, .from = vcpu->view, .caller = access->registers.rip};
     it.from = hook_binding_of(hooks, vcpu);
     if (it.from == NULL)
         hook_enter_view(&it, NULL);
-    it.page = find_page(hooks, PAGE_OF(access->frame));
-    if (access->kind == HOOK_FETCH && access->linear_known && it.from == NULL && it.page != NULL &&
-        it.page->linear != PAGE_OF(access->linear) &&
-        hook_page_at(hooks->plan, access->linear) != NULL &&
-        hook_settle(hooks, PAGE_OF(access->frame), page_number(hooks, access->linear)))
-        it.page = hook_page_at(hooks->plan, access->linear); /* of those with the same bytes */
-    if (access->kind == HOOK_GATE)
+    if (access->kind == HOOK_GATE) {
+        look_at_space(&it);
         gate(&it);
-    else if (access->kind != HOOK_FETCH)
-        data(&it);
-    else if (it.from != NULL)
+    } else if (access->kind == HOOK_FETCH && it.from != NULL) {
         fetch_inside(&it);
-    else if (it.page != NULL)
-        fetch_outside(&it);
+    } else if (access->kind == HOOK_FETCH) {
+        it.page = find_fetched_page(hooks, access);
+        look_at_space(&it);
+        if (it.page != NULL)
+            fetch_outside(&it);
+    } else {
+        it.page = find_page(hooks, PAGE_OF(access->frame));
+        data(&it);
+    }
     outcome->to = vcpu->view;
 }

@@ -17,6 +17,10 @@ struct hook_judgement {
     struct hook_outcome *outcome;
     struct hook_binding *from;    /* whose view the vCPU is in; NULL: the default view */
     const struct hook_page *page; /* of the plan that is accessed; NULL */
+    /* Of fetches from outside and of gates: the address space's, or NULL, and whether its pages
+     * were found where they were: never without the mapping check. */
+    struct hook_binding *space;
+    bool intact;
 };
 
 static inline bool hook_has(const struct hook_judgement *it, enum hook_defence defence)

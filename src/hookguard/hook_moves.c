@@ -118,10 +118,10 @@ void hook_abandon(const struct hook_judgement *it, struct hook_binding *binding,
 
 enum hook_reason hook_find_space(const struct hook_judgement *it, struct hook_binding **binding)
 {
-    *binding = hook_find_binding(it->hooks, it->access->cr3);
+    *binding = it->space;
     if (*binding == NULL)
         return hook_bind(it->hooks, it->access->cr3, binding);
-    if (hook_has(it, HOOK_MAPPING_CHECK) && !hook_intact(it->hooks, *binding)) {
+    if (hook_has(it, HOOK_MAPPING_CHECK) && !it->intact) {
         /* Its frames are its own for as long as another vCPU is in there. */
         if ((*binding)->inside == 0)
             hook_release(it->hooks, *binding);
@@ -169,7 +169,7 @@ void hook_enter(const struct hook_judgement *it, const struct hook_function *fun
 
 void hook_come_back(const struct hook_judgement *it)
 {
-    struct hook_binding *binding = hook_find_binding(it->hooks, it->access->cr3);
+    struct hook_binding *binding = it->space;
     struct hook_registers registers;
 
     if (binding == NULL || !binding->calls || !binding->waits ||
@@ -182,7 +182,7 @@ void hook_come_back(const struct hook_judgement *it)
         hook_refuse(it, HOOK_REASON_NOT_64_BIT);
         return;
     }
-    if (hook_has(it, HOOK_MAPPING_CHECK) && !hook_intact(it->hooks, binding)) {
+    if (hook_has(it, HOOK_MAPPING_CHECK) && !it->intact) {
         hook_abandon(it, binding, HOOK_REASON_REMAPPED);
         hook_release(it->hooks, binding);
         return;

@@ -404,6 +404,8 @@ const struct hook_page *hook_page_at(const struct hook_plan *plan, uint64_t line
 {
     const uint64_t key = linear & ~(PAGE_SIZE - 1);
 
+    if (plan->pages == 0 || key < plan->page[0].linear || key > plan->page[plan->pages - 1].linear)
+        return NULL;
     return bsearch(&key, plan->page, plan->pages, sizeof(plan->page[0]), by_page);
 }
 

@@ -87,7 +87,7 @@ int space_overlay_replace(struct space_overlay *overlay, const struct view_patch
     overlay->others = others;
     for (struct space_view *view = overlay->space->views; view != NULL; view = view->next)
         if (view->overlay == overlay)
-            view->stale = true;
+            space_view_set_stale(view);
     return 0;
 }
 

@@ -230,6 +230,7 @@ static int create_view(struct space *space, uint64_t eptp, struct space_overlay 
         return code;
     }
     view->builds = 1;
+    space->changes++;
     put_first(space, view);
     space->figures.views++;
     space->idle++;
@@ -311,7 +312,7 @@ int space_set_hole(struct space *space, l2_address page)
         return -EEXIST;
     code = space_overlay_create(&space->hole, space, &patch, 1, MEZZ_EPT_RWX);
     for (struct space_view *view = space->views; view != NULL && code == 0; view = view->next)
-        view->stale = true;
+        space_view_set_stale(view);
     return code;
 }
 
@@ -335,7 +336,7 @@ void space_invept(struct space *space, uint64_t eptp)
     for (struct space_view *view = space->views; view != NULL; view = view->next) {
         if (eptp != 0 && view->ept->eptp != eptp)
             continue;
-        view->stale = true;
+        space_view_set_stale(view);
         ept12_edits_forget_told(&view->ept->edits);
         if (view->vm != NULL && space->config.host->paging.kind != PAGING_HARDWARE)
             view->vm->sync.zap = true;
@@ -349,6 +350,11 @@ void space_wrote(struct space *space, l2_address address, uint64_t length)
     for (uint64_t page = address.value / PAGE_SIZE;
          page <= (address.value + length - 1) / PAGE_SIZE; page++)
         table_log_add(&space->log, page, NULL);
+}
+
+uint64_t space_changes(const struct space *space)
+{
+    return space->changes;
 }
 
 void space_figures(const struct space *space, struct space_figures *figures)

@@ -112,6 +112,10 @@ int space_view_rebuild(struct space_view *view, struct ept12_fault *fault);
 /* It is to be read again before a vCPU next runs on it. */
 void space_view_set_stale(struct space_view *view);
 
+/* Counts what may move pages of any view: INVEPT, edits, overlays. As long as it is what it was,
+ * who has found where a page of a view lies may use that, as a processor uses its TLB. */
+uint64_t space_changes(const struct space *space);
+
 /* What the view is to have at one address: what EPT12 says now, and the overlay makes of it. That
  * may be more than what was built. A page of the root's own lies in space_view_memory(), behind
  * L1's, and has no leaf. */

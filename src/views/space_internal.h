@@ -100,6 +100,7 @@ struct space {
     struct fresh_vcpu fresh;
     struct remap_window window;
     struct space_figures figures;
+    uint64_t changes;                        /* space_changes() */
     struct space_view *list[MEZZ_MAX_VIEWS]; /* list_count of them */
 };
 

@@ -106,6 +106,7 @@ int space_view_rebuild(struct space_view *view, struct ept12_fault *fault)
     extent_table_destroy(&before);
     view->stale = false;
     view->builds++;
+    view->space->changes++;
     return 0;
 }
 
@@ -152,12 +153,13 @@ void space_edited(struct space_view *view)
 {
     for (struct space_view *other = view->space->views; other != NULL; other = other->next)
         if (other != view && other->ept == view->ept)
-            other->stale = true;
+            space_view_set_stale(other);
 }
 
 void space_view_set_stale(struct space_view *view)
 {
     view->stale = true;
+    view->space->changes++;
 }
 
 bool space_view_has(const struct space_view *view, l2_address address, uint32_t rights)

@@ -242,11 +242,15 @@ HOT int view_vcpu_switch(struct view_vcpu *vcpu, uint32_t index, enum view_carry
 int view_vcpu_overlay(struct view_vcpu *vcpu, struct space_overlay *overlay, enum view_carry what,
                       struct ept12_fault *fault)
 {
+    struct space_view *latest = overlay == NULL ? NULL : overlay->latest;
     int code = 0;
 
     if (overlay == vcpu->overlay)
         return 0;
-    if (vcpu->view != NULL)
+    /* Of two overlays in turn both views are in use: how long ago they were got does not matter. */
+    if (vcpu->view != NULL && latest != NULL && latest->ept == vcpu->view->ept)
+        code = enter(vcpu, latest, what, fault);
+    else if (vcpu->view != NULL)
         code = enter_eptp(vcpu, vcpu->view->ept->eptp, overlay, what, fault);
     if (code == 0)
         vcpu->overlay = overlay;

@@ -9,6 +9,7 @@
 #include "mezz/gate.h"
 #include "mezz/vmcs12.h"
 #include "views/space.h"
+#include "vmm/exits/kept_walks.h"
 #include "vmm/exits/l2_exit.h"
 #include "vmm/report.h"
 #include "vmm/vmcs/sync.h"
@@ -79,6 +80,7 @@ struct l2_vcpu {
     struct l2_exit queue[L2_EXIT_QUEUE]; /* further ones that the same instruction made */
     unsigned int queued;
     struct l2_string string; /* what is left of a string I/O */
+    struct kept_walks walks; /* to instructions that were not fetched */
     struct callback *asked;  /* the handler that runs, or NULL */
     uint64_t groups_loaded[MEZZ_GROUP_COUNT];
     uint8_t written[MEZZ_PAGE_SIZE]; /* by a string OUT: KVM's buffer for it is one page */

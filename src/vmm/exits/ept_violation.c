@@ -55,6 +55,9 @@ static bool ept12_has(const struct l2_vcpu *vcpu)
 {
     struct ept12_translation now;
 
+    /* It had when the exit was decoded. */
+    if (vcpu->exit.qualification & (uint64_t)MEZZ_EPT_RWX << 3)
+        return true;
     return space_view_lookup_ept(vcpu->place.view, l2_at(vcpu->exit.gpa), &now) == 0 &&
            now.rights != 0;
 }

@@ -330,3 +330,14 @@ int guest_view_read(void *context, l2_address address, void *to, size_t length)
     }
     return 0;
 }
+
+const void *guest_view_pointer(void *context, l2_address address, size_t length)
+{
+    const struct guest_view *view = context;
+    const struct extent *extent = extent_table_find(view->extents, address);
+
+    if (extent == NULL)
+        return NULL;
+    return l1_pointer(view->l1, l1_at(extent->l1.value + (address.value - extent->l2.value)),
+                      length);
+}

@@ -49,6 +49,9 @@ struct guest_view {
 /* A guest_reader's read: -EFAULT where the view has no extent or L1 no memory. */
 int guest_view_read(void *context, l2_address address, void *to, size_t length);
 
+/* Where it lies, all of it in one page; NULL: nowhere. */
+const void *guest_view_pointer(void *context, l2_address address, size_t length);
+
 struct guest_translation {
     l2_address address;
     uint64_t page_size;  /* bytes */

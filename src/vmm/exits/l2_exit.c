@@ -169,7 +169,8 @@ static void decode_internal_error(struct l2_vcpu *vcpu)
     const struct guest_paging paging = {sregs->cr0,  sregs->cr3,   sregs->cr4,
                                         sregs->efer, regs->rflags, 0};
     struct guest_view memory = l2_view_memory(vcpu);
-    const struct guest_reader reader = {guest_view_read, &memory};
+    const struct walked_memory walked = {guest_view_pointer, &memory, (uintptr_t)vcpu->place.view,
+                                         space_changes(vcpu->l2->space)};
     uint64_t linear = regs->rip + (sregs->efer & EFER_LMA && sregs->cs.l ? 0 : sregs->cs.base);
     const uint64_t last = linear + 14; /* an instruction has at most 15 bytes */
 
@@ -179,7 +180,7 @@ static void decode_internal_error(struct l2_vcpu *vcpu)
         struct guest_fault fault = {.kind = GUEST_FAULT_NONE};
         uint64_t gpa;
 
-        if (guest_walk(&at, &paging, linear, GUEST_ANY, &reader, &fault) == 0)
+        if (kept_walk(&vcpu->walks, &walked, &at, &paging, linear, GUEST_ANY, &fault) == 0)
             gpa = at.address.value;
         else if (fault.kind == GUEST_FAULT_TABLE)
             gpa = fault.table.value;

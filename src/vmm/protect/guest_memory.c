@@ -15,12 +15,13 @@ uint64_t guest_space(uint64_t cr3)
     return cr3 & SPACE_MASK;
 }
 
-static void forget(struct guest_known *known)
+static void forget(const struct guest_memory *memory)
 {
-    if (known == NULL)
-        return;
-    memset(known->page, 0xff, sizeof(known->page));
-    memset(known->entry, 0xff, sizeof(known->entry));
+    struct guest_known *known = memory->known;
+
+    known->eptp = memory->vcpu->place.eptp;
+    known->changes = space_changes(memory->vcpu->l2->space);
+    memset(known->at, 0, sizeof(known->at));
 }
 
 void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu)
@@ -28,7 +29,6 @@ void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu)
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
 
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
-    forget(memory->known);
     memory->vcpu = vcpu;
     memory->paging = (struct guest_paging){.cr0 = sregs->cr0,
                                            .cr4 = sregs->cr4,
@@ -62,25 +62,29 @@ static int look_up(const struct guest_memory *memory, uint64_t physical, l1_addr
     return 0;
 }
 
-/* One piece of a page. */
-static int find(const struct guest_memory *memory, uint64_t physical, l1_address *l1)
+static uint8_t *find(const struct guest_memory *memory, uint64_t physical)
 {
     struct guest_known *known = memory->known;
     const uint64_t offset = physical % PAGE_SIZE;
     const uint64_t page = physical - offset;
     const size_t at = page / PAGE_SIZE % GUEST_KNOWN;
-    int code;
+    l1_address l1;
 
-    if (known == NULL)
-        return look_up(memory, physical, l1);
-    if (known->page[at] != page) {
-        code = look_up(memory, page, &known->l1[at]);
-        known->page[at] = code == 0 ? page : UINT64_MAX;
-        if (code != 0)
-            return code;
+    if (known->eptp != memory->vcpu->place.eptp ||
+        known->changes != space_changes(memory->vcpu->l2->space))
+        forget(memory);
+    if (known->at[at] == NULL || known->page[at] != page) {
+        known->at[at] = NULL;
+        if (look_up(memory, page, &l1) == 0)
+            known->at[at] = l1_pointer(&memory->vcpu->l2->machine->l1_memory, l1, PAGE_SIZE);
+        known->page[at] = page;
     }
-    *l1 = l1_at(known->l1[at].value + offset);
-    return 0;
+    return known->at[at] == NULL ? NULL : known->at[at] + offset;
+}
+
+const void *guest_memory_at(const struct guest_memory *memory, uint64_t physical)
+{
+    return find(memory, physical);
 }
 
 static size_t piece(uint64_t physical, size_t length)
@@ -92,17 +96,17 @@ static size_t piece(uint64_t physical, size_t length)
 
 int guest_memory_read(const struct guest_memory *memory, uint64_t physical, void *to, size_t length)
 {
-    const struct l1_memory *l1 = &memory->vcpu->l2->machine->l1_memory;
-    uint8_t *at = to;
-    l1_address from;
+    uint8_t *next = to;
 
     while (length > 0) {
         size_t part = piece(physical, length);
+        const uint8_t *from = find(memory, physical);
 
-        if (find(memory, physical, &from) != 0 || l1_read(l1, from, at, part) != 0)
+        if (from == NULL)
             return -EFAULT;
+        memcpy(next, from, part);
         physical += part;
-        at += part;
+        next += part;
         length -= part;
     }
     return 0;
@@ -111,52 +115,43 @@ int guest_memory_read(const struct guest_memory *memory, uint64_t physical, void
 int guest_memory_write(struct guest_memory *memory, uint64_t physical, const void *from,
                        size_t length)
 {
-    const struct l1_memory *l1 = &memory->vcpu->l2->machine->l1_memory;
-    const uint8_t *at = from;
-    l1_address to;
+    const uint8_t *next = from;
 
     memory->writes++;
-    forget(memory->known); /* it may have been copied for the write */
     while (length > 0) {
         size_t part = piece(physical, length);
+        uint8_t *to = find(memory, physical);
 
         space_wrote(memory->vcpu->l2->space, l2_at(physical), part);
-        if (find(memory, physical, &to) != 0 || l1_write(l1, to, at, part) != 0)
+        if (to == NULL)
             return -EFAULT;
+        memcpy(to, next, part);
         physical += part;
-        at += part;
+        next += part;
         length -= part;
     }
     return 0;
 }
 
-int guest_memory_reader(void *context, l2_address address, void *to, size_t length)
+static const void *pointer(void *context, l2_address address, size_t length)
 {
-    const struct guest_memory *memory = context;
-    struct guest_known *known = memory->known;
-    const size_t at = (address.value / PAGE_SIZE + address.value / sizeof(uint64_t)) % GUEST_KNOWN;
-    int code = 0;
-
-    if (known == NULL || length != sizeof(uint64_t))
-        return guest_memory_read(memory, address.value, to, length);
-    if (known->entry[at] != address.value) {
-        code = guest_memory_read(memory, address.value, &known->value[at], length);
-        known->entry[at] = code == 0 ? address.value : UINT64_MAX;
-    }
-    memcpy(to, &known->value[at], sizeof(uint64_t));
-    return code;
+    (void)length; /* of an entry: within a page */
+    return find(context, address.value);
 }
 
 int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
                            unsigned int access, uint64_t *physical)
 {
-    const struct guest_reader reader = {guest_memory_reader, (void *)(uintptr_t)memory};
+    const struct walked_memory walked = {pointer, (void *)(uintptr_t)memory,
+                                         memory->vcpu->place.eptp,
+                                         space_changes(memory->vcpu->l2->space)};
     struct guest_paging paging = memory->paging;
     struct guest_translation translation;
     struct guest_fault fault;
 
     paging.cr3 = cr3;
-    if (guest_walk(&translation, &paging, linear, access, &reader, &fault) != 0)
+    if (kept_walk(&memory->known->walks, &walked, &translation, &paging, linear, access, &fault) !=
+        0)
         return -EFAULT;
     *physical = translation.address.value;
     return 0;
@@ -165,12 +160,18 @@ int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint
 int guest_memory_read_linear(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
                              void *to, size_t length)
 {
-    const struct guest_reader reader = {guest_memory_reader, (void *)(uintptr_t)memory};
-    struct guest_paging paging = memory->paging;
-    struct guest_fault fault;
+    uint8_t *next = to;
+    uint64_t physical;
 
-    paging.cr3 = cr3;
-    return guest_read(&paging, linear, GUEST_ANY, to, length, &reader, &fault) == (int)length
-               ? 0
-               : -EFAULT;
+    while (length > 0) {
+        size_t part = piece(linear, length);
+
+        if (guest_memory_translate(memory, cr3, linear, GUEST_ANY, &physical) != 0 ||
+            guest_memory_read(memory, physical, next, part) != 0)
+            return -EFAULT;
+        linear += part;
+        next += part;
+        length -= part;
+    }
+    return 0;
 }

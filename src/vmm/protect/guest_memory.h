@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/exits/guest_walk.h"
+#include "vmm/exits/kept_walks.h"
 
 struct l2_vcpu;
 
@@ -15,17 +15,18 @@ struct l2_vcpu;
  */
 #define GUEST_KNOWN 16U
 
-/* What was found since guest_memory_look, and holds until then: walks of page tables come by the
- * same few pages and entries again and again. */
+/* Where pages were found, which is so until space_changes() says otherwise, and walks: exits of a
+ * policy come by the same few again and again. */
 struct guest_known {
-    uint64_t page[GUEST_KNOWN]; /* UINT64_MAX: none */
-    l1_address l1[GUEST_KNOWN];
-    uint64_t entry[GUEST_KNOWN]; /* its address */
-    uint64_t value[GUEST_KNOWN];
+    uint64_t eptp;
+    uint64_t changes;
+    uint64_t page[GUEST_KNOWN];
+    uint8_t *at[GUEST_KNOWN]; /* NULL: nothing is known */
+    struct kept_walks walks;
 };
 
 struct guest_memory {
-    struct guest_known *known;  /* of its owner's; NULL: none */
+    struct guest_known *known;  /* of its owner's */
     struct l2_vcpu *vcpu;       /* by whose EPT12 */
     struct guest_paging paging; /* of that vCPU, but for CR3 */
     uint64_t writes;            /* counts guest_memory_write and what guest_memory_wrote was told */
@@ -43,8 +44,9 @@ int guest_memory_read(const struct guest_memory *memory, uint64_t physical, void
 int guest_memory_write(struct guest_memory *memory, uint64_t physical, const void *from,
                        size_t length);
 
-/* A guest_reader's read; the context is a struct guest_memory. */
-int guest_memory_reader(void *context, l2_address address, void *to, size_t length);
+/* The same within a page, where it lies: what is read there may change at any moment. NULL:
+ * nowhere. Good as long as space_changes() says the same. */
+const void *guest_memory_at(const struct guest_memory *memory, uint64_t physical);
 
 /* Where a linear address is. access: enum guest_access. */
 int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,

@@ -17,13 +17,16 @@
 
 /* Entries that lie one behind the other in a table. */
 struct run {
-    uint64_t at; /* L2-physical */
+    const uint64_t *memory; /* where they lie */
+    uint64_t at;            /* L2-physical */
     size_t first;
     size_t count;
 };
 
 struct hook_walks {
     uint64_t cr3;
+    uint64_t eptp;
+    uint64_t changes; /* space_changes(): where the runs lie */
     struct guest_paging paging;
     struct run run[64];
     size_t runs; /* 0: nothing is noted */
@@ -48,7 +51,7 @@ static const uint64_t *find_noted(const struct hook_walks *walks, uint64_t at)
     return NULL;
 }
 
-static int add(struct hook_walks *walks, uint64_t at, uint64_t entry)
+static int add(struct hook_walks *walks, const uint64_t *memory, uint64_t at, uint64_t entry)
 {
     struct run *last = walks->runs == 0 ? NULL : &walks->run[walks->runs - 1];
 
@@ -58,9 +61,9 @@ static int add(struct hook_walks *walks, uint64_t at, uint64_t entry)
         if (walks->runs == sizeof(walks->run) / sizeof(walks->run[0]))
             return -ENOSPC;
         last = &walks->run[walks->runs++];
-        *last = (struct run){at, walks->entries, 0};
+        *last = (struct run){memory, at, walks->entries, 0};
     }
-    walks->entry[walks->entries++] = entry | ENTRY_NOTES;
+    walks->entry[walks->entries++] = entry;
     last->count++;
     return 0;
 }
@@ -70,14 +73,17 @@ static int note_entry(const struct guest_memory *memory, struct hook_walks *walk
                       uint64_t *entry)
 {
     const uint64_t *noted = find_noted(walks, at);
-    int code;
+    const uint64_t *there;
 
     if (noted != NULL) {
         *entry = *noted;
         return 0;
     }
-    code = guest_memory_read(memory, at, entry, sizeof(*entry));
-    return code != 0 ? code : add(walks, at, *entry);
+    there = guest_memory_at(memory, at);
+    if (there == NULL)
+        return -EFAULT;
+    *entry = __atomic_load_n(there, __ATOMIC_RELAXED);
+    return add(walks, there, at, *entry);
 }
 
 /* All entries from the top down to the page, or to where there is none: then *frame is NOWHERE. */
@@ -130,6 +136,8 @@ void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr
     if (walks == NULL)
         return;
     walks->cr3 = cr3;
+    walks->eptp = guard->memory.vcpu->place.eptp;
+    walks->changes = space_changes(guard->l2->space);
     walks->paging = *paging;
     walks->runs = walks->entries = 0;
     if (!(paging->efer & EFER_LMA) || !(paging->cr0 & CR0_PG) || paging->cr4 & CR4_LA57 ||
@@ -137,31 +145,31 @@ void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr
         walks->runs = 0;
 }
 
-static bool is_as_noted(const struct guest_memory *memory, const struct hook_walks *walks,
-                        const struct run *run)
+/* What differs in some entry. */
+static uint64_t difference(const struct hook_walks *walks, const struct run *run)
 {
-    uint64_t entry[PAGE_SIZE / sizeof(uint64_t)];
+    const uint64_t *noted = &walks->entry[run->first];
+    uint64_t differ = 0;
 
-    if (guest_memory_read(memory, run->at, entry, run->count * sizeof(entry[0])) != 0)
-        return false;
     for (size_t i = 0; i < run->count; i++)
-        if ((entry[i] | ENTRY_NOTES) != walks->entry[run->first + i])
-            return false;
-    return true;
+        differ |= __atomic_load_n(&run->memory[i], __ATOMIC_RELAXED) ^ noted[i];
+    return differ & ~ENTRY_NOTES;
 }
 
 bool hook_walks_same(const struct hook_policy *guard, unsigned int number, uint64_t cr3)
 {
     const struct guest_paging *paging = &guard->memory.paging;
     const struct hook_walks *walks = guard->walks[number];
+    uint64_t differ = 0;
 
     /* Of what else a walk looks at, a read by ring 3 depends on nothing. */
     if (walks == NULL || walks->runs == 0 || walks->cr3 != cr3 ||
+        walks->eptp != guard->memory.vcpu->place.eptp ||
+        walks->changes != space_changes(guard->l2->space) ||
         (paging->cr0 ^ walks->paging.cr0) & CR0_PG || paging->cr4 != walks->paging.cr4 ||
         paging->efer != walks->paging.efer)
         return false;
     for (size_t i = 0; i < walks->runs; i++)
-        if (!is_as_noted(&guard->memory, walks, &walks->run[i]))
-            return false;
-    return true;
+        differ |= difference(walks, &walks->run[i]);
+    return differ == 0;
 }

@@ -373,6 +373,7 @@ int portion_policy_add(struct l2 *l2, const struct portion_table *table)
         return MEZZ_E_HOST;
     portions->policy.ops = &ops;
     portions->l2 = l2;
+    portions->memory.known = &portions->known;
     portions->callbacks =
         (struct guard_memory){translate, read_frame, wipe, generation, occupied, portions};
     code = guard_create(&portions->guard, table, &portions->callbacks) != 0

@@ -40,6 +40,7 @@ struct portions {
     struct l2 *l2;
     struct guard *guard;
     struct guest_memory memory;
+    struct guest_known known;
     struct guard_memory callbacks;
     struct portion_view view[GUARD_VIEWS + 1];
     struct portion_place place[MEZZ_MAX_L2_VCPUS];

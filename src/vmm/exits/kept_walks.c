@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/exits/kept_walks.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ENTRY_NOTES (3ULL << 5)  /* accessed, dirty: the processor's */
+#define RFLAGS_AC   (1ULL << 18) /* of RFLAGS a walk looks at nothing else */
+
+/* A walk that is being made. */
+struct maker {
+    const struct walked_memory *memory;
+    struct kept_walk *walk;
+    bool keeps;
+};
+
+static int read_entry(void *context, l2_address address, void *to, size_t length)
+{
+    struct maker *maker = context;
+    struct kept_walk *walk = maker->walk;
+    const uint64_t *at = maker->memory->pointer(maker->memory->context, address, length);
+
+    if (at == NULL)
+        return -EFAULT;
+    if (length != sizeof(*at) || walk->entries == KEPT_WALK_ENTRIES) {
+        maker->keeps = false;
+        memcpy(to, at, length);
+        return 0;
+    }
+    /* Read once: what is kept is what the walk went by. */
+    walk->at[walk->entries] = at;
+    walk->entry[walk->entries] = __atomic_load_n(at, __ATOMIC_RELAXED);
+    memcpy(to, &walk->entry[walk->entries++], length);
+    return 0;
+}
+
+static bool is_same_paging(const struct guest_paging *a, const struct guest_paging *b)
+{
+    return ((a->cr3 ^ b->cr3) | (a->cr0 ^ b->cr0) | (a->cr4 ^ b->cr4) | (a->efer ^ b->efer) |
+            ((a->rflags ^ b->rflags) & RFLAGS_AC) | (a->physical_bits ^ b->physical_bits)) == 0;
+}
+
+static bool holds(const struct kept_walk *walk, const struct walked_memory *memory,
+                  const struct guest_paging *paging, uint64_t page, unsigned int access)
+{
+    uint64_t changed = 0;
+
+    if (walk->entries == 0 || walk->page != page || walk->access != access ||
+        walk->of != memory->of || walk->version != memory->version ||
+        !is_same_paging(&walk->paging, paging))
+        return false;
+    for (unsigned int i = 0; i < walk->entries; i++)
+        changed |= walk->entry[i] ^ __atomic_load_n(walk->at[i], __ATOMIC_RELAXED);
+    return (changed & ~ENTRY_NOTES) == 0;
+}
+
+int kept_walk(struct kept_walks *kept, const struct walked_memory *memory,
+              struct guest_translation *translation, const struct guest_paging *paging,
+              uint64_t linear, unsigned int access, struct guest_fault *fault)
+{
+    const uint64_t page = linear & ~(PAGE_SIZE - 1);
+    struct kept_walk *walk = &kept->walk[(page / PAGE_SIZE ^ access) % KEPT_WALKS];
+    struct maker maker = {memory, walk, true};
+    const struct guest_reader reader = {read_entry, &maker};
+    int code = 0;
+
+    if (!holds(walk, memory, paging, page, access)) {
+        walk->entries = 0;
+        walk->of = memory->of;
+        walk->version = memory->version;
+        walk->paging = *paging;
+        walk->page = page;
+        walk->access = access;
+        code = guest_walk(&walk->translation, paging, linear, access, &reader, fault);
+        walk->translation.address.value -= linear - page;
+    }
+    if (code != 0 || !maker.keeps)
+        walk->entries = 0;
+    if (code == 0) {
+        *translation = walk->translation;
+        translation->address.value += linear - page;
+    }
+    return code;
+}
