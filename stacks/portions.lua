@@ -4,6 +4,7 @@
 --
 -- Each attack runs twice: with the portion protected, and with exactly the protection switched off
 -- that stops this attack (`tolerate`: such accesses are only logged). It has to fail and to succeed.
+-- `mezz run -v` shows what the guests write.
 
 local function run(programs, changes)
     local stack = mezz.stack { memory = "64M" }
@@ -27,7 +28,8 @@ local function run(programs, changes)
         declaration[key] = value
     end
     tiny:protect(declaration)
-    local result = stack:run { timeout = "120s" }
+    local result = stack:run { timeout = "120s", quiet = true, title = table.concat(programs, ", ") ..
+        (declaration.tolerate and ", without a protection" or "") }
     mezz.expect(result.status == "done", programs[1] .. ": L1 ended the machine, and well")
     mezz.expect(tiny.console:find "tiny-os: all programs ended", programs[1] .. ": the guest went on")
     return tiny
@@ -79,7 +81,7 @@ local attacks = {
 }
 
 local rehearsed = 0
-print(("%-32s %-20s %-10s %s"):format("attack", "refused as", "protected", "switched off"))
+print(("%-34s %-20s %-10s %s"):format("attack", "refused as", "protected", "switched off"))
 for _, attack in ipairs(attacks) do
     local programs = { attack[1], attack.also }
     local name, reason = table.concat(programs, ", "), attack[2]
@@ -91,7 +93,7 @@ for _, attack in ipairs(attacks) do
     local possible = not attack.rehearsed or without.console:find "rehearsed" ~= nil
 
     rehearsed = rehearsed + (attack.rehearsed and possible and 1 or 0)
-    print(("%-32s %-20s %-10s %s"):format(name, reason, stopped and "stopped" or "SUCCEEDED",
+    print(("%-34s %-20s %-10s %s"):format(name, reason, stopped and "stopped" or "SUCCEEDED",
         succeeded and "succeeded" or possible and "STOPPED" or "not on this processor"))
     mezz.expect(stopped, name .. ": fails")
     if possible then

@@ -57,17 +57,17 @@ static const struct {
     const char *text;
     const char *message;
 } budgets[] = {
-    {"while true do end", "t.lua:1: used more than 1000000 instructions outside of stack:run"},
+    {"while true do end", "t.lua:1: used more than 1000000 instructions at a stretch"},
     {"\nlocal f f = function() while true do end end\nwhile true do pcall(f) end",
-     "t.lua:2: used more than 1000000 instructions outside of stack:run"},
+     "t.lua:2: used more than 1000000 instructions at a stretch"},
     {"pcall(function() while true do pcall(function() while true do end end) end end)",
-     "t.lua:1: used more than 1000000 instructions outside of stack:run"},
+     "t.lua:1: used more than 1000000 instructions at a stretch"},
     {"local s = 'x'\nwhile true do s = s .. s end", "t.lua:2: used more than 2048 KiB of memory"},
     {"\n\nlocal s = ('x'):rep(1 << 30)", "t.lua:3: used more than 2048 KiB of memory"},
     {"local t = {} for i = 1, 1e6 do t[i] = { i } end",
      "t.lua:1: used more than 2048 KiB of memory"},
     {"local s = ('x'):rep(1e6) for i = 1, 1e6 do s:find('y') end",
-     "t.lua:1: used more than 300 ms outside of stack:run"},
+     "t.lua:1: used more than 300 ms at a stretch"},
     {"for i = 1, 100 do print 'hello' end", "t.lua:1: print: more than 100 bytes in one run"},
     {"for i = 1, 9 do mezz.expect(true, 'x') end",
      "t.lua:1: mezz.expect: more than 3 expectations"},
@@ -83,6 +83,23 @@ START_TEST(budget)
 
     ck_assert_int_eq(run_text(&stub, &tight, budgets[_i].text, &error), -EINVAL);
     ck_assert_str_eq(error.text, budgets[_i].message);
+}
+END_TEST
+
+/* A file with many runs has as much for each of them. */
+START_TEST(each_stretch_counts_anew)
+{
+#define BURN "local function burn() for i = 1, 300000 do local x = i * i end end "
+    struct stub stub = {.report = {.last_words = ""}};
+    struct error error;
+
+    ck_assert_int_eq(run_text(&stub, &tight, BURN "burn() burn()", &error), -EINVAL);
+    ck_assert_str_eq(error.text, "t.lua:1: used more than 1000000 instructions at a stretch");
+    ck_assert_int_eq(run_text(&stub, &tight,
+                              BURN "burn() local s = mezz.stack {} s:l1 { image = 'l1.elf' } "
+                                   "s:run() burn()",
+                              &error),
+                     0);
 }
 END_TEST
 
@@ -333,6 +350,7 @@ static int run_all(void)
         EACH(escape, ELEMENTS(escapes)),
         ONCE(bytecode),
         EACH(budget, ELEMENTS(budgets)),
+        ONCE(each_stretch_counts_anew),
         EACH(endless_library_call, ELEMENTS(endless)),
         ONCE(interrupted),
         ONCE(whole),

@@ -20,8 +20,8 @@ struct script;
 
 struct script_limits {
     size_t memory;         /* bytes of Lua objects */
-    uint64_t instructions; /* of Lua, outside of stack:run */
-    uint64_t time_ns;      /* of the script, outside of stack:run */
+    uint64_t instructions; /* of Lua, at a stretch: until stack:run, from there on, in a handler */
+    uint64_t time_ns;      /* the same for time */
     uint64_t library_ns;   /* one library call that is still not back this long after time_ns ends
                               the process: nothing gentler can interrupt it */
     size_t output;         /* bytes of print */

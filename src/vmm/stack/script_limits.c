@@ -86,7 +86,7 @@ void script_budget_over(struct script_budget *budget, int code, unsigned int lin
 
 static void check_budget(struct script_budget *budget)
 {
-    uint64_t used_ns = budget->spent_ns + now_ns() - budget->started_ns;
+    uint64_t used_ns = now_ns() - budget->started_ns;
     unsigned int line = script_line(budget->lua);
     char why[96];
 
@@ -94,12 +94,12 @@ static void check_budget(struct script_budget *budget)
     if (budget->interrupted != NULL && *budget->interrupted)
         script_budget_over(budget, EINTR, line, "interrupted");
     if (budget->instructions > budget->limits->instructions) {
-        snprintf(why, sizeof(why), "used more than %llu instructions outside of stack:run",
+        snprintf(why, sizeof(why), "used more than %llu instructions at a stretch",
                  (unsigned long long)budget->limits->instructions);
         script_budget_over(budget, EINVAL, line, why);
     }
     if (used_ns > budget->limits->time_ns) {
-        snprintf(why, sizeof(why), "used more than %llu ms outside of stack:run",
+        snprintf(why, sizeof(why), "used more than %llu ms at a stretch",
                  (unsigned long long)(budget->limits->time_ns / MILLISECOND_NS));
         script_budget_over(budget, EINVAL, line, why);
     }
@@ -226,9 +226,9 @@ void script_budget_begin(struct script_budget *budget)
 {
     uint64_t limit_ns = budget->limits->time_ns + budget->limits->library_ns;
 
+    budget->instructions = 0;
     budget->started_ns = now_ns();
-    set_deadline(budget, budget->started_ns +
-                             (limit_ns > budget->spent_ns ? limit_ns - budget->spent_ns : 0));
+    set_deadline(budget, budget->started_ns + limit_ns);
     if (budget->over == 0)
         lua_sethook(budget->lua, on_count, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
 }
@@ -236,5 +236,4 @@ void script_budget_begin(struct script_budget *budget)
 void script_budget_pause(struct script_budget *budget)
 {
     set_deadline(budget, 0);
-    budget->spent_ns += now_ns() - budget->started_ns;
 }

@@ -25,9 +25,8 @@ struct script_budget {
     size_t memory;
     unsigned int memory_line; /* where memory was refused last; 0: never */
     bool host_out;            /* the host had no more memory, though the budget had */
-    uint64_t instructions;
-    uint64_t started_ns; /* of the slice that runs now */
-    uint64_t spent_ns;   /* in earlier slices */
+    uint64_t instructions;    /* of this stretch */
+    uint64_t started_ns;
 
     int over; /* errno value: the script must end; 0: it may go on */
     struct error why;
@@ -49,7 +48,8 @@ void script_budget_destroy(struct script_budget *budget);
 /* lua_Alloc; context is the budget. */
 void *script_allocate(void *context, void *block, size_t old_size, size_t new_size);
 
-/* Instructions and time count between these two. */
+/* A stretch: instructions and time count between these two, each time anew. What a file can use in
+ * all is bounded by its runs, and by their time limits. */
 void script_budget_begin(struct script_budget *budget);
 void script_budget_pause(struct script_budget *budget);
 
