@@ -312,6 +312,18 @@ START_TEST(bad_gate)
 }
 END_TEST
 
+START_TEST(a_stray_gate_in_another_mode)
+{
+    world_boot(HOOK_ALL_DEFENCES & ~(HOOK_API_NX | HOOK_GATE_SITES), REFUSAL_KILL);
+    world_at(LEFT, CODE);
+    world_access.kind = HOOK_GATE;
+    world_access.index = HOOK_INDEX;
+    world_access.other_mode = true;
+    world_judge();
+    world_must(HOOK_KILL, HOOK_REASON_NOT_64_BIT, false);
+}
+END_TEST
+
 START_TEST(a_gate_from_ring_0_or_inside)
 {
     world_boot(HOOK_ALL_DEFENCES & ~HOOK_API_NX, REFUSAL_KILL);
@@ -424,5 +436,5 @@ RUN_CASES("hook_refusals", 60, ONCE(every_offset_but_the_entry), ONCE(a_refused_
           ONCE(two_vcpus_in_a_space), ONCE(remapped_while_it_waits), ONCE(back_in_another_mode),
           EACH(a_changed_return_address, 2), EACH(the_callback_kills, 2),
           ONCE(application_code_in_the_security_view), EACH(bad_gate, 2 * ELEMENTS(gates)),
-          ONCE(a_gate_from_ring_0_or_inside), EACH(data_access, REFUSAL_KINDS *ELEMENTS(accesses)),
-          ONCE(what_is_passed_to_the_kernel))
+          ONCE(a_stray_gate_in_another_mode), ONCE(a_gate_from_ring_0_or_inside),
+          EACH(data_access, REFUSAL_KINDS *ELEMENTS(accesses)), ONCE(what_is_passed_to_the_kernel))

@@ -73,6 +73,8 @@ static void stray(const struct hook_judgement *it)
     struct hook_binding *binding;
     enum hook_reason reason = hook_find_space(it, &binding);
 
+    if (reason == HOOK_REASON_NONE && it->access->other_mode)
+        reason = HOOK_REASON_NOT_64_BIT;
     if (reason != HOOK_REASON_NONE) {
         hook_refuse(it, reason);
         return;
