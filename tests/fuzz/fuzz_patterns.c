@@ -9,26 +9,13 @@
 
 #include "hookguard/patterns.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-prototypes"
-#pragma GCC diagnostic ignored "-Wreserved-id-macro"
-
-#define KEPT  3U
-#define FIRST 1024U /* bytes */
+#define KEPT 3U
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static const char *const kept_name[KEPT] = {"example", "math", "small"};
 static struct patterns *kept[KEPT];
-
-/* A compiler has a dozen buffers of a megabyte, all zeroed, to begin with. They grow as they have
- * to: from here on. */
-struct YR_ARENA;
-int __real_yr_arena_create(uint32_t buffers, size_t size, struct YR_ARENA **arena);
-int __wrap_yr_arena_create(uint32_t buffers, size_t size, struct YR_ARENA **arena)
-{
-    return __real_yr_arena_create(buffers, size < FIRST ? size : FIRST, arena);
-}
 
 static void check(const struct pattern_result *result, const struct patterns *patterns)
 {
