@@ -4,7 +4,7 @@
 
 #include "hookguard/guard.h"
 
-/* Between guard.c and guard_binding.c. */
+/* Between guard.c, guard_facts.c and guard_binding.c. */
 
 /* A call of a portion, from its entry to its return. */
 struct guard_call {

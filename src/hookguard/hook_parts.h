@@ -4,7 +4,7 @@
 
 #include "hookguard/hook_plan.h"
 
-/* Between hook_plan.c and hook_parts.c: the pages of a plan. */
+/* Between hook_plan.c, hook_parts.c and hook_place.c: a plan that is being made. */
 
 struct hook_maker {
     struct hook_plan *plan;
@@ -23,6 +23,10 @@ enum hook_side {
     HOOK_SECURE
 };
 
+/* -EINVAL and the message: what is wrong with the guard of this function. */
+int hook_bad(const struct hook_maker *maker, const struct hook_function *function,
+             const char *what);
+
 /* The agent's symbols. */
 int hook_parts_find(struct hook_maker *maker);
 
@@ -32,5 +36,8 @@ int hook_parts_pages(struct hook_maker *maker);
 /* Bytes into the contents of one side, which exist, across pages. */
 void hook_parts_write(struct hook_plan *plan, uint64_t linear, const void *bytes, size_t length,
                       enum hook_side side);
+
+/* hook_place.c: the hooks of all functions, into the contents of the pages. */
+int hook_place_all(struct hook_maker *maker);
 
 #endif

@@ -7,18 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hookguard/hook_code.h"
 #include "hookguard/hook_parts.h"
 #include "hookguard/hook_state.h"
 #include "host/memory.h"
 #include "mezz/ept.h"
 
 #define CSTRING_DEFAULT 256U
-#define THUNK_BYTES     16U
 #define GATE_LIMIT      0x80000000ULL
 
-static int bad(const struct hook_maker *maker, const struct hook_function *function,
-               const char *what)
+int hook_bad(const struct hook_maker *maker, const struct hook_function *function, const char *what)
 {
     return error_set(maker->error, EINVAL, "%s: guard of %s: %s", maker->library->name,
                      function->name, what);
@@ -29,8 +26,6 @@ static int unreadable(const struct hook_maker *maker, const char *program, const
 {
     return error_set(maker->error, EINVAL, "%s: %s \"%s\"", program, what, name);
 }
-
-/* --- the declaration --- */
 
 static bool is_plain(enum mezz_guard_kind kind)
 {
@@ -57,15 +52,15 @@ static int take_argument(struct hook_maker *maker, struct hook_function *functio
     uint32_t limit = argument->limit;
 
     if (argument->kind >= MEZZ_GUARD_KINDS)
-        return bad(maker, function, "an argument of no known kind");
+        return hook_bad(maker, function, "an argument of no known kind");
     if (limit == 0 && argument->kind == MEZZ_GUARD_CSTRING)
         limit = CSTRING_DEFAULT;
     if (limit == 0 && argument->kind == MEZZ_GUARD_BUFFER)
         limit = MEZZ_GUARD_COPY_LIMIT;
     if (limit > MEZZ_GUARD_COPY_LIMIT)
-        return bad(maker, function, "a copy of an argument has at most 4096 bytes");
+        return hook_bad(maker, function, "a copy of an argument has at most 4096 bytes");
     if (!has_length(declared, i))
-        return bad(maker, function, "a buffer's length is none of its plain arguments");
+        return hook_bad(maker, function, "a buffer's length is none of its plain arguments");
     function->argument[i] = (struct mezz_guard_argument){
         .kind = (uint8_t)argument->kind,
         .length_in = (uint8_t)argument->length_in,
@@ -99,15 +94,15 @@ static int take_function(struct hook_maker *maker, const struct hook_function_de
         return error_set(maker->error, ENOMEM, "out of memory");
     plan->functions++;
     if (maker->library->symbols == 0)
-        return bad(maker, function, "the library is stripped: it has no symbols");
+        return hook_bad(maker, function, "the library is stripped: it has no symbols");
     if (found == 0)
-        return bad(maker, function, "the library has no such symbol");
+        return hook_bad(maker, function, "the library has no such symbol");
     if (found > 1)
-        return bad(maker, function, "the library has more than one of this name");
+        return hook_bad(maker, function, "the library has more than one of this name");
     if (!symbol->code || symbol->length == 0)
-        return bad(maker, function, "this is no function, or one without a length");
+        return hook_bad(maker, function, "this is no function, or one without a length");
     if (declared->arguments > MEZZ_GUARD_ARGUMENTS)
-        return bad(maker, function, "at most 6 arguments can be declared");
+        return hook_bad(maker, function, "at most 6 arguments can be declared");
     function->entry = symbol->address;
     function->length = symbol->length;
     function->arguments = declared->arguments;
@@ -116,7 +111,7 @@ static int take_function(struct hook_maker *maker, const struct hook_function_de
     for (size_t i = 0; i + 1 < plan->functions && code == 0; i++)
         if (function->entry < plan->function[i].entry + plan->function[i].length &&
             plan->function[i].entry < function->entry + function->length)
-            code = bad(maker, function, "it overlaps another guarded function");
+            code = hook_bad(maker, function, "it overlaps another guarded function");
     return code == 0 ? find_callback(maker, function) : code;
 }
 
@@ -132,137 +127,11 @@ static int check_room(struct hook_maker *maker)
             if (mezz_guard_is_copied(plan->function[i].argument[a].kind))
                 size += (plan->function[i].argument[a].limit + 15U) & ~15U;
         if (size > plan->exchange_end - plan->exchange)
-            return bad(maker, &plan->function[i],
-                       "the copies of its arguments may be larger than the agent's exchange: "
-                       "declare smaller limits");
+            return hook_bad(maker, &plan->function[i],
+                            "the copies of its arguments may be larger than the agent's exchange: "
+                            "declare smaller limits");
     }
     return 0;
-}
-
-/* --- hooks --- */
-
-/* Room on the plan pages. */
-static uint8_t *take_room(struct hook_maker *maker, size_t length, uint64_t *address)
-{
-    uint8_t *at;
-
-    if (length > MEZZ_GUARD_PLAN_SIZE - maker->used)
-        return NULL;
-    at = maker->area + maker->used;
-    *address = maker->area_address + maker->used;
-    maker->used += (length + 15) & ~15U;
-    return at;
-}
-
-/* mov $index, %r11d; jmp guard_enter */
-static int make_thunk(struct hook_maker *maker, size_t index)
-{
-    struct hook_function *function = &maker->plan->function[index];
-    const uint32_t number = (uint32_t)index;
-    uint8_t *at = take_room(maker, THUNK_BYTES, &function->thunk);
-
-    if (at == NULL)
-        return bad(maker, function, "the agent's plan pages are full");
-    at[0] = 0x41;
-    at[1] = 0xbb;
-    memcpy(at + 2, &number, 4);
-    if (hook_code_jump(at + 6, function->thunk + 6, maker->enter) != 0)
-        return bad(maker, function, "the agent is too far away from its own pages");
-    return 0;
-}
-
-static int make_body(struct hook_maker *maker, struct hook_function *function)
-{
-    const struct program_segment *segment =
-        program_segment_of(maker->library, function->entry, function->length);
-    struct hook_code code = {.address = function->entry, .length = function->length};
-    struct hook_beginning beginning;
-    uint8_t moved[HOOK_MOVED_LIMIT];
-    size_t used;
-    uint8_t *to;
-
-    if (segment == NULL ||
-        function->entry - segment->address + function->length > segment->file_length)
-        return bad(maker, function, "its code is not in the file");
-    code.bytes = segment->bytes + (function->entry - segment->address);
-    if (hook_code_begin(&code, HOOK_BYTES, &beginning, maker->error) != 0)
-        goto no_way;
-    function->body = beginning.body;
-    if (beginning.body != 0)
-        return 0;
-    to = take_room(maker, HOOK_MOVED_LIMIT, &function->body);
-    if (to == NULL)
-        return bad(maker, function, "the agent's plan pages are full");
-    if (hook_code_move(&code, beginning.length, function->body, moved, &used, maker->error) != 0)
-        goto no_way;
-    memcpy(to, moved, used);
-    return 0;
-
-no_way:
-    return error_prefix(maker->error, -EINVAL, "%s: guard of %s", maker->library->name,
-                        function->name);
-}
-
-/* Both hooks of a function, into the contents of its pages. */
-static int place_hooks(struct hook_maker *maker, const struct hook_function *function)
-{
-    static const uint8_t over[] = {0xeb, HOOK_GATE_BYTES - 2};
-    uint8_t secure[HOOK_BYTES];
-    uint8_t shown[HOOK_GATE_BYTES];
-
-    memset(secure, 0xcc, sizeof(secure));
-    memcpy(secure, over, sizeof(over));
-    if (hook_code_jump(secure + HOOK_GATE_BYTES, function->entry + HOOK_GATE_BYTES,
-                       function->thunk) != 0)
-        return bad(maker, function, "the agent is more than 2 GiB away");
-    hook_parts_write(maker->plan, function->entry, secure, sizeof(secure), HOOK_SECURE);
-    if (!(maker->plan->defences & (HOOK_API_NX | HOOK_PADDING))) {
-        hook_code_gate(shown, maker->plan->gate, HOOK_INDEX);
-        hook_parts_write(maker->plan, function->entry, shown, sizeof(shown), HOOK_SHOWN);
-    }
-    return 0;
-}
-
-static int pad_page(struct hook_maker *maker, struct hook_page *page)
-{
-    const struct hook_plan *plan = maker->plan;
-    uint32_t entry[MEZZ_GUARD_FUNCTIONS];
-    size_t count = 0;
-    int code;
-
-    for (size_t i = 0; i < plan->functions; i++) {
-        uint64_t offset = plan->function[i].entry - page->linear;
-
-        if (offset >= PAGE_SIZE)
-            continue;
-        if (offset > PAGE_SIZE - 2 * HOOK_GATE_BYTES - 32)
-            return bad(maker, &plan->function[i], "it begins too near to the end of its page");
-        entry[count++] = (uint32_t)offset;
-    }
-    hook_code_pad(page->shown, plan->gate, entry, count);
-    code = hook_code_prove(page->shown, page->linear, plan->gate, entry, count, maker->error);
-    return code == 0 ? 0
-                     : error_prefix(maker->error, code, "%s: padding of the page %#" PRIx64,
-                                    maker->library->name, page->linear);
-}
-
-static int make_hooks(struct hook_maker *maker)
-{
-    struct hook_plan *plan = maker->plan;
-    int code = 0;
-
-    for (size_t i = 0; i < plan->functions && code == 0; i++) {
-        code = make_thunk(maker, i);
-        if (code == 0)
-            code = make_body(maker, &plan->function[i]);
-        if (code == 0)
-            code = place_hooks(maker, &plan->function[i]);
-    }
-    for (size_t i = 0; i < plan->pages && code == 0; i++)
-        if (plan->page[i].kind == HOOK_PAGE_GUARDED && plan->page[i].shown != NULL &&
-            plan->defences & HOOK_PADDING)
-            code = pad_page(maker, &plan->page[i]);
-    return code;
 }
 
 /* Pages with the same bytes cannot be told apart before they are used (hook_settle). */
@@ -345,7 +214,7 @@ static int make(struct hook_maker *maker, const struct hook_declaration *declara
                          maker->library->name);
     if (code == 0) {
         maker->used = (sizeof(struct mezz_guard_plan) + 15) & ~15U;
-        code = make_hooks(maker);
+        code = hook_place_all(maker);
     }
     if (code == 0)
         code = check_twins(maker);
