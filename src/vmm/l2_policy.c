@@ -224,13 +224,6 @@ const struct kvm_sregs *l2_sregs(struct l2_vcpu *vcpu)
     return &vcpu->kvm->run->s.regs.sregs;
 }
 
-bool l2_runs_64_bit(struct l2_vcpu *vcpu)
-{
-    const struct kvm_sregs *sregs = l2_sregs(vcpu);
-
-    return sregs->efer & EFER_LMA && sregs->cs.l;
-}
-
 int l2_raise(struct l2_vcpu *vcpu, uint8_t vector, int64_t code)
 {
     int result = l2_drain(vcpu);

@@ -96,8 +96,6 @@ int l2_abort_instruction(struct l2_vcpu *vcpu);
 struct kvm_regs *l2_regs(struct l2_vcpu *vcpu);
 void l2_regs_changed(struct l2_vcpu *vcpu);
 const struct kvm_sregs *l2_sregs(struct l2_vcpu *vcpu);
-/* And not compatibility mode, or an older one. */
-bool l2_runs_64_bit(struct l2_vcpu *vcpu);
 
 /* An exception at the instruction at RIP; code < 0: without an error code. 0, or a negative errno.
  */

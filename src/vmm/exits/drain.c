@@ -56,8 +56,25 @@ static bool is_string(uint8_t opcode)
     return (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
 }
 
-size_t l2_read_code(struct l2_vcpu *vcpu, uint8_t code[CODE_LENGTH], bool long_mode)
+bool l2_runs_64_bit(struct l2_vcpu *vcpu)
 {
+    const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
+
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
+    return sregs->efer & EFER_LMA && sregs->cs.l;
+}
+
+uint64_t l2_linear_rip(struct l2_vcpu *vcpu)
+{
+    const struct kvm_sync_regs *now = &vcpu->kvm->run->s.regs;
+
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS);
+    return now->regs.rip + (l2_runs_64_bit(vcpu) ? 0 : now->sregs.cs.base);
+}
+
+size_t l2_read_code(struct l2_vcpu *vcpu, uint8_t code[CODE_LENGTH])
+{
+    const uint64_t linear = l2_linear_rip(vcpu);
     const struct kvm_regs *regs = &vcpu->kvm->run->s.regs.regs;
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
     const struct guest_paging paging = {sregs->cr0,  sregs->cr3,   sregs->cr4,
@@ -65,8 +82,7 @@ size_t l2_read_code(struct l2_vcpu *vcpu, uint8_t code[CODE_LENGTH], bool long_m
     struct guest_view memory = l2_view_memory(vcpu);
     const struct guest_reader reader = {guest_view_read, &memory};
     struct guest_fault fault;
-    int length = guest_read(&paging, regs->rip + (long_mode ? 0 : sregs->cs.base), GUEST_ANY, code,
-                            CODE_LENGTH, &reader, &fault);
+    int length = guest_read(&paging, linear, GUEST_ANY, code, CODE_LENGTH, &reader, &fault);
 
     return length < 0 ? 0 : (size_t)length;
 }
@@ -74,17 +90,14 @@ size_t l2_read_code(struct l2_vcpu *vcpu, uint8_t code[CODE_LENGTH], bool long_m
 /* The bits of RCX that count the elements of the REP string instruction at RIP; 0: it is none. */
 static uint64_t count_mask(struct l2_vcpu *vcpu)
 {
+    const bool long_mode = l2_runs_64_bit(vcpu);
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
     uint8_t code[CODE_LENGTH];
+    const size_t length = l2_read_code(vcpu, code);
     bool rep = false;
     bool other_size = false;
-    bool long_mode;
-    size_t length;
     size_t at;
 
-    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
-    long_mode = sregs->efer & EFER_LMA && sregs->cs.l;
-    length = l2_read_code(vcpu, code, long_mode);
     for (at = 0; at < length && is_prefix(code[at], long_mode); at++) {
         rep = rep || code[at] == REP_PREFIX || code[at] == REPNE_PREFIX;
         other_size = other_size || code[at] == ADDRESS_PREFIX;

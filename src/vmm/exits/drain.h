@@ -27,7 +27,13 @@ int l2_progress(struct l2_vcpu *vcpu);
 
 #define CODE_LENGTH 15U
 
-/* The bytes at RIP, of which the registers are in the run page; how many there are. */
-size_t l2_read_code(struct l2_vcpu *vcpu, uint8_t code[CODE_LENGTH], bool long_mode);
+/* And not compatibility mode, or an older one. */
+bool l2_runs_64_bit(struct l2_vcpu *vcpu);
+
+/* The linear address of the instruction at RIP. */
+uint64_t l2_linear_rip(struct l2_vcpu *vcpu);
+
+/* The bytes there; how many there are. */
+size_t l2_read_code(struct l2_vcpu *vcpu, uint8_t code[CODE_LENGTH]);
 
 #endif

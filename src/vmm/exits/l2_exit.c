@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/hot.h"
+#include "vmm/exits/drain.h"
 #include "vmm/exits/guest_walk.h"
 #include "vmm/l2_view.h"
 #include "vmm/vmcs/x86.h"
@@ -171,7 +172,7 @@ static void decode_internal_error(struct l2_vcpu *vcpu)
     struct guest_view memory = l2_view_memory(vcpu);
     const struct walked_memory walked = {guest_view_pointer, &memory, (uintptr_t)vcpu->place.view,
                                          space_changes(vcpu->l2->space)};
-    uint64_t linear = regs->rip + (sregs->efer & EFER_LMA && sregs->cs.l ? 0 : sregs->cs.base);
+    uint64_t linear = l2_linear_rip(vcpu);
     const uint64_t last = linear + 14; /* an instruction has at most 15 bytes */
 
     vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_EMULATION_FAILURE};

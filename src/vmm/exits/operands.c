@@ -5,7 +5,6 @@
 
 #include "vmm/exits/drain.h"
 #include "vmm/l2.h"
-#include "vmm/vmcs/x86.h"
 
 #define STACK_BYTES 40U /* what IRET takes, more than any other */
 
@@ -47,10 +46,9 @@ size_t operands_of(struct l2_vcpu *vcpu, struct operand operands[OPERANDS_LIMIT]
     size_t count = 0;
     size_t length;
 
-    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
-    if (!(now->sregs.efer & EFER_LMA) || !now->sregs.cs.l)
+    if (!l2_runs_64_bit(vcpu))
         return 0;
-    length = l2_read_code(vcpu, code, true);
+    length = l2_read_code(vcpu, code);
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, length, &z, decoded)))
         return 0;
