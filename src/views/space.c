@@ -252,11 +252,9 @@ int space_view_get(struct space *space, uint64_t eptp, struct space_overlay *ove
     return 0;
 }
 
-void space_view_put(struct space_view *view)
+void space_view_idle(struct space_view *view)
 {
-    if (view == NULL)
-        return;
-    view->space->idle += --view->references == 0;
+    view->space->idle++;
     evict(view->space);
 }
 

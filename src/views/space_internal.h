@@ -129,7 +129,13 @@ int space_view_get(struct space *space, uint64_t eptp, struct space_overlay *ove
                    struct space_view **view, struct ept12_fault *fault);
 /* Those of the overlay, none of which is referenced. */
 void space_drop_views(struct space *space, const struct space_overlay *overlay);
-void space_view_put(struct space_view *view);
+/* Nobody has the view any more: it is kept for a while. */
+void space_view_idle(struct space_view *view);
+static inline void space_view_put(struct space_view *view)
+{
+    if (view != NULL && --view->references == 0)
+        space_view_idle(view);
+}
 /* One more reference. */
 static inline void space_view_hold(struct space_view *view)
 {

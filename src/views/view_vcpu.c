@@ -178,11 +178,7 @@ static void be_in(struct view_vcpu *vcpu, struct space_view *view)
     vcpu->view = view;
     vcpu->eptp = view->ept->eptp;
     vcpu->edits = &view->ept->edits;
-    /* One that others have, too, is not going to be idle. */
-    if (before != NULL && before->references > 1)
-        before->references--;
-    else
-        space_view_put(before);
+    space_view_put(before);
 }
 
 static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
