@@ -65,7 +65,7 @@ static int sample(struct view_guest *guest, enum view_carry carry, const struct 
             break;
         code = timed(guest, -1, carry, bare);
         if (code == 0)
-            code = timed(guest, i % guest->views, carry, switched);
+            code = timed(guest, (guest->vcpu.index + 1) % guest->views, carry, switched);
     }
     return code;
 }
