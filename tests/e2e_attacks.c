@@ -41,7 +41,7 @@ static const char *obstacle(void)
 {
     const char *lane = getenv("MEZZ_LANE");
 
-    if (lane != NULL && (strcmp(lane, "svm-npt0") == 0 || strcmp(lane, "vmx-ept0") == 0))
+    if (lane != NULL && strcmp(lane, "vmx-ept0") == 0)
         return "4,095 refused jumps take too long in this lane";
     return mezz_obstacle();
 }
