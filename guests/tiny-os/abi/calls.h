@@ -37,6 +37,7 @@
 #define TINY_MAP_LARGE   8 /* 2 MiB, in place of what was mapped there */
 
 #define TINY_OPEN_CREATE 1
+#define TINY_OPEN_EMPTY  2 /* what was in the file is gone */
 
 #define TINY_NAME_MAX    31
 #define TINY_FILE_MAX    4096

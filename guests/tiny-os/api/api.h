@@ -17,7 +17,7 @@
 
 #define TINY_API_PREAMBLE 16
 
-/* Opens the memory file of this name; flags: 0 or TINY_OPEN_CREATE. Returns a handle. */
+/* Opens the memory file of this name; flags: TINY_OPEN_* or 0. Returns a handle. */
 int64_t api_open(const char *name, uint64_t flags);
 
 /* From where the handle stands; the number of bytes, 0 at the end of the file. */

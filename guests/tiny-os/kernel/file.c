@@ -55,7 +55,7 @@ int64_t file_open(uint64_t name, uint64_t length, uint64_t flags)
     char copy[TINY_NAME_MAX + 1] = {0};
     unsigned slot = 0;
 
-    if (!length || length > TINY_NAME_MAX || flags > TINY_OPEN_CREATE) {
+    if (!length || length > TINY_NAME_MAX || flags > (TINY_OPEN_CREATE | TINY_OPEN_EMPTY)) {
         return -TINY_EINVAL;
     }
     int64_t error = copy_from_user(copy, name, length);
@@ -71,7 +71,13 @@ int64_t file_open(uint64_t name, uint64_t length, uint64_t flags)
     }
     error = find_file(copy, flags & TINY_OPEN_CREATE, &handles[slot].file);
     handles[slot].offset = 0;
-    return error ? error : (int64_t)slot;
+    if (error) {
+        return error;
+    }
+    if (flags & TINY_OPEN_EMPTY) {
+        handles[slot].file->size = 0;
+    }
+    return (int64_t)slot;
 }
 
 static struct handle *opened(uint64_t handle)
@@ -88,7 +94,7 @@ int64_t file_read(uint64_t handle, uint64_t to, uint64_t length)
     if (!h) {
         return -TINY_EBADF;
     }
-    uint64_t left = h->file->size - h->offset;
+    uint64_t left = h->offset < h->file->size ? h->file->size - h->offset : 0;
     uint64_t n = length < left ? length : left;
     int64_t error = copy_to_user(to, h->file->page + h->offset, n);
     if (error) {
@@ -112,6 +118,9 @@ int64_t file_store(uint64_t handle, uint64_t from, uint64_t length)
     int64_t error = copy_from_user(bytes, from, length);
     if (error) {
         return error;
+    }
+    if (h->file->size < h->offset) { /* it was emptied since */
+        memset(h->file->page + h->file->size, 0, h->offset - h->file->size);
     }
     memcpy(h->file->page + h->offset, bytes, length);
     h->offset += length;

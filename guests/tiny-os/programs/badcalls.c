@@ -143,6 +143,25 @@ static void try_messages(void)
     expect_refused("receive(too short)", tiny_call(TINY_CALL_RECEIVE, CODE, 3, 0, 0));
 }
 
+/* Who still has an emptied file open writes where he was; what lies before is zeros. */
+static int emptied_file_has_nothing(void)
+{
+    char bytes[8];
+    int64_t other;
+
+    if (tiny_call(TINY_CALL_READ, 0, (uint64_t)bytes, 4, 0) != 4) {
+        return 0;
+    }
+    other = tiny_call(TINY_CALL_OPEN, (uint64_t)name, 4, TINY_OPEN_EMPTY, 0);
+    if (tiny_call(TINY_CALL_READ, 0, (uint64_t)bytes, sizeof(bytes), 0) != 0 ||
+        tiny_call(TINY_CALL_STORE, 0, (uint64_t)name, 1, 0) != 1 ||
+        tiny_call(TINY_CALL_READ, (uint64_t)other, (uint64_t)bytes, sizeof(bytes), 0) != 5) {
+        return 0;
+    }
+    tiny_call(TINY_CALL_CLOSE, (uint64_t)other, 0, 0, 0);
+    return !bytes[0] && !bytes[3] && bytes[4] == name[0];
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
@@ -158,6 +177,7 @@ int main(int argc, char **argv)
 
         expect_refused(t->name, tiny_call(t->number, t->a, t->b, t->c, t->d));
     }
+    expect_works("an emptied file", emptied_file_has_nothing());
     expect_works("a copy of any length", copies_are_exact());
     try_messages();
     expect_works("write of nothing", tiny_write(attempts, 0) == 0);

@@ -75,7 +75,7 @@ static void call_once(int64_t handle)
         note(api_write(any_handle, bytes, n));
         break;
     case 3:
-        opened = api_open(any_name(), below(4) ? TINY_OPEN_CREATE : below(3));
+        opened = api_open(any_name(), below(4) ? TINY_OPEN_CREATE : below(8));
         note(opened);
         note(api_close(opened));
         break;
@@ -102,9 +102,9 @@ int main(int argc, char **argv)
 
     state = argc > 1 ? number(argv[1]) * 2 + 1 : 1;
     for (uint64_t i = 0; i < calls; i++) {
-        if (i % 64 == 0) { /* a new file position, so that it does not fill up */
+        if (i % 64 == 0) { /* an empty file, so that api_append, which reads it all, has an end */
             api_close(handle);
-            handle = api_open(any_name(), TINY_OPEN_CREATE);
+            handle = api_open(any_name(), TINY_OPEN_CREATE | TINY_OPEN_EMPTY);
             note(handle);
             note(api_append(any_name(), bytes, below(8)));
         }
