@@ -335,6 +335,23 @@ START_TEST(info)
 }
 END_TEST
 
+/* A program that does what the processor or KVM does not is ended alone. */
+START_TEST(an_instruction_that_is_none)
+{
+    struct mezz_process mezz;
+
+    mezz_begin(&mezz);
+    mezz_run_text(&mezz, "local s = mezz.stack { memory = '64M' }\n"
+                         "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M' }\n"
+                         "l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"
+                         "    programs = { 'fault.elf sysenter', 'hello.elf' } }\n"
+                         "s:run { timeout = '60s' }\n");
+    mezz_expect(&mezz, 0, "");
+    ck_has(mezz.out, "tiny-os: all programs ended (1 exited, 1 faulted");
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
 /* Bytes that are no text, without an end: shown as \xNN and not for ever; JSON stays JSON. */
 START_TEST(wild_output)
 {
@@ -365,4 +382,4 @@ RUN_CASES_IF(mezz_obstacle, "stacks", 120, ONCE(hello), ONCE(reflect), ONCE(two_
              ONCE(views), EACH(bad_command_line, ELEMENTS(bad_lines)), EACH(both_starts, 2),
              ONCE(failed_expectation), ONCE(json_to_stdout),
              EACH(output_that_fails, ELEMENTS(outputs)), ONCE(json_is_replaced), ONCE(interrupt),
-             ONCE(trace), ONCE(info), ONCE(wild_output))
+             ONCE(trace), ONCE(info), ONCE(wild_output), ONCE(an_instruction_that_is_none))

@@ -11,12 +11,14 @@
 #include "personality.h"
 #include "report.h"
 
-#define RFLAGS_IF     (1ULL << 9)
-#define STRAY_REPORTS 4
+#define RFLAGS_IF        (1ULL << 9)
+#define RIGHTS_DPL_SHIFT 5
+#define INVALID_OPCODE   6U
+#define STRAY_REPORTS    4
 
-#define PIC_FIRST     0x20
-#define PIC_SECOND    0xa0
-#define PIT_FIRST     0x40
+#define PIC_FIRST        0x20
+#define PIC_SECOND       0xa0
+#define PIT_FIRST        0x40
 
 void guest_end(struct l1 *l1, struct l2 *l2, uint32_t status)
 {
@@ -166,6 +168,20 @@ static enum outcome ept_violation_exit(struct l1 *l1, struct l2 *l2)
     return OUTCOME_GO_ON;
 }
 
+/* An instruction that KVM cannot run, such as SYSENTER in 64-bit mode on AMD. A program has it as
+ * one that there is not, as of KVM by default: it must not end its guest. */
+static enum outcome emulation_exit(struct l1 *l1, struct l2 *l2)
+{
+    const uint32_t stack_rights = l2->vmcs->system.segment[MEZZ_SS].access_rights;
+
+    if (l2->vmcs->exit.qualification != 0 || (stack_rights >> RIGHTS_DPL_SHIFT & 3) != 3)
+        return die(l1, l2);
+    l2->vmcs->events.entry_interruption_info =
+        MEZZ_EVENT_VALID | MEZZ_EVENT_EXCEPTION | INVALID_OPCODE;
+    l2_wrote(l2, MEZZ_GROUP_EVENTS);
+    return OUTCOME_GO_ON;
+}
+
 /* Time went by, or the guest can take an interrupt now: the scheduler looks at both anyway. */
 static enum outcome event_exit(struct l1 *l1, struct l2 *l2)
 {
@@ -182,6 +198,7 @@ exit_handler *const reflected_exits[EXIT_INDEX_COUNT] = {
     [EXIT_INDEX(MEZZ_EXIT_RDMSR)] = msr_exit,
     [EXIT_INDEX(MEZZ_EXIT_WRMSR)] = msr_exit,
     [EXIT_INDEX(MEZZ_EXIT_EPT_VIOLATION)] = ept_violation_exit,
+    [EXIT_INDEX(MEZZ_EXIT_EMULATION_FAILURE)] = emulation_exit,
     /* Every other one is the guest's end. */
 };
 
