@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -147,6 +148,40 @@ START_TEST(the_json_has_the_status)
 }
 END_TEST
 
+/* Ctrl-Z and fg, in the middle of a wait for the reader: the kernel goes on with it by another
+ * call. */
+static void stop_for_a_moment(const struct mezz_process *mezz, pid_t child)
+{
+    const int *reader = mezz->context;
+    int filled = 0;
+
+    for (int i = 0; i < 3000 && filled == 0; i++) {
+        ck_assert_int_eq(ioctl(*reader, FIONREAD, &filled), 0);
+        usleep(10000);
+    }
+    ck_assert_int_gt(filled, 0); /* one write takes the page, and the next one waits */
+    usleep(300000);
+    ck_assert_int_eq(kill(-child, SIGSTOP), 0);
+    usleep(100000);
+    ck_assert_int_eq(kill(-child, SIGCONT), 0);
+}
+
+START_TEST(stopped_while_it_waits)
+{
+    struct mezz_process mezz;
+    int reader;
+
+    mezz_begin(&mezz);
+    reader = make_stuck_reader(&mezz);
+    mezz.during = stop_for_a_moment;
+    mezz.context = &reader;
+    mezz_run_text(&mezz, L2("l2_endless_output.elf") "s:run { timeout = '4s', may_die = true }\n");
+    mezz_expect(&mezz, 3, "mezz: cannot write to the standard output: Connection timed out\n");
+    close(reader);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
 /* nohup, and what shells do to a job in the background. */
 START_TEST(ignored_signals_stay_so)
 {
@@ -163,6 +198,6 @@ START_TEST(ignored_signals_stay_so)
 END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "readers", 120, ONCE(not_waited_for_beyond_the_time),
-             ONCE(a_signal_does_not_wait_for_it), ONCE(one_that_goes_ends_the_run),
-             ONCE(a_trace_without_reader), ONCE(a_trace_to_stdout), ONCE(the_json_has_the_status),
-             ONCE(ignored_signals_stay_so))
+             ONCE(stopped_while_it_waits), ONCE(a_signal_does_not_wait_for_it),
+             ONCE(one_that_goes_ends_the_run), ONCE(a_trace_without_reader),
+             ONCE(a_trace_to_stdout), ONCE(the_json_has_the_status), ONCE(ignored_signals_stay_so))

@@ -40,7 +40,8 @@ struct allowed {
 static const struct allowed calls[] = {
     CALL(ioctl, VCPU, KVM_REQUEST),
     CALL(write, MAIN | VCPU, TO_OUTPUT),
-    CALL(poll, MAIN | VCPU, ANYTHING), /* whether an output takes what is written */
+    CALL(ppoll, MAIN | VCPU, ANYTHING), /* whether an output takes what is written; until a kick */
+    CALL(restart_syscall, MAIN | VCPU, ANYTHING), /* goes on with a wait after SIGCONT: signal(7) */
     CALL(close, VCPU, ANYTHING),
     CALL(mmap, MAIN | VCPU, NO_CODE),
     CALL(munmap, MAIN | VCPU, ANYTHING),
@@ -50,7 +51,6 @@ static const struct allowed calls[] = {
     CALL(futex, MAIN | VCPU, ANYTHING),
     CALL(rt_sigreturn, MAIN | VCPU, ANYTHING),
     CALL(rt_sigprocmask, MAIN | VCPU, ANYTHING),
-    CALL(rt_sigsuspend, VCPU, ANYTHING),
     CALL(timer_create, VCPU, ANYTHING),
     CALL(timer_settime, VCPU, ANYTHING),
     CALL(timer_delete, VCPU, ANYTHING),

@@ -76,7 +76,10 @@ static bool await_room(const struct event_line *line, uint64_t until)
     uint64_t now;
 
     while ((now = now_ns()) < until && !is_over((void *)line)) {
-        if (poll(&end, 1, (int)((until - now) / 1000000) + 1) > 0)
+        const struct timespec left = {.tv_sec = (time_t)((until - now) / SECOND_NS),
+                                      .tv_nsec = (long)((until - now) % SECOND_NS)};
+
+        if (ppoll(&end, 1, &left, NULL) > 0)
             return (end.revents & POLLOUT) != 0;
     }
     return false;

@@ -9,7 +9,7 @@
 
 #include "vmm/cli/cli_signals.h"
 
-#define LOOK_MS 50
+#define LOOK_NS 50000000
 #define PIECE   4096U /* what a pipe that is ready takes without waiting: PIPE_BUF */
 
 static uint64_t now_ns(void)
@@ -23,14 +23,16 @@ static uint64_t now_ns(void)
 /* 0, or an errno value. What cannot be polled can be written. */
 static int wait_for_reader(const struct patience *patience)
 {
+    static const struct timespec now = {0};
+    static const struct timespec a_moment = {.tv_nsec = LOOK_NS};
     struct pollfd end = {.fd = patience->fd, .events = POLLOUT};
 
-    while (poll(&end, 1, 0) == 0) {
+    while (ppoll(&end, 1, &now, NULL) == 0) {
         if (cli_signal != 0)
             return EINTR;
         if (now_ns() >= atomic_load(&patience->give_up_at))
             return ETIMEDOUT;
-        poll(&end, 1, LOOK_MS);
+        ppoll(&end, 1, &a_moment, NULL);
     }
     return 0;
 }
