@@ -81,7 +81,7 @@ static const struct {
     {"local s = mezz.stack {} s:l1 { image = 'l1.elf' } s:run { timeout = '10' }",
      "1: stack:run: timeout: expected a time such as \"10s\" or \"500ms\", got \"10\""},
     {"local s = mezz.stack {} s:l1 { image = 'l1.elf' } s:run { timeout = '0s' }",
-     "1: stack:run: timeout: 0 ns is out of range: 1ms to 3600s"},
+     "1: stack:run: timeout: 0 ns is out of range: 1ms to 86400s"},
 
     /* images */
     {"mezz.image 'none.elf'", "1: mezz.image: no file \"none.elf\" in ., images"},

@@ -9,7 +9,7 @@
 
 #define MILLISECOND_NS 1000000ULL
 #define SECOND_NS      1000000000ULL
-#define TIMEOUT_MAX    (3600 * SECOND_NS)
+#define TIMEOUT_MAX    (24 * 3600 * SECOND_NS)
 
 struct run_arguments {
     uint64_t timeout;
