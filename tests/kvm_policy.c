@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "mezz/errors.h"
 #include "runner.h"
 #include "test_machine.h"
 #include "vmm/l2_policy.h"
@@ -214,5 +215,36 @@ START_TEST(page_by_page)
 }
 END_TEST
 
+/* --- a policy that does not start --- */
+
+static int start_third(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct walker *mine = (struct walker *)policy;
+
+    (void)vcpu;
+    return ++mine->starts < 3 ? MEZZ_E_LIMIT : 0;
+}
+
+static void add_late_starter(struct machine *machine)
+{
+    static const struct l2_policy_ops late_ops = {.start = start_third};
+
+    walker = (struct walker){.policy = {.ops = &late_ops}};
+    ck_assert_int_eq(l2_policy_add(machine->l2[0], &walker.policy), 0);
+}
+
+START_TEST(nobody_runs_before_his_policy)
+{
+    struct machine_config config = {.l1_memory = L1_MEMORY, .timeout_ns = TIMEOUT_NS};
+    struct machine *machine = test_machine_create(&config, "impatient_l1.elf");
+
+    test_machine_run(machine, add_late_starter);
+    test_machine_ended_well(&machine->report, "impatient_l1.elf");
+    ck_assert_uint_eq(walker.starts, 3);
+    machine_destroy(machine);
+}
+END_TEST
+
 RUN_CASES_IF(test_machine_obstacle, "policy", 120,
-             EACH(page_by_page, ELEMENTS(lines) * ENGINE_KINDS))
+             EACH(page_by_page, ELEMENTS(lines) * ENGINE_KINDS),
+             ONCE(nobody_runs_before_his_policy))

@@ -50,6 +50,8 @@ static bool has_claim(const struct hooks *hooks, size_t page)
 
 static int take_claim(struct hooks *hooks, uint64_t frame, size_t page)
 {
+    if (hook_find_claim(hooks, frame) != NULL)
+        return 1;
     if (hooks->claims == HOOK_CLAIMS)
         return -ENOSPC;
     hooks->claim[hooks->claims++] = (struct hook_claimed){frame, page, false};

@@ -59,7 +59,7 @@ struct l2_vcpu {
     uint8_t *io_bitmap;  /* two pages */
     uint8_t *msr_bitmap; /* one page */
 
-    bool started; /* entered at least once */
+    bool started; /* its policies have; until then it does not run */
     bool entered;
     bool halted;         /* waits for an event without running */
     bool kvm_pending;    /* KVM ends an instruction at the next KVM_RUN and writes registers then */

@@ -55,13 +55,13 @@ int l2_policies_start(struct l2_vcpu *vcpu)
     struct l2_vcpu *before;
     int code = 0;
 
-    vcpu->started = true;
     if (!begin(vcpu, &before))
         return MEZZ_E_STATE;
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && code == 0;
          policy = policy->next)
         if (policy->ops->start != NULL)
             code = policy->ops->start(policy, vcpu);
+    vcpu->started = code == 0;
     end(vcpu->l2, before);
     return code;
 }

@@ -36,7 +36,7 @@ struct l2_access {
 
 struct l2_policy_ops {
     /* A vCPU is about to run for the first time, in a view. Not 0: a mezz_error, with which the
-     * entry fails. */
+     * entry fails; the next one tries again, also with policies that have started. */
     int (*start)(struct l2_policy *policy, struct l2_vcpu *vcpu);
     enum l2_verdict (*violation)(struct l2_policy *policy, struct l2_vcpu *vcpu,
                                  const struct l2_access *access);

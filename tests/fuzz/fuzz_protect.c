@@ -290,9 +290,13 @@ static void check(unsigned int vm, const struct kvm_run *run)
         protect_check_portions(vcpu, vm);
 }
 
+/* An instruction that is completed may exit once more, and do much, but it changes no mode. */
 int fake_kvm_run(unsigned int vm, struct kvm_run *run)
 {
     const bool is_over = input_left() == 0;
+    struct kvm_segment cs;
+    uint64_t efer;
+    bool completes;
     int code;
 
     if (is_over)
@@ -306,7 +310,14 @@ int fake_kvm_run(unsigned int vm, struct kvm_run *run)
         return protect_l1_run(run);
     }
     check(vm, run);
+    completes = run->immediate_exit;
+    efer = run->s.regs.sregs.efer;
+    cs = run->s.regs.sregs.cs;
     code = run_l2(run);
+    if (completes) {
+        run->s.regs.sregs.efer = efer;
+        run->s.regs.sregs.cs = cs;
+    }
     protect_left(run);
     return code;
 }
