@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,9 +14,12 @@
 #include "runner.h"
 
 #define DEFAULT_SEED 20261124UL
-#define END_LIMIT_NS 5000000000ULL /* from the signal to the end */
-#define ROUNDS       40
+#define END_LIMIT_NS 5000000000ULL /* from the signal to the end, and two runs' time */
+#define ENDS         20            /* runs that a signal met while it was caught, of each signal */
 #define KILLS        200
+#define STOPS        40
+#define MOST_ROUNDS  4U /* times as many as that at most: some signals come before, or behind */
+#define MEASURED     10 /* rounds between two looks at how long a run takes */
 
 static const char stack[] =
     "local s = mezz.stack { memory = '96M' }\n"
@@ -31,7 +35,9 @@ struct disturbance {
     int number; /* of the signal */
     unsigned int after_us;
     unsigned int stopped_us; /* SIGSTOP: until SIGCONT */
+    bool group;              /* SIGSTOP: for both processes, as a terminal does */
     uint64_t at_ns;          /* when it was sent */
+    bool stopped;            /* SIGSTOP: the process was, in time */
 };
 
 static uint64_t now_ns(void)
@@ -46,12 +52,16 @@ static void disturb(const struct mezz_process *mezz, pid_t child)
 {
     struct disturbance *disturbance = mezz->context;
 
+    siginfo_t info = {.si_pid = 0};
+
     usleep(disturbance->after_us);
     disturbance->at_ns = now_ns();
-    kill(child, disturbance->number);
+    kill(disturbance->group ? -child : child, disturbance->number);
     if (disturbance->number == SIGSTOP) {
         usleep(disturbance->stopped_us);
-        kill(child, SIGCONT);
+        disturbance->stopped =
+            waitid(P_PID, (id_t)child, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid == child;
+        kill(disturbance->group ? -child : child, SIGCONT);
     }
 }
 
@@ -67,29 +77,63 @@ static void run(struct mezz_process *mezz, struct disturbance *disturbance)
     mezz_run(mezz, words);
 }
 
-/* The same moments in each run of the test, and others with MEZZ_SEED. */
-static void seed_moments(void)
+/*
+ * Moments are spread over a run and a little more. How long one takes is measured again and again:
+ * the first of a lane take longer than those that follow, and other work comes and goes.
+ */
+struct moments {
+    unsigned int usual_us;
+    unsigned int rounds;
+    unsigned int since; /* it was measured, in rounds */
+};
+
+/* Of a run that nobody disturbs. */
+static void measure(struct moments *moments)
+{
+    struct mezz_process mezz;
+    uint64_t before = now_ns();
+
+    run(&mezz, NULL);
+    moments->usual_us = (unsigned int)((now_ns() - before) / 1000);
+    moments->since = 0;
+    mezz_expect(&mezz, 0, "");
+    mezz_end(&mezz, 4);
+}
+
+/* The same shares of a run in each run of the test, and others with MEZZ_SEED. */
+static struct moments seed_moments(void)
 {
     const char *variable = getenv("MEZZ_SEED");
     unsigned long seed = variable != NULL ? strtoul(variable, NULL, 0) : DEFAULT_SEED;
+    struct moments moments = {0};
 
     printf("signals: seed %lu\n", seed);
     fflush(stdout);
     srandom((unsigned int)seed);
+    measure(&moments); /* brings files into memory, and code */
+    measure(&moments);
+    return moments;
 }
 
-/* How long a run takes that nobody disturbs, in us. */
-static unsigned int usual_time(void)
+/* A run that is disturbed at the next moment. Its end tells how long runs take if nothing met it.
+ */
+static void run_disturbed(struct moments *moments, struct mezz_process *mezz,
+                          struct disturbance *disturbance)
 {
-    struct mezz_process mezz;
-    uint64_t before = now_ns();
-    uint64_t taken;
+    uint64_t before;
 
-    run(&mezz, NULL);
-    taken = now_ns() - before;
-    mezz_expect(&mezz, 0, "");
-    mezz_end(&mezz, 4);
-    return (unsigned int)(taken / 1000);
+    if (moments->since == MEASURED)
+        measure(moments);
+    disturbance->after_us =
+        (unsigned int)((uint64_t)moments->usual_us * (unsigned int)(random() % 1100) / 1000);
+    before = now_ns();
+    run(mezz, disturbance);
+    moments->rounds++;
+    moments->since++;
+    if (mezz->status == 0 && disturbance->number != SIGSTOP) {
+        moments->usual_us = (unsigned int)((now_ns() - before) / 1000);
+        moments->since = 0;
+    }
 }
 
 static void check_log(const struct mezz_process *mezz, bool closed)
@@ -116,11 +160,12 @@ static void check_log(const struct mezz_process *mezz, bool closed)
     fclose(log);
 }
 
-/* Lines of JSON; the last one may be cut when the program was killed. */
-static void check_trace(const struct mezz_process *mezz, bool closed)
+/* Lines of JSON, and how many; the last one may be cut when the program was killed. */
+static unsigned int check_trace(const struct mezz_process *mezz, bool closed)
 {
     char *trace = mezz_read(mezz, "trace.json");
     char *line = trace;
+    unsigned int lines = 0;
 
     while (line != NULL && line[0] != '\0') {
         char *end = strchr(line, '\n');
@@ -135,8 +180,10 @@ static void check_trace(const struct mezz_process *mezz, bool closed)
         ck_assert_msg(json != NULL, "no JSON in the trace: %s", line);
         json_decref(json);
         line = end + 1;
+        lines++;
     }
     free(trace);
+    return lines;
 }
 
 /* There is no report, or a whole one. */
@@ -153,87 +200,102 @@ static void check_report(const struct mezz_process *mezz, bool wanted)
 
 static const int asked[] = {SIGINT, SIGTERM, SIGHUP};
 
+/* What became of a run that was asked to end: the signal came before it was caught, ended the run,
+ * or came when it was over. */
+enum outcome {
+    EARLY,
+    ENDED,
+    OVER,
+    OUTCOMES
+};
+
+static enum outcome ask_to_end(struct moments *moments, int number)
+{
+    struct disturbance disturbance = {.number = number};
+    struct mezz_process mezz;
+    enum outcome outcome;
+    char line[64];
+
+    run_disturbed(moments, &mezz, &disturbance);
+    ck_assert_uint_lt(now_ns() - disturbance.at_ns, END_LIMIT_NS + 2000ULL * moments->usual_us);
+    outcome = mezz.status == 1000 + number ? EARLY : mezz.status == 128 + number ? ENDED : OVER;
+    snprintf(line, sizeof(line), "ended by SIG%s\n", sigabbrev_np(number));
+    if (outcome == ENDED)
+        ck_assert_msg(mezz_lines(mezz.err) == 1 && strstr(mezz.err, line) != NULL,
+                      "after %u of %u us: %s", disturbance.after_us, moments->usual_us, mezz.err);
+    else if (outcome == OVER)
+        mezz_expect(&mezz, 0, "");
+    check_report(&mezz, outcome != EARLY);
+    check_trace(&mezz, outcome != EARLY);
+    check_log(&mezz, outcome != EARLY);
+    mezz_end(&mezz, outcome == EARLY ? -1 : 4);
+    return outcome;
+}
+
 /* Ends with 128 + n and a line; or it is over already; or the signal came before anything began. */
 START_TEST(asked_to_end)
 {
-    unsigned int usual = usual_time();
-    unsigned int counts[3] = {0};
-    char line[64];
+    struct moments moments = seed_moments();
+    unsigned int counts[OUTCOMES] = {0};
 
-    seed_moments();
-    snprintf(line, sizeof(line), "ended by SIG%s\n", sigabbrev_np(asked[_i]));
-    for (int i = 0; i < ROUNDS; i++) {
-        struct disturbance disturbance = {.number = asked[_i],
-                                          .after_us = (unsigned int)random() % (usual + usual / 4)};
-        struct mezz_process mezz;
-        bool early, ended;
-
-        run(&mezz, &disturbance);
-        ck_assert_uint_lt(now_ns() - disturbance.at_ns, END_LIMIT_NS);
-        early = mezz.status == 1000 + asked[_i];
-        ended = mezz.status == 128 + asked[_i];
-        counts[early ? 0 : ended ? 1 : 2]++;
-        if (ended)
-            ck_assert_msg(mezz_lines(mezz.err) == 1 && strstr(mezz.err, line) != NULL,
-                          "after %u us: %s", disturbance.after_us, mezz.err);
-        else if (!early)
-            mezz_expect(&mezz, 0, "");
-        check_report(&mezz, !early);
-        check_trace(&mezz, !early);
-        check_log(&mezz, !early);
-        mezz_end(&mezz, early ? -1 : 4);
-    }
+    while (counts[ENDED] < ENDS && moments.rounds < MOST_ROUNDS * ENDS)
+        counts[ask_to_end(&moments, asked[_i])]++;
     printf("signals: SIG%s: %u before it was caught, %u ended by it, %u over already\n",
-           sigabbrev_np(asked[_i]), counts[0], counts[1], counts[2]);
-    ck_assert_uint_gt(counts[1], ROUNDS / 4);
+           sigabbrev_np(asked[_i]), counts[EARLY], counts[ENDED], counts[OVER]);
+    ck_assert_uint_eq(counts[ENDED], ENDS);
 }
 END_TEST
 
 /* What is on the disk then is whole as far as it goes. mezz_run sees that no process is left. */
 START_TEST(killed)
 {
-    unsigned int usual = usual_time();
-    int kills = 0;
+    struct moments moments = seed_moments();
+    unsigned int kills = 0;
+    unsigned int guests = 0; /* had run */
 
-    seed_moments();
-    for (int i = 0; i < KILLS; i++) {
-        struct disturbance disturbance = {.number = SIGKILL,
-                                          .after_us = (unsigned int)random() % (usual + usual / 4)};
+    while (kills < KILLS && moments.rounds < MOST_ROUNDS * KILLS) {
+        struct disturbance disturbance = {.number = SIGKILL};
         struct mezz_process mezz;
+        bool over;
 
-        run(&mezz, &disturbance);
-        kills += mezz.status == 1000 + SIGKILL;
-        if (mezz.status != 1000 + SIGKILL)
+        run_disturbed(&moments, &mezz, &disturbance);
+        over = mezz.status != 1000 + SIGKILL;
+        kills += !over;
+        if (over)
             mezz_expect(&mezz, 0, "");
-        check_report(&mezz, mezz.status == 0);
-        check_trace(&mezz, mezz.status == 0);
-        check_log(&mezz, mezz.status == 0);
+        check_report(&mezz, over);
+        guests += check_trace(&mezz, over) > 0 && !over;
+        check_log(&mezz, over);
         mezz_end(&mezz, -1);
     }
-    printf("signals: %d of %d runs were killed\n", kills, KILLS);
-    /* How many is a matter of how fast the runs are, and of what else the machine does. */
-    ck_assert_int_gt(kills, KILLS / 5);
+    printf("signals: %u of %u runs were killed, %u of them with lines in their trace\n", kills,
+           moments.rounds, guests);
+    ck_assert_uint_eq(kills, KILLS);
 }
 END_TEST
 
+/* One process, as by kill; or both, as by a terminal. */
 START_TEST(stopped_for_a_while)
 {
-    unsigned int usual = usual_time();
+    struct moments moments = seed_moments();
+    unsigned int stops = 0;
 
-    seed_moments();
-    for (int i = 0; i < ROUNDS; i++) {
+    while (stops < STOPS && moments.rounds < MOST_ROUNDS * STOPS) {
         struct disturbance disturbance = {.number = SIGSTOP,
-                                          .after_us = (unsigned int)random() % usual,
-                                          .stopped_us = (unsigned int)random() % 100000};
+                                          .stopped_us = (unsigned int)random() % 100000,
+                                          .group = moments.rounds % 2 != 0};
         struct mezz_process mezz;
 
-        run(&mezz, &disturbance);
+        run_disturbed(&moments, &mezz, &disturbance);
+        stops += disturbance.stopped;
         mezz_expect(&mezz, 0, "");
         check_report(&mezz, true);
         check_trace(&mezz, true);
         check_log(&mezz, true);
         mezz_end(&mezz, 4);
     }
+    printf("signals: %u of %u runs were stopped\n", stops, moments.rounds);
+    ck_assert_uint_eq(stops, STOPS);
 }
 END_TEST
 
