@@ -18,7 +18,8 @@
 #define L2(image)              \
     L1("nested_l1.elf", "16M") \
     "l1:l2 { name = 'bad', image = '" image "', memory = '4M' }\n"
-#define RUN "s:run { timeout = '2s' }\n"
+#define HELPS 6
+#define RUN   "s:run { timeout = '2s' }\n"
 
 /* One line that starts like this and has that in it. */
 static void expect_line(const struct mezz_process *mezz, int status, const char *start,
@@ -159,6 +160,12 @@ static const struct {
     {{"run", "-x", "a"}, 2, "mezz: run: unknown option -x; mezz run --help lists them\n"},
     {{"rnu", "a"}, 2, "mezz: no such command: rnu; did you mean run?\n"},
     {{NULL}, 2, "mezz: no command; mezz --help lists them\n"},
+    {{"--version", "foo"}, 2, "mezz: --version: \"foo\" is one argument too many\n"},
+    {{"--help", "run", "foo"}, 2, "mezz: --help: \"foo\" is one argument too many\n"},
+    {{"help", "rnu"}, 2, "mezz: no such command: rnu; did you mean run?\n"},
+    {{"run", "a", "--log", "-"},
+     2,
+     "mezz: --log: a log is a file of its own, to be verified later: -\n"},
     {{"info", "x"},
      2,
      "mezz: info: \"x\" is one argument too many; usage: mezz info [--json [OUT]]\n"},
@@ -178,8 +185,9 @@ END_TEST
 
 START_TEST(help_and_version)
 {
-    static const char *const words[][3] = {
-        {"--help", NULL}, {"--version", NULL}, {"run", "--help", NULL}, {"info", "--help", NULL}};
+    static const char *const words[HELPS][3] = {{"--help"},        {"--version"},
+                                                {"run", "--help"}, {"info", "--help"},
+                                                {"help"},          {"--help", "log"}};
     struct mezz_process mezz;
 
     mezz_begin(&mezz);
@@ -256,6 +264,6 @@ START_TEST(more_memory_than_the_host)
 END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "bad_input", 60, EACH(stack, ELEMENTS(stacks)), EACH(truncated, 6),
-             EACH(command, ELEMENTS(commands)), EACH(help_and_version, 4), ONCE(no_kvm),
+             EACH(command, ELEMENTS(commands)), EACH(help_and_version, HELPS), ONCE(no_kvm),
              ONCE(kvm_without_permission), ONCE(loop_without_interrupts),
              ONCE(more_memory_than_the_host))

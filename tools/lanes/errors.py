@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two ways in which a lane ends without the command's own exit status."""
+"""The ways in which a lane ends without the command's own exit status."""
+
+
+class UsageError(Exception):
+    """What the user asked for cannot be; the message is the one line that says why."""
 
 
 class LaneError(Exception):

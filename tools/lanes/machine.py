@@ -95,8 +95,11 @@ class Report:
         except (ValueError, EOFError, OSError) as error:
             raise LaneError(f"{inside} was damaged on its way out: {error}") from error
         try:
-            with open(outside, "wb") as file:
-                file.write(content)
+            if outside == "-":
+                to_stdout(content)
+            else:
+                with open(outside, "wb") as file:
+                    file.write(content)
         except OSError as error:
             raise LaneError(f"cannot write {outside}: {error.strerror}") from error
         self._received.add(self._file)
@@ -255,3 +258,8 @@ class Machine:
 def to_stdout(data):
     while data:
         data = data[os.write(sys.stdout.fileno(), data):]
+
+
+def to_stderr(data):
+    while data:
+        data = data[os.write(sys.stderr.fileno(), data):]

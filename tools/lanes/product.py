@@ -6,7 +6,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 
-from lanes.errors import LaneError
+from lanes.errors import UsageError
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MEZZ = "src/vmm/mezz"
@@ -34,7 +34,7 @@ class Build:
         found inside."""
         mezz = os.path.join(self.path, MEZZ)
         if not os.path.exists(mezz):
-            raise LaneError(f"{mezz} is not built")
+            raise UsageError(f"{mezz} is not built")
         job.files["mezz"] = mezz
         job.add_tree(os.path.join(self.path, "images"), "images")
         job.add_tree(os.path.join(SOURCE, "stacks"), "stacks")
@@ -47,7 +47,7 @@ class Build:
         listing = subprocess.run(["meson", "introspect", "--tests", self.path], capture_output=True,
                                  stdin=subprocess.DEVNULL, text=True, check=False)
         if listing.returncode != 0:
-            raise LaneError(f"{self.path} is not a configured build directory")
+            raise UsageError(f"{self.path} is not a configured build directory")
         return [Test(test["name"], {suite.rpartition(":")[2] for suite in test["suite"]},
                      test["cmd"], test["env"], test["timeout"])
                 for test in json.loads(listing.stdout)]

@@ -6,8 +6,9 @@ import signal
 import sys
 
 from lanes import svm, vmx
-from lanes.errors import LaneError, TimeRanOut
+from lanes.errors import LaneError, TimeRanOut, UsageError
 
+STATUS_USAGE = 2
 STATUS_TIME_RAN_OUT = 124
 STATUS_LANE_FAILED = 125
 
@@ -41,6 +42,9 @@ def main(program):
     signal.signal(signal.SIGHUP, _end)
     try:
         status = program()
+    except UsageError as error:
+        print(f"{os.path.basename(sys.argv[0])}: {error}", file=sys.stderr)
+        status = STATUS_USAGE
     except LaneError as error:
         print(f"lane: {error}", file=sys.stderr)
         status = STATUS_LANE_FAILED

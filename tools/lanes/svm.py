@@ -5,7 +5,7 @@ import os
 import shutil
 
 from lanes import cache, payload
-from lanes.errors import LaneError
+from lanes.errors import LaneError, UsageError
 from lanes.machine import Machine
 
 BOOT_LIMIT = 180.0
@@ -30,8 +30,8 @@ def run(job, setting):
         # The archive and what is unpacked from it are in memory at the same time.
         needed = KERNEL_NEEDS + 2 * os.path.getsize(initramfs)
         if memory * MIB < needed:
-            raise LaneError(f"{memory} MiB of memory do not do:"
-                            f" {needed // MIB} or more are needed")
+            raise UsageError(f"{memory} MiB of memory do not do:"
+                             f" {needed // MIB} or more are needed")
         machine = Machine(directory, job, setting, BOOT_LIMIT)
         try:
             machine.start(_command_line(machine, kernel, initramfs, memory, setting.cpus or 1))

@@ -13,7 +13,7 @@ import subprocess
 import time
 
 from lanes import bochs_state, cache, payload
-from lanes.errors import LaneError
+from lanes.errors import LaneError, UsageError
 from lanes.machine import Machine, Setting
 
 MIB = 1 << 20
@@ -76,7 +76,7 @@ sound: driver=dummy
 def run(job, setting):
     """Runs the job; its report."""
     if setting.memory or (setting.cpus or 1) != 1:
-        raise LaneError("the vmx lane has one processor and 512 MiB of memory")
+        raise UsageError("the vmx lane has one processor and 512 MiB of memory")
     snapshot = _snapshot()
     with cache.run_directory() as directory:
         _restore_into(directory, snapshot, _job_image(directory, job))

@@ -51,6 +51,43 @@ static int unknown_command(const char *word)
     return CLI_BAD_INPUT;
 }
 
+static const struct cli_command *find_command(const char *word)
+{
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(word, commands[i].name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int too_many(const char *word, const char *more)
+{
+    cli_complain("%s: \"%s\" is one argument too many", word, more);
+    return CLI_BAD_INPUT;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+/* mezz help [COMMAND] */
+static int help(int argc, char **argv)
+{
+    static char option[] = "--help";
+    const struct cli_command *command;
+
+    if (argc > 3)
+        return too_many(argv[1], argv[3]);
+    if (argc == 2) {
+        print_help(stdout);
+        return cli_finish_stdout(0);
+    }
+    command = find_command(argv[2]);
+    if (command == NULL)
+        return unknown_command(argv[2]);
+    return command->run(2, (char *[]){argv[2], option, NULL}, command);
+}
+
 /* Without it the next file that is opened would get the number of a standard stream that is closed,
  * and with it what is written there. Writing to these fails as it does to one that is closed. */
 static bool occupy_standard_streams(void)
@@ -79,17 +116,16 @@ int main(int argc, char **argv)
         cli_complain("no command; mezz --help lists them");
         return CLI_BAD_INPUT;
     }
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1, &commands[i]);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        print_help(stdout);
-        return cli_finish_stdout(0);
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("mezz %s, ABI version %u\n", MEZZ_PROGRAM_VERSION, MEZZ_ABI_VERSION);
-        return cli_finish_stdout(0);
-    }
-    return unknown_command(argv[1]);
+    const struct cli_command *command = find_command(argv[1]);
+
+    if (command != NULL)
+        return command->run(argc - 1, argv + 1, command);
+    if (is_help(argv[1]))
+        return help(argc, argv);
+    if (strcmp(argv[1], "--version") != 0)
+        return unknown_command(argv[1]);
+    if (argc > 2)
+        return too_many(argv[1], argv[2]);
+    printf("mezz %s, ABI version %u\n", MEZZ_PROGRAM_VERSION, MEZZ_ABI_VERSION);
+    return cli_finish_stdout(0);
 }

@@ -56,6 +56,10 @@ int run_outputs_open(struct run_outputs *outputs)
         cli_complain("--json: %s", error.text);
         return CLI_BAD_INPUT;
     }
+    if (is_stdout(outputs->log_path)) {
+        cli_complain("--log: a log is a file of its own, to be verified later: -");
+        return CLI_BAD_INPUT;
+    }
     if (outputs->log_path != NULL) {
         const struct event_log_config log = {.path = outputs->log_path,
                                              .program = "mezz " MEZZ_PROGRAM_VERSION,
