@@ -2,6 +2,7 @@
 #include "hookguard/patterns.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yara.h>
@@ -133,17 +134,68 @@ static int compile(YR_COMPILER *compiler, struct patterns *patterns, const char 
     return 0;
 }
 
+/* Behind a comment, a string or a word that begins here, or behind the one character. */
+static const char *skip_token(const char *c)
+{
+    const char *end;
+
+    if (strncmp(c, "//", 2) == 0)
+        return c + strcspn(c, "\n");
+    if (strncmp(c, "/*", 2) == 0) {
+        end = strstr(c + 2, "*/");
+        return end != NULL ? end + 2 : c + strlen(c);
+    }
+    if (*c == '"') {
+        for (c++; *c != '\0' && *c != '\n' && *c != '"'; c++)
+            c += *c == '\\' && c[1] != '\0';
+        return c + (*c == '"');
+    }
+    end = c + strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    return end != c ? end : c + 1;
+}
+
+/* YARA does not tell where it was. 0: not found. */
+static int line_of_import(const char *text, const char *module)
+{
+    bool imports = false;
+    const char *end;
+    int line = 1;
+
+    for (const char *c = text; *c != '\0'; c = end) {
+        const size_t length = strlen(module);
+
+        end = skip_token(c);
+        if (imports && *c == '"' && (size_t)(end - c) == length + 2 &&
+            strncmp(c + 1, module, length) == 0)
+            return line;
+        if (strncmp(c, "import", 6) == 0 && end == c + 6)
+            imports = true;
+        else if (strchr(" \t\r\n", *c) == NULL && *c != '/')
+            imports = false;
+        for (; c < end; c++)
+            line += *c == '\n';
+    }
+    return 0;
+}
+
 /* Modules are known only when a scan loads them. */
-static int check_modules(struct patterns *patterns, const char *name, struct error *error)
+static int check_modules(struct patterns *patterns, const char *name, const char *text,
+                         struct error *error)
 {
     struct pattern_result result;
+    char where[16] = "";
+    int line;
 
     patterns_scan(patterns, "", 0, &result);
     if (patterns->refused == NULL)
         return 0;
-    return error_set(error, EINVAL,
-                     "%s: import \"%s\": only \"math\" and \"hash\" may look at what a guest wrote",
-                     name, patterns->refused);
+    line = line_of_import(text, patterns->refused);
+    if (line != 0)
+        snprintf(where, sizeof(where), ":%d", line);
+    return error_set(
+        error, EINVAL,
+        "%s%s: import \"%s\": only \"math\" and \"hash\" may look at what a guest wrote", name,
+        where, patterns->refused);
 }
 
 static int make(struct patterns *patterns, const char *name, char *text, struct error *error)
@@ -163,7 +215,7 @@ static int make(struct patterns *patterns, const char *name, char *text, struct 
     /* No handler for SIGSEGV and SIGBUS: what is scanned is our own memory. */
     yr_scanner_set_flags(patterns->scanner, SCAN_FLAGS_FAST_MODE | SCAN_FLAGS_NO_TRYCATCH |
                                                 SCAN_FLAGS_REPORT_RULES_MATCHING);
-    return check_modules(patterns, name, error);
+    return check_modules(patterns, name, text, error);
 }
 
 int patterns_compile(struct patterns **made, const char *name, const char *text, size_t length,
