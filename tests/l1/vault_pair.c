@@ -11,25 +11,26 @@
 
 #include "kit.h"
 
-#define MAIN         0x403000ULL
-#define STACK        0x404000ULL
-#define BELL         0x405000ULL /* no memory */
-#define TASK         0x406000ULL /* TSS */
-#define ALIAS        0x407000ULL /* the key's page once more, for ring 0 */
-#define TABLE        0x408000ULL /* the page table of all this */
-#define PAGES        9
-#define CALLS        8
-#define TRIES        3 /* while the first one is inside */
-#define FOR_EVER     (1ULL << 62)
-#define LONG_NS      200000000ULL
-#define KICK         40
+#define MAIN          0x403000ULL
+#define STACK         0x404000ULL
+#define BELL          0x405000ULL /* no memory */
+#define TASK          0x406000ULL /* TSS */
+#define ALIAS         0x407000ULL /* the key's page once more, for ring 0 */
+#define TABLE         0x408000ULL /* the page table of all this */
+#define PAGES         9
+#define CALLS         8
+#define TRIES         3 /* while the first one is inside */
+#define FOR_EVER      (1ULL << 62)
+#define LONG_NS       200000000ULL
+#define KICK          40
 
-#define USER         0x25ULL /* present, accessed */
-#define WRITES       0x42ULL
-#define KERNEL       0x63ULL
-#define NX           (1ULL << 63)
-#define EFER_NX      0x800ULL
-#define EFER_SYSCALL 1ULL
+#define USER          0x25ULL /* present, accessed */
+#define WRITES        0x42ULL
+#define KERNEL        0x63ULL
+#define NX            (1ULL << 63)
+#define EFER_NX       0x800ULL
+#define EFER_SYSCALL  1ULL
+#define SYSENTER_CODE 8ULL
 
 /* At RBX. */
 enum {
@@ -214,20 +215,51 @@ static void lost(void)
     CHECK("the key is read", words()[WORD_LEAKED] >= CALLS);
 }
 
-/* The program's `syscall` would lead the kernel to a page that the portion's view has to have
- * executable. */
-static void target(void)
+/* The program's `syscall` or `sysenter` would lead the kernel to a page that the portion's view has
+ * to have executable. */
+static void lead_to(uint64_t *target)
 {
-    prepare_both(thief_reads, 0);
-    guests[0].vmcs->system.guest_efer |= EFER_SYSCALL;
-    guests[0].vmcs->msrs.lstar = TASK + 128;
     CHECK_EQ("the program's end", kit_exit(&guests[0]), MEZZ_EXIT_EPT_VIOLATION);
     CHECK_EQ("the portion was not run", words()[WORD_TURNS], 0);
-    guests[0].vmcs->msrs.lstar = kit_address(thief_reads);
+    *target = kit_address(thief_reads);
     guests[0].vmcs->regs.guest_rip = MAIN;
     guests[0].vmcs->regs.gpr[MEZZ_RBP] = CALLS;
     kit_wrote(&guests[0], MEZZ_GROUP_BIT(MEZZ_GROUP_MSRS) | MEZZ_GROUP_BIT(MEZZ_GROUP_REGS));
     CHECK_EQ("its end with another target", kit_exit(&guests[0]), MEZZ_EXIT_EPT_VIOLATION);
+    CHECK_EQ("the portion was run", words()[WORD_RIGHT], CALLS);
+}
+
+static void lstar(void)
+{
+    prepare_both(thief_reads, 0);
+    guests[0].vmcs->system.guest_efer |= EFER_SYSCALL;
+    guests[0].vmcs->msrs.lstar = TASK + 128;
+    lead_to(&guests[0].vmcs->msrs.lstar);
+}
+
+static void cstar(void)
+{
+    prepare_both(thief_reads, 0);
+    guests[0].vmcs->system.guest_efer |= EFER_SYSCALL;
+    guests[0].vmcs->msrs.cstar = TASK + 128;
+    lead_to(&guests[0].vmcs->msrs.cstar);
+}
+
+static void sysenter(void)
+{
+    prepare_both(thief_reads, 0);
+    guests[0].vmcs->msrs.sysenter_cs = SYSENTER_CODE;
+    guests[0].vmcs->msrs.sysenter_eip = TASK + 128;
+    lead_to(&guests[0].vmcs->msrs.sysenter_eip);
+}
+
+/* Registers that lead nowhere, for the instructions are off. */
+static void off(void)
+{
+    prepare_both(thief_reads, 0);
+    guests[0].vmcs->msrs.lstar = guests[0].vmcs->msrs.cstar = TASK + 128;
+    guests[0].vmcs->msrs.sysenter_eip = TASK + 128;
+    CHECK_EQ("the program's end", kit_exit(&guests[0]), MEZZ_EXIT_EPT_VIOLATION);
     CHECK_EQ("the portion was run", words()[WORD_RIGHT], CALLS);
 }
 
@@ -254,8 +286,9 @@ static void unmapped(void)
 }
 
 const struct kit_group kit_groups[] = {
-    {"kept", kept, true},     {"lost", lost, true}, {"unmapped", unmapped, true},
-    {"target", target, true}, {NULL, NULL, false},
+    {"kept", kept, true},   {"lost", lost, true},   {"unmapped", unmapped, true},
+    {"lstar", lstar, true}, {"cstar", cstar, true}, {"sysenter", sysenter, true},
+    {"off", off, true},     {NULL, NULL, false},
 };
 
 KIT_PROGRAM
