@@ -266,6 +266,33 @@ START_TEST(each_flip_empties_the_tlb)
 }
 END_TEST
 
+/* What is used again is cleared, and KVM forgets where it was to look. */
+START_TEST(each_flip_of_a_new_vcpu_empties_the_tlb)
+{
+    const struct guest_run loop = {.code = CODE_LOOP, .ring = 3, .rbx = WORD};
+    struct guest_views guest;
+    struct error error;
+
+    create(&guest, ENGINE_FLIP);
+    for (uint32_t round = 0; round < 12; round++) {
+        if (round % 4 == 0) {
+            view_vcpu_destroy(&guest.vcpu);
+            ck_assert_int_eq(view_vcpu_create(&guest.vcpu, guest.space, &error), 0);
+            guest_switch(&guest, A, CARRY_ALL);
+            guest_start(&guest.vcpu, &loop);
+            guest_step(&guest.vcpu);
+        }
+        guest_switch(&guest, round & 1 ? A : B, CARRY_GATE);
+        if (guest.host.paging.kind == PAGING_HARDWARE && guest.host.flushes_on_request)
+            ck_assert_int_eq(is_asked(&guest), round != 0);
+        guest_step(&guest.vcpu);
+        if (guest.host.paging.kind == PAGING_HARDWARE && guest.host.flushes_on_request)
+            ck_assert(!is_asked(&guest));
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
 /* While only ring 3 runs, nothing is synchronised, on hosts for which flip is chosen. */
 START_TEST(ring_3_is_free)
 {
@@ -299,4 +326,5 @@ RUN_CASES_IF(guest_obstacle, "views: coherence", 120, EACH(leaf, WRITERS *ENGINE
              EACH(directory, WRITERS *ENGINE_KINDS), EACH(unmapped, WRITERS *ENGINE_KINDS),
              EACH(log_overflows, ENGINE_KINDS), EACH(read_only_table, ENGINE_KINDS),
              EACH(invept, ENGINE_KINDS), ONCE(second_vcpu), ONCE(stale_without_us),
-             ONCE(ring_3_is_free), EACH(each_flip_empties_the_tlb, 2))
+             ONCE(ring_3_is_free), EACH(each_flip_empties_the_tlb, 2),
+             ONCE(each_flip_of_a_new_vcpu_empties_the_tlb))

@@ -2,11 +2,9 @@
 #include "views/carry.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/hot.h"
 #include "views/space.h"
 
 #define CR3_PWT     0x8ULL
@@ -27,68 +25,29 @@ union msr_list {
     uint8_t bytes[sizeof(struct kvm_msrs) + CARRIED_MSRS * sizeof(struct kvm_msr_entry)];
 };
 
-/* System registers and events cost more than the general registers do, and seldom differ. They lie
- * side by side in the run page. */
-#define SELDOM       (KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
-#define SELDOM_FROM  offsetof(struct kvm_run, s.regs.sregs)
-#define SELDOM_BYTES (sizeof(struct kvm_sregs) + sizeof(struct kvm_vcpu_events))
-_Static_assert(offsetof(struct kvm_run, s.regs.events) == SELDOM_FROM + sizeof(struct kvm_sregs),
-               "nothing between them");
-
-typedef uint64_t pair __attribute__((vector_size(16), may_alias));
-#define PAIRS (SELDOM_BYTES / sizeof(pair))
-_Static_assert(SELDOM_FROM % sizeof(pair) == 0, "pairs are aligned");
-_Static_assert(SELDOM_BYTES == PAIRS * sizeof(pair) + sizeof(uint64_t), "and a word is left");
-
-/* As memcmp, without the library's pages: a translation that a world switch made the processor
- * forget costs as much as all of this. */
-static inline bool seldom_differs(const struct kvm_run *a, const struct kvm_run *b)
+void carry_seldom(struct kvm_vcpu *to, struct kvm_vcpu *from)
 {
-    const pair *mine = (const pair *)(const void *)((const char *)a + SELDOM_FROM);
-    const pair *theirs = (const pair *)(const void *)((const char *)b + SELDOM_FROM);
-    pair differ = {mine[PAIRS][0] ^ theirs[PAIRS][0], 0};
-
-#pragma GCC unroll 32
-    for (size_t i = 0; i < PAIRS; i++)
-        differ |= mine[i] ^ theirs[i];
-    return (differ[0] | differ[1]) != 0;
-}
-
-COLD static void carry_seldom(struct kvm_vcpu *to, uint32_t fresh,
-                              const struct kvm_sync_regs *there)
-{
+    const struct kvm_sync_regs *there = &from->run->s.regs;
     struct kvm_sync_regs *here = &to->run->s.regs;
 
-    if (!(fresh & KVM_SYNC_X86_SREGS) ||
+    if (!(to->fresh & KVM_SYNC_X86_SREGS) ||
         memcmp(&here->sregs, &there->sregs, sizeof(here->sregs)) != 0) {
         here->sregs = there->sregs;
         kvm_vcpu_replaced(to, KVM_SYNC_X86_SREGS);
     }
-    if (!(fresh & KVM_SYNC_X86_EVENTS) ||
+    if (!(to->fresh & KVM_SYNC_X86_EVENTS) ||
         memcmp(&here->events, &there->events, sizeof(here->events)) != 0) {
         here->events = there->events;
         kvm_vcpu_replaced(to, KVM_SYNC_X86_EVENTS);
     }
 }
 
-HOT void carry_run_page(struct kvm_vcpu *to, struct kvm_vcpu *from)
+void carry_run_page(struct kvm_vcpu *to, struct kvm_vcpu *from)
 {
-    const struct kvm_sync_regs *there = &from->run->s.regs;
-    const uint32_t fresh = to->fresh;
-
     kvm_vcpu_need(from, KVM_SYNC_ALL);
-    if ((fresh & SELDOM) != SELDOM || seldom_differs(to->run, from->run))
-        carry_seldom(to, fresh, there);
-    to->run->s.regs.regs = there->regs;
-    kvm_vcpu_replaced(to, KVM_SYNC_X86_REGS);
-    /* What was about to be loaded is the sibling's now. */
-    from->fresh &= ~(uint32_t)from->run->kvm_dirty_regs;
-    from->run->kvm_dirty_regs = 0;
-    to->run->request_interrupt_window = from->run->request_interrupt_window;
-    to->run->cr8 = from->run->cr8;
-    to->run->apic_base = from->run->apic_base;
-    to->run->if_flag = from->run->if_flag;
-    to->run->ready_for_interrupt_injection = from->run->ready_for_interrupt_injection;
+    carry_seldom(to, from);
+    to->run->s.regs.regs = from->run->s.regs.regs;
+    carry_general(to, from);
 }
 
 void carry_find_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu)
@@ -105,7 +64,7 @@ void carry_find_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu)
 
 /* In ring 3 a kernel has its own base put away, and the other one is in GS, where a change shows;
  * in ring 0 it may have been changed while it was in GS. */
-HOT bool carry_base_may_differ(struct kvm_vcpu *to, struct kvm_vcpu *from)
+bool carry_base_may_differ(struct kvm_vcpu *to, struct kvm_vcpu *from)
 {
     const struct kvm_sregs *there = &from->run->s.regs.sregs;
 

@@ -11,6 +11,28 @@
 /* General and system registers, pending events, and what the run page says of them: no ioctl but
  * for what a lazy `from` did not bring along. What `to` has already is not loaded. */
 void carry_run_page(struct kvm_vcpu *to, struct kvm_vcpu *from);
+
+/* Its two parts; `from` has brought them along. System registers and events cost more than the
+ * general registers do, and seldom differ. */
+#define CARRY_SELDOM (KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
+void carry_seldom(struct kvm_vcpu *to, struct kvm_vcpu *from);
+
+/* And what goes with the general registers, which are in their place already. */
+static inline void carry_general(struct kvm_vcpu *to, struct kvm_vcpu *from)
+{
+    kvm_vcpu_replaced(to, KVM_SYNC_X86_REGS);
+    /* What was about to be loaded is the sibling's now. */
+    if (from->run->kvm_dirty_regs != 0) {
+        from->fresh &= ~(uint32_t)from->run->kvm_dirty_regs;
+        from->run->kvm_dirty_regs = 0;
+    }
+    to->run->request_interrupt_window = from->run->request_interrupt_window;
+    to->run->cr8 = from->run->cr8;
+    to->run->apic_base = from->run->apic_base;
+    to->run->if_flag = from->run->if_flag;
+    to->run->ready_for_interrupt_injection = from->run->ready_for_interrupt_injection;
+}
+
 /* No pending events, x87 and vector registers as of a processor that starts. Negative errno. */
 int carry_clear(struct kvm_vcpu *vcpu);
 

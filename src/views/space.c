@@ -103,6 +103,7 @@ void space_destroy(struct space *space)
     while (space->vms != NULL)
         view_vm_destroy(space->vms);
     space_overlay_destroy(space->hole);
+    tlb_page_destroy(&space->records);
     remap_window_destroy(&space->window);
     free(space);
 }
@@ -177,9 +178,9 @@ static struct space_view *find(struct space *space, uint64_t eptp, struct space_
 {
     struct space_view *view = overlay == NULL ? NULL : overlay->latest;
 
-    if (view == NULL || view->ept->eptp != eptp) {
+    if (view == NULL || view->eptp != eptp) {
         view = space->views;
-        while (view != NULL && (view->ept->eptp != eptp || view->overlay != overlay))
+        while (view != NULL && (view->eptp != eptp || view->overlay != overlay))
             view = view->next;
     }
     if (view == NULL)
@@ -212,13 +213,15 @@ static struct space_ept *get_ept(struct space *space, uint64_t eptp)
 static int create_view(struct space *space, uint64_t eptp, struct space_overlay *overlay,
                        struct space_view **created, struct ept12_fault *fault)
 {
-    struct space_view *view = calloc(1, sizeof(*view));
+    struct space_view *view =
+        aligned_alloc(VIEW_ALIGNMENT, round_up(sizeof(*view), VIEW_ALIGNMENT));
     int code = -ENOMEM;
 
     if (view == NULL)
         return code;
-    view->space = space;
+    *view = (struct space_view){.space = space};
     view->overlay = overlay;
+    view->eptp = eptp;
     view->ept = get_ept(space, eptp);
     if (view->ept != NULL)
         code = space_view_read(view, &view->extents, fault);
@@ -326,13 +329,13 @@ bool space_list_has(const struct space *space, uint32_t index)
 
 uint64_t space_list_eptp(const struct space *space, uint32_t index)
 {
-    return space->list[index] == NULL ? 0 : space->list[index]->ept->eptp;
+    return space->list[index] == NULL ? 0 : space->list[index]->eptp;
 }
 
 void space_invept(struct space *space, uint64_t eptp)
 {
     for (struct space_view *view = space->views; view != NULL; view = view->next) {
-        if (eptp != 0 && view->ept->eptp != eptp)
+        if (eptp != 0 && view->eptp != eptp)
             continue;
         space_view_set_stale(view);
         ept12_edits_forget_told(&view->ept->edits);

@@ -22,25 +22,41 @@ struct view_vm;
 struct view_core {
     struct kvm_vcpu kvm;
     struct view_vm *vm;
-    struct dirty_ring ring;
     uint64_t msrs; /* view_vcpu.msrs when it had them last */
-    uint64_t tlb;  /* vm->tlb.address when it was attached to it; 0: never */
-    bool used;     /* it has run for the vCPU whose number it has, or is about to */
+    /* Where its TLB is asked to be emptied (tlb_page.h); one of no effect if nothing needs that.
+     * NULL: it takes more, or the core is not used. */
+    uint8_t *ask;
+    uint8_t nobody; /* what `ask` may be */
+    bool used;      /* it has run for the vCPU whose number it has, or is about to */
+    uint64_t tlb;   /* vm->tlb.address when it was attached to it; 0: never */
+    struct dirty_ring ring;
 };
 
+/* What the way of a gate touches stands first, and is aligned so that it lies in one page. */
+#define VIEW_VM_ALIGNMENT 1024U
+#define VIEW_ALIGNMENT    64U
+
+static inline size_t round_up(size_t size, size_t to)
+{
+    return (size + to - 1) / to * to;
+}
+
 struct view_vm {
+    struct view_core first; /* one of its cores, which are seldom more */
     struct space *space;
+    struct space_view *view; /* whose extents the slots are, or NULL */
+    uint32_t running;        /* vCPUs inside KVM_RUN */
+    bool first_is_taken;
+    struct table_sync sync; /* PAGING_SHADOW */
+    struct view_core *core[SPACE_VCPUS];
+    struct tlb_page tlb; /* PAGING_HARDWARE; never both. The page is the space's */
     struct kvm_vm vm;
     struct slot_set slots;
-    struct space_view *view; /* whose extents the slots are, or NULL */
-    struct view_core *core[SPACE_VCPUS];
-    uint64_t ids_used;      /* of cores: KVM never takes an id a second time */
-    uint32_t next_id;       /* for those whose own is used */
-    struct table_sync sync; /* PAGING_SHADOW */
-    struct tlb_page tlb;    /* PAGING_HARDWARE; never both */
-    uint32_t running;       /* vCPUs inside KVM_RUN */
+    uint64_t ids_used; /* of cores: KVM never takes an id a second time */
+    uint32_t next_id;  /* for those whose own is used */
     struct view_vm *next;
 };
+_Static_assert(offsetof(struct view_vm, tlb) <= VIEW_VM_ALIGNMENT, "in one page");
 
 /* What views of the same EPTP share. */
 struct space_ept {
@@ -61,13 +77,14 @@ struct space_overlay {
 /* A view: an EPT12 and what the root lays over it. */
 struct space_view {
     struct space *space;
+    struct view_vm *vm; /* that has its extents now, or NULL */
     struct space_ept *ept;
+    uint64_t eptp;                 /* that of ept */
+    uint32_t references;           /* of the list and of vCPUs */
+    bool stale;                    /* INVEPT since the last build */
     struct space_overlay *overlay; /* or NULL */
     struct extent_table extents;
     uint64_t builds;
-    uint32_t references; /* of the list and of vCPUs */
-    bool stale;          /* INVEPT since the last build */
-    struct view_vm *vm;  /* that has its extents now, or NULL */
     struct space_view *next;
     struct space_view **link; /* what points to it */
 };
@@ -98,6 +115,7 @@ struct space {
     struct table_log log;
     struct carried_msrs msrs;
     struct fresh_vcpu fresh;
+    struct tlb_page records; /* of all VMs: where it lies in each is theirs to say */
     struct remap_window window;
     struct space_figures figures;
     uint64_t changes;                        /* space_changes() */
@@ -113,6 +131,8 @@ int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **cor
  * that the next one of this number takes it. */
 void view_core_leave(struct view_core *core);
 void view_core_destroy(struct view_core *core);
+/* Its page of records gives way to extents. */
+void view_vm_forget_tlb(struct view_vm *vm);
 /* Puts what the vCPUs of the VM wrote since the last time into the log. */
 int view_vm_harvest(struct view_vm *vm);
 
@@ -120,6 +140,9 @@ int view_vm_harvest(struct view_vm *vm);
 /* What nearly every gate finds: nothing is to be built, fetched or told first. False: nothing was
  * done, and the long way is to be gone. */
 bool view_vcpu_go_over(struct view_vcpu *vcpu, struct space_view *view);
+/* The long way of view_vcpu_switch. */
+int view_vcpu_switch_to(struct view_vcpu *vcpu, struct space_view *view, uint32_t index,
+                        enum view_carry what, struct ept12_fault *fault);
 /* Into another VM, with everything. */
 int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *error);
 
@@ -131,15 +154,29 @@ int space_view_get(struct space *space, uint64_t eptp, struct space_overlay *ove
 void space_drop_views(struct space *space, const struct space_overlay *overlay);
 /* Nobody has the view any more: it is kept for a while. */
 void space_view_idle(struct space_view *view);
+/* One reference less. True: it is idle, and space_view_idle() is to be told. */
+static inline bool space_view_drop(struct space_view *view)
+{
+    return view != NULL && --view->references == 0;
+}
 static inline void space_view_put(struct space_view *view)
 {
-    if (view != NULL && --view->references == 0)
+    if (space_view_drop(view))
         space_view_idle(view);
 }
 /* One more reference. */
 static inline void space_view_hold(struct space_view *view)
 {
     view->space->idle -= view->references++ == 0;
+}
+/* Its core is in a VM that shows the view. The one that it was in is to be put. */
+static inline void view_vcpu_be_in(struct view_vcpu *vcpu, struct space_view *view)
+{
+    vcpu->space->figures.switches++;
+    space_view_hold(view);
+    vcpu->view = view;
+    vcpu->eptp = view->eptp;
+    vcpu->edits = &view->ept->edits;
 }
 /* Reads the extents of a view. */
 int space_view_read(struct space_view *view, struct extent_table *extents,

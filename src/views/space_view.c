@@ -7,7 +7,7 @@
 
 uint64_t space_view_eptp(const struct space_view *view)
 {
-    return view->ept->eptp;
+    return view->eptp;
 }
 
 const struct extent_table *space_view_extents(const struct space_view *view)
@@ -34,7 +34,7 @@ static int show(struct view_vm *vm, struct space_view *view, const struct extent
     if (code != 0)
         return code;
     if (vm->tlb.address != 0 && extent_table_find(extents, l2_at(vm->tlb.address)) != NULL)
-        tlb_page_leave(&vm->tlb, &vm->slots, vm->slots.limit);
+        view_vm_forget_tlb(vm);
     if (vm->sync.program != 0 && extent_table_find(extents, l2_at(vm->sync.program)) != NULL)
         table_sync_leave(&vm->sync, &vm->slots, vm->slots.limit);
     code = vm->space->engine->show(vm, view, extents);
@@ -75,8 +75,8 @@ static int lay_over(const struct space_overlay *overlay, struct extent_table *ex
 int space_view_read(struct space_view *view, struct extent_table *extents,
                     struct ept12_fault *fault)
 {
-    int code = ept12_walk_edited(extents, view->space->config.l1, view->ept->eptp,
-                                 &view->ept->edits, fault);
+    int code =
+        ept12_walk_edited(extents, view->space->config.l1, view->eptp, &view->ept->edits, fault);
     const bool withheld = extents->withheld;
 
     if (code == 0)
@@ -113,7 +113,7 @@ int space_view_rebuild(struct space_view *view, struct ept12_fault *fault)
 int space_view_lookup_ept(struct space_view *view, l2_address address,
                           struct ept12_translation *translation)
 {
-    return ept12_lookup_edited(translation, view->space->config.l1, view->ept->eptp, address,
+    return ept12_lookup_edited(translation, view->space->config.l1, view->eptp, address,
                                &view->ept->edits, NULL);
 }
 

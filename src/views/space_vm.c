@@ -28,11 +28,12 @@ static int enable_rings(const struct kvm_vm *vm, uint32_t entries, struct error 
 int view_vm_create(struct space *space, struct view_vm **created, struct error *error)
 {
     const struct space_config *config = &space->config;
-    struct view_vm *vm = calloc(1, sizeof(*vm));
+    struct view_vm *vm = aligned_alloc(VIEW_VM_ALIGNMENT, round_up(sizeof(*vm), VIEW_VM_ALIGNMENT));
     int code;
 
     if (vm == NULL)
         return error_set(error, ENOMEM, "out of memory");
+    memset(vm, 0, sizeof(*vm));
     code = kvm_vm_create(&vm->vm, config->kvm, error);
     if (code != 0)
         goto free_vm;
@@ -78,7 +79,6 @@ void view_vm_destroy(struct view_vm *vm)
         if (vm->core[i] != NULL)
             view_core_destroy(vm->core[i]);
     table_sync_destroy(&vm->sync);
-    tlb_page_destroy(&vm->tlb);
     slot_set_destroy(&vm->slots);
     kvm_vm_destroy(&vm->vm);
     free(vm);
@@ -105,18 +105,35 @@ static uint32_t take_id(struct view_vm *vm, uint32_t number)
     return number;
 }
 
+static struct view_core *take_place(struct view_vm *vm)
+{
+    if (vm->first_is_taken)
+        return calloc(1, sizeof(vm->first));
+    vm->first_is_taken = true;
+    vm->first = (struct view_core){.vm = vm};
+    return &vm->first;
+}
+
+static void leave_place(struct view_vm *vm, struct view_core *core)
+{
+    if (core == &vm->first)
+        vm->first_is_taken = false;
+    else
+        free(core);
+}
+
 int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **created,
                      struct error *error)
 {
     const struct space_config *config = &vm->space->config;
-    struct view_core *core = calloc(1, sizeof(*core));
+    struct view_core *core = take_place(vm);
     int code;
 
     if (core == NULL)
         return error_set(error, ENOMEM, "out of memory");
     code = kvm_vcpu_create(&core->kvm, &vm->vm, take_id(vm, number), config->cpuid, error);
     if (code != 0) {
-        free(core);
+        leave_place(vm, core);
         return code;
     }
     core->vm = vm;
@@ -139,6 +156,7 @@ int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **cre
 void view_core_leave(struct view_core *core)
 {
     core->used = false;
+    core->ask = NULL;
     core->kvm.runs = 0;
     core->kvm.other_ioctls = 0;
 }
@@ -147,7 +165,15 @@ void view_core_destroy(struct view_core *core)
 {
     dirty_ring_unmap(&core->ring);
     kvm_vcpu_destroy(&core->kvm);
-    free(core);
+    leave_place(core->vm, core);
+}
+
+void view_vm_forget_tlb(struct view_vm *vm)
+{
+    tlb_page_leave(&vm->tlb, &vm->slots, vm->slots.limit);
+    for (unsigned int i = 0; i < SPACE_VCPUS; i++)
+        if (vm->core[i] != NULL)
+            vm->core[i]->ask = NULL;
 }
 
 int view_vm_harvest(struct view_vm *vm)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "views/tlb_page.h"
 
-#include <asm/kvm_para.h>
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -30,6 +29,16 @@ uint64_t tlb_page_free_address(const struct extent_table *extents)
     return 0;
 }
 
+int tlb_page_create(struct tlb_page *tlb)
+{
+    void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return -errno;
+    *tlb = (struct tlb_page){.page = page};
+    return 0;
+}
+
 int tlb_page_place(struct tlb_page *tlb, const struct slot_set *slots, uint32_t slot)
 {
     uint64_t at;
@@ -37,14 +46,8 @@ int tlb_page_place(struct tlb_page *tlb, const struct slot_set *slots, uint32_t 
 
     if (tlb->address != 0)
         return 0;
-    if (tlb->page == NULL) {
-        void *page =
-            mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-        if (page == MAP_FAILED)
-            return -errno;
-        tlb->page = page;
-    }
+    if (tlb->page == NULL && (code = tlb_page_create(tlb)) != 0)
+        return code;
     at = tlb_page_free_address(&slots->built);
     if (at == 0)
         return -ENOSPC;
@@ -89,7 +92,12 @@ bool tlb_page_attach(const struct tlb_page *tlb, struct kvm_vcpu *vcpu, uint32_t
 
 void tlb_page_ask(const struct tlb_page *tlb, uint32_t number)
 {
-    __atomic_or_fetch(&record(tlb, number)->preempted, KVM_VCPU_FLUSH_TLB, __ATOMIC_SEQ_CST);
+    tlb_page_ask_by(tlb_page_byte(tlb, number));
+}
+
+uint8_t *tlb_page_byte(const struct tlb_page *tlb, uint32_t number)
+{
+    return &record(tlb, number)->preempted;
 }
 
 bool tlb_page_is_asked(const struct tlb_page *tlb, uint32_t number)

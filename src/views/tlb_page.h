@@ -2,6 +2,8 @@
 #ifndef VIEWS_TLB_PAGE_H
 #define VIEWS_TLB_PAGE_H
 
+#include <asm/kvm_para.h>
+
 #include "host/kvm.h"
 #include "views/slot_set.h"
 
@@ -11,12 +13,17 @@
  * KVM looks at the record each time the vCPU is loaded (Documentation/virt/kvm/x86/msr.rst,
  * MSR_KVM_STEAL_TIME). Here the root asks. The records are in a page that the root puts where the
  * guest has nothing; a guest that finds it can do no more than keep its own TLB stale.
+ *
+ * Siblings in several VMs may share a record, and the page: of them one runs, and whoever puts
+ * another one in its place asks.
  */
 struct tlb_page {
     uint8_t *page;
     uint64_t address; /* guest-physical; 0: no slot */
 };
 
+/* A page of records. A negative errno. */
+int tlb_page_create(struct tlb_page *tlb);
 /* Makes the page if there is none. A negative errno. */
 int tlb_page_place(struct tlb_page *tlb, const struct slot_set *slots, uint32_t slot);
 /* Takes it out of the way of extents. */
@@ -27,6 +34,12 @@ void tlb_page_destroy(struct tlb_page *tlb);
 bool tlb_page_attach(const struct tlb_page *tlb, struct kvm_vcpu *vcpu, uint32_t number);
 /* The next KVM_RUN of that vCPU begins with an empty TLB. */
 void tlb_page_ask(const struct tlb_page *tlb, uint32_t number);
+/* The same, by the record's byte. */
+uint8_t *tlb_page_byte(const struct tlb_page *tlb, uint32_t number);
+static inline void tlb_page_ask_by(uint8_t *byte)
+{
+    __atomic_or_fetch(byte, KVM_VCPU_FLUSH_TLB, __ATOMIC_SEQ_CST);
+}
 /* Whether it was asked and has not run since. */
 bool tlb_page_is_asked(const struct tlb_page *tlb, uint32_t number);
 

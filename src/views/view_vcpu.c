@@ -6,14 +6,21 @@
 #include "views/carry.h"
 #include "views/space_internal.h"
 
+/* As one that never ran: KVM has forgotten the record that it was attached to, too. */
+static int make_fresh(struct view_core *core)
+{
+    core->tlb = 0;
+    core->ask = NULL;
+    return fresh_restore(&core->vm->space->fresh, &core->kvm);
+}
+
 /* One that a vCPU left there, cleared, or a new one. */
 static int take_core(struct view_vm *vm, uint32_t number, struct view_core **core,
                      struct error *error)
 {
     *core = vm->core[number];
     /* What its TLB has is of page tables that are gone. */
-    if (*core != NULL && carry_flush(&(*core)->kvm, &(*core)->kvm) == 0 &&
-        fresh_restore(&vm->space->fresh, &(*core)->kvm) == 0)
+    if (*core != NULL && carry_flush(&(*core)->kvm, &(*core)->kvm) == 0 && make_fresh(*core) == 0)
         return 0;
     if (*core != NULL)
         view_core_destroy(*core);
@@ -77,9 +84,13 @@ void view_vcpu_msrs_changed(struct view_vcpu *vcpu)
 static bool attach(struct view_vcpu *vcpu, struct view_core *to)
 {
     struct view_vm *vm = to->vm;
+    struct tlb_page *records = &vcpu->space->records;
 
     if (!vcpu->space->config.host->flushes_on_request ||
-        tlb_page_place(&vm->tlb, &vm->slots, vm->slots.limit) != 0)
+        (records->page == NULL && tlb_page_create(records) != 0))
+        return false;
+    vm->tlb.page = records->page;
+    if (tlb_page_place(&vm->tlb, &vm->slots, vm->slots.limit) != 0)
         return false;
     if (to->tlb != vm->tlb.address && tlb_page_attach(&vm->tlb, &to->kvm, vcpu->number))
         to->tlb = vm->tlb.address;
@@ -92,11 +103,12 @@ static int empty_tlb(struct view_vcpu *vcpu, struct view_core *to, bool is_new)
 {
     const bool attached = attach(vcpu, to);
 
+    to->ask = attached ? tlb_page_byte(&to->vm->tlb, vcpu->number) : NULL;
     if (is_new)
         return 0;
     if (!attached)
         return carry_flush(&to->kvm, &vcpu->core->kvm);
-    tlb_page_ask(&to->vm->tlb, vcpu->number);
+    tlb_page_ask_by(to->ask);
     return 0;
 }
 
@@ -108,7 +120,7 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
     if (!to->used) {
         what = CARRY_ALL;
         if (!is_new)
-            code = fresh_restore(&vcpu->space->fresh, &to->kvm);
+            code = make_fresh(to);
     }
     if (vcpu->space->msrs.count == 0)
         carry_find_msrs(&vcpu->space->msrs, &from->kvm);
@@ -120,6 +132,7 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
     if (code != 0)
         return code;
     to->msrs = vcpu->msrs;
+    to->ask = &to->nobody;
     if (vcpu->space->config.host->paging.kind == PAGING_HARDWARE)
         code = empty_tlb(vcpu, to, is_new);
     if (code != 0)
@@ -167,33 +180,22 @@ int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *err
     return code;
 }
 
-static void be_in(struct view_vcpu *vcpu, struct space_view *view)
-{
-    struct space_view *before = vcpu->view;
-
-    if (view == before)
-        return;
-    vcpu->space->figures.switches++;
-    space_view_hold(view);
-    vcpu->view = view;
-    vcpu->eptp = view->ept->eptp;
-    vcpu->edits = &view->ept->edits;
-    space_view_put(before);
-}
-
 static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
                  struct ept12_fault *fault)
 {
-    int code = 0;
+    struct space_view *before = vcpu->view;
+    int code;
 
-    if (what != CARRY_GATE || !view_vcpu_go_over(vcpu, view)) {
-        code = view->stale ? space_view_rebuild(view, fault) : 0;
-        if (code == 0)
-            code = move(vcpu, view, what);
-    }
+    if (what == CARRY_GATE && view_vcpu_go_over(vcpu, view))
+        return 0;
+    code = view->stale ? space_view_rebuild(view, fault) : 0;
     if (code == 0)
-        be_in(vcpu, view);
-    return code;
+        code = move(vcpu, view, what);
+    if (code != 0 || view == before)
+        return code;
+    view_vcpu_be_in(vcpu, view);
+    space_view_put(before);
+    return 0;
 }
 
 static int enter_eptp(struct view_vcpu *vcpu, uint64_t eptp, struct space_overlay *overlay,
@@ -212,24 +214,20 @@ static int enter_eptp(struct view_vcpu *vcpu, uint64_t eptp, struct space_overla
 int view_vcpu_use(struct view_vcpu *vcpu, uint64_t eptp, enum view_carry what,
                   struct ept12_fault *fault)
 {
-    if (vcpu->view != NULL && vcpu->view->ept->eptp == eptp)
+    if (vcpu->view != NULL && vcpu->view->eptp == eptp)
         return enter(vcpu, vcpu->view, what, fault);
     return enter_eptp(vcpu, eptp, vcpu->overlay, what, fault);
 }
 
-HOT int view_vcpu_switch(struct view_vcpu *vcpu, uint32_t index, enum view_carry what,
-                         struct ept12_fault *fault)
+int view_vcpu_switch_to(struct view_vcpu *vcpu, struct space_view *view, uint32_t index,
+                        enum view_carry what, struct ept12_fault *fault)
 {
-    struct space_view *view;
     int code;
 
-    if (index >= vcpu->space->list_count || vcpu->space->list[index] == NULL)
-        return MEZZ_E_VIEW;
-    view = vcpu->space->list[index];
     if (vcpu->overlay == NULL)
         code = enter(vcpu, view, what, fault);
     else
-        code = enter_eptp(vcpu, view->ept->eptp, vcpu->overlay, what, fault);
+        code = enter_eptp(vcpu, view->eptp, vcpu->overlay, what, fault);
     if (code == 0)
         vcpu->index = index;
     return code;
@@ -247,7 +245,7 @@ int view_vcpu_overlay(struct view_vcpu *vcpu, struct space_overlay *overlay, enu
     if (vcpu->view != NULL && latest != NULL && latest->ept == vcpu->view->ept)
         code = enter(vcpu, latest, what, fault);
     else if (vcpu->view != NULL)
-        code = enter_eptp(vcpu, vcpu->view->ept->eptp, overlay, what, fault);
+        code = enter_eptp(vcpu, vcpu->view->eptp, overlay, what, fault);
     if (code == 0)
         vcpu->overlay = overlay;
     return code;
