@@ -246,6 +246,25 @@ START_TEST(views)
 }
 END_TEST
 
+/* A hostile kernel gives one program's agent a page of another program's code. */
+START_TEST(code_that_becomes_an_agents)
+{
+    uint32_t left;
+
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    world_call(LEFT, world_open_function()->entry);
+    left = vcpu.view;
+    show(left);
+    must_show(LEFT, CODE, R);
+    vcpu = (struct hook_vcpu){.view = 0};
+    world_mapped(RIGHT, AGENT_DATA)->frame = world_mapped(LEFT, CODE)->frame;
+    world_call(RIGHT, world_open_function()->entry);
+    world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
+    show(left);
+    must_show(RIGHT, AGENT_DATA, 0);
+}
+END_TEST
+
 START_TEST(views_without_a_defence)
 {
     world_boot(HOOK_ALL_DEFENCES & ~(HOOK_APP_NX | HOOK_HIDDEN), REFUSAL_KILL);
@@ -327,6 +346,6 @@ END_TEST
 RUN_CASES("hook_calls", 60, ONCE(a_call), ONCE(a_call_by_a_gate), ONCE(each_space_has_its_view),
           ONCE(a_system_call), ONCE(a_system_call_that_arrives_as_an_invalid_opcode),
           ONCE(an_interrupt), ONCE(memory_that_is_not_there), ONCE(an_address_that_cannot_be),
-          ONCE(an_odd_stack), ONCE(views), ONCE(views_without_a_defence),
-          ONCE(the_agent_starts_as_its_file_says), ONCE(a_view_used_again), ONCE(a_refusal_binds),
-          ONCE(an_agent_that_asks))
+          ONCE(an_odd_stack), ONCE(views), ONCE(code_that_becomes_an_agents),
+          ONCE(views_without_a_defence), ONCE(the_agent_starts_as_its_file_says),
+          ONCE(a_view_used_again), ONCE(a_refusal_binds), ONCE(an_agent_that_asks))

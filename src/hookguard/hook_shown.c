@@ -63,8 +63,11 @@ int hook_each_patch(const struct hooks *hooks, uint32_t view,
                     int (*function)(void *context, const struct hook_patch *patch), void *context)
 {
     const struct hook_binding *binding = view == 0 ? NULL : &hooks->binding[view - 1];
-    int code = binding == NULL ? 0 : each_own(hooks, binding, function, context);
+    /* First, since it counts: a page that was this program's code may be another's agent's now. */
+    int code = each_data(hooks, binding, function, context);
 
+    if (code == 0 && binding != NULL)
+        code = each_own(hooks, binding, function, context);
     for (size_t i = 0; i < hooks->claims && code == 0; i++) {
         const struct hook_page *page = &hooks->plan->page[hooks->claim[i].page];
         struct hook_patch patch = {hooks->claim[i].frame, page->default_rights, page->shown};
@@ -73,7 +76,7 @@ int hook_each_patch(const struct hooks *hooks, uint32_t view,
         if (page->kind != HOOK_PAGE_LIBRARY)
             code = function(context, &patch);
     }
-    return code == 0 ? each_data(hooks, binding, function, context) : code;
+    return code;
 }
 
 int hook_agent_address(const struct hooks *hooks, uint32_t view, uint64_t linear, uint64_t *address)
