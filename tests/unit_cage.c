@@ -63,4 +63,4 @@ static const char *obstacle(void)
     return cage_offer().filters ? NULL : "this kernel has no seccomp";
 }
 
-RUN_CASES_IF(obstacle, "cage filters", 60, EACH(what_is_let_through, CAGE_THREADS))
+RUN_CASES_IF(obstacle, "cage filters", 120, EACH(what_is_let_through, CAGE_THREADS))
