@@ -18,8 +18,8 @@
  *                      paths within the program apart
  *     fork             from here on there is another process; its calls are counted in the same row
  *     hit PATH NAME    the call that failed
- *     leak WHAT        memory, a mapping or a file that is still there when main() has returned
- *     end STATUS       main() has returned
+ *     leak WHAT        memory, a mapping or a file that is still there when main() has returned;
+ * for whom, as an address that addr2line(1) knows end STATUS       main() has returned
  */
 #define INJECT_VARIABLE     "MEZZ_INJECT"
 #define INJECT_LOG_VARIABLE "MEZZ_INJECT_LOG"
@@ -42,8 +42,9 @@ bool inject_fails(enum inject_kind kind, const char *name);
 /* For wrap.c: fork() is called. */
 void inject_forks(void);
 
-/* For wrap.c: what is there, and is there no more. Unknown ones are none of the root's. */
-void inject_made(const void *what, const char *name);
+/* For wrap.c: what is there, made for `caller`, and is there no more. Unknown ones are none of the
+ * root's. */
+void inject_made(const void *what, const char *name, const void *caller);
 void inject_gone(const void *what);
 
 /* main() of the program under test, and of the test. */

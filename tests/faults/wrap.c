@@ -23,6 +23,8 @@
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
+#define CALLER __builtin_return_address(0)
+
 /* WRAP(KIND, failure, type, name, (parameters), (arguments)) */
 #define WRAP(kind, failure, type, name, parameters, arguments)                  \
     type __real_##name parameters;                                              \
@@ -41,7 +43,7 @@
         if (inject_fails(INJECT_MEMORY, #name)) \
             return NULL;                        \
         made = __real_##name arguments;         \
-        inject_made(made, #name);               \
+        inject_made(made, #name, CALLER);       \
         return made;                            \
     }
 
@@ -67,7 +69,7 @@ void *__wrap_realloc(void *block, size_t size)
     /* Another thread may get this address at once. */
     inject_gone(block);
     made = __real_realloc(block, size);
-    inject_made(made != NULL ? made : block, "realloc");
+    inject_made(made != NULL ? made : block, "realloc", CALLER);
     return made;
 }
 
@@ -82,7 +84,7 @@ __attribute__((format(printf, 2, 3))) int __wrap_asprintf(char **text, const cha
     length = vasprintf(text, format, arguments);
     va_end(arguments);
     if (length >= 0)
-        inject_made(*text, "asprintf");
+        inject_made(*text, "asprintf", CALLER);
     return length;
 }
 
@@ -92,7 +94,7 @@ char *__wrap_realpath(const char *path, char *resolved)
     char *made = inject_fails(INJECT_FILE, "realpath") ? NULL : __real_realpath(path, resolved);
 
     if (resolved == NULL)
-        inject_made(made, "realpath");
+        inject_made(made, "realpath", CALLER);
     return made;
 }
 
@@ -111,7 +113,7 @@ void *__wrap_mmap64(void *at, size_t length, int rights, int flags, int fd, off_
         return MAP_FAILED;
     made = __real_mmap64(at, length, rights, flags, fd, offset);
     if (made != MAP_FAILED && !(flags & MAP_FIXED))
-        inject_made(made, "mmap");
+        inject_made(made, "mmap", CALLER);
     return made;
 }
 

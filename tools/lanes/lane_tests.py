@@ -16,8 +16,9 @@ from lanes.outcome import Count
 SUITES = {"kvm", "e2e"}
 SLOW = {"slow"}  # other emulators inside, and the benchmark
 LONG = {"long"}  # more than two minutes of Bochs
-# What sanitizers are told here, and for how long the soak is to run.
-PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "MEZZ_SOAK_SECONDS")
+# What sanitizers are told here, for how long the soak is to run, how many faults.
+PASSED_ON = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "MEZZ_FAULTS_SHARE",
+             "MEZZ_SOAK_SECONDS")
 BRIEF_SUITE = "brief"  # stands in where long ones are left out
 
 
