@@ -193,7 +193,7 @@ static uint64_t calls_of(const struct machine *machine)
     return report->portions.entries + report->guard.reasons[HOOK_REASON_RETURN];
 }
 
-int call_guest_step(struct call_guest *guest, struct error *error)
+__attribute__((noinline)) int call_guest_step(struct call_guest *guest, struct error *error)
 {
     struct machine *machine = guest->machine;
     const uint64_t before = calls_of(machine);
@@ -211,7 +211,7 @@ void call_guest_tick(struct call_guest *guest)
     l1_check_time(guest->machine->l1[0]);
 }
 
-struct call_counts call_guest_counts(const struct call_guest *guest)
+__attribute__((noinline)) struct call_counts call_guest_counts(const struct call_guest *guest)
 {
     const struct machine *machine = guest->machine;
     const struct l2_report *report = &machine->record[0]->report;

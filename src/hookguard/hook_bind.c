@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "hookguard/hook_state.h"
+#include "host/hot.h"
 #include "host/memory.h"
 
 bool hook_is_code(const struct hook_page *page)
@@ -130,7 +131,7 @@ size_t hook_claimed(const struct hooks *hooks, size_t *of)
 
 /* --- bindings --- */
 
-struct hook_binding *hook_find_binding(struct hooks *hooks, uint64_t cr3)
+HOT struct hook_binding *hook_find_binding(struct hooks *hooks, uint64_t cr3)
 {
     for (size_t i = 0; i < HOOK_VIEWS; i++)
         if (hooks->binding[i].used && hooks->binding[i].cr3 == cr3)
@@ -138,7 +139,7 @@ struct hook_binding *hook_find_binding(struct hooks *hooks, uint64_t cr3)
     return NULL;
 }
 
-struct hook_binding *hook_binding_of(struct hooks *hooks, const struct hook_vcpu *vcpu)
+HOT struct hook_binding *hook_binding_of(struct hooks *hooks, const struct hook_vcpu *vcpu)
 {
     struct hook_binding *binding;
 
@@ -177,7 +178,7 @@ static void note_walks(struct hooks *hooks, const struct hook_binding *binding)
                      binding->frame);
 }
 
-bool hook_intact(struct hooks *hooks, const struct hook_binding *binding)
+HOT bool hook_intact(struct hooks *hooks, const struct hook_binding *binding)
 {
     const struct hook_plan *plan = hooks->plan;
     const struct hook_memory *memory = hooks->memory;

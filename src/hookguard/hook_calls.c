@@ -2,8 +2,9 @@
 #include "hookguard/hook_calls.h"
 
 #include "hookguard/hook_judgement.h"
+#include "host/hot.h"
 
-static void fetch_inside(const struct hook_judgement *it)
+HOT static void fetch_inside(const struct hook_judgement *it)
 {
     const struct hook_access *access = it->access;
 
@@ -52,7 +53,7 @@ static size_t page_number(const struct hooks *hooks, uint64_t linear)
 
 /* Whether the gate is one of the planner's: at an entry, on the page that has it. Where all pages
  * are as they were, they are those that the binding was made of. */
-static const struct hook_function *gate_function(const struct hook_judgement *it, uint64_t site)
+HOT static const struct hook_function *gate_function(const struct hook_judgement *it, uint64_t site)
 {
     const struct hook_memory *memory = it->hooks->memory;
     const struct hook_function *function = hook_function_of_entry(it->hooks->plan, site);
@@ -86,7 +87,7 @@ static void stray(const struct hook_judgement *it)
     hook_go_on(it, HOOK_REASON_CALL, NULL);
 }
 
-static void gate(const struct hook_judgement *it)
+HOT static void gate(const struct hook_judgement *it)
 {
     const struct hook_function *function =
         gate_function(it, it->access->registers.rip - HOOK_GATE_BYTES);
@@ -175,7 +176,7 @@ static const struct hook_page *find_fetched_page(struct hooks *hooks,
                : page;
 }
 
-static void look_at_space(struct hook_judgement *it)
+HOT static void look_at_space(struct hook_judgement *it)
 {
     it->space = hook_find_binding(it->hooks, it->access->cr3);
     it->intact =
@@ -194,8 +195,8 @@ bool hook_moves_pages(struct hooks *hooks, const struct hook_vcpu *vcpu,
     return binding == NULL || !hook_intact(hooks, binding);
 }
 
-void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_access *access,
-                struct hook_outcome *outcome)
+HOT void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_access *access,
+                    struct hook_outcome *outcome)
 {
     struct hook_judgement it = {.hooks = hooks, .vcpu = vcpu, .access = access, .outcome = outcome};
 

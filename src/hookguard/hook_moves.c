@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "hookguard/hook_judgement.h"
+#include "host/hot.h"
 
 #define INTERRUPTS_FROM    32U
 #define VECTOR_PROTECTION  13U /* for an address that none can be */
@@ -12,7 +13,7 @@
 #define CALL_LENGTH        2U     /* of INT 80h */
 #define NOT_PERMITTED      (-1LL) /* EPERM: what a refused call returns */
 
-void hook_enter_view(const struct hook_judgement *it, struct hook_binding *binding)
+HOT void hook_enter_view(const struct hook_judgement *it, struct hook_binding *binding)
 {
     struct hook_binding *before = hook_binding_of(it->hooks, it->vcpu);
 
@@ -24,8 +25,8 @@ void hook_enter_view(const struct hook_judgement *it, struct hook_binding *bindi
     it->vcpu->serial = binding == NULL ? 0 : binding->serial;
 }
 
-void hook_go_on(const struct hook_judgement *it, enum hook_reason reason,
-                const struct hook_registers *registers)
+HOT void hook_go_on(const struct hook_judgement *it, enum hook_reason reason,
+                    const struct hook_registers *registers)
 {
     it->outcome->action = HOOK_GO_ON;
     it->outcome->reason = reason;
@@ -35,7 +36,7 @@ void hook_go_on(const struct hook_judgement *it, enum hook_reason reason,
 }
 
 /* 8 bytes of the program's memory, which may lie in two pages. */
-static bool read_word(const struct hook_judgement *it, uint64_t linear, uint64_t *word)
+HOT static bool read_word(const struct hook_judgement *it, uint64_t linear, uint64_t *word)
 {
     const struct hook_memory *memory = it->hooks->memory;
     uint8_t bytes[sizeof(*word)];
@@ -116,7 +117,7 @@ void hook_abandon(const struct hook_judgement *it, struct hook_binding *binding,
 
 /* --- in --- */
 
-enum hook_reason hook_find_space(const struct hook_judgement *it, struct hook_binding **binding)
+HOT enum hook_reason hook_find_space(const struct hook_judgement *it, struct hook_binding **binding)
 {
     *binding = it->space;
     if (*binding == NULL)
@@ -132,7 +133,7 @@ enum hook_reason hook_find_space(const struct hook_judgement *it, struct hook_bi
 
 /* Where the caller comes back to, from a stack of its own: the agent takes one that is the agent's
  * for that of a call within a call. */
-static bool find_return(const struct hook_judgement *it, uint64_t *address)
+HOT static bool find_return(const struct hook_judgement *it, uint64_t *address)
 {
     const struct hook_plan *plan = it->hooks->plan;
     uint64_t rsp = it->access->registers.gpr[HOOK_RSP];
@@ -141,7 +142,7 @@ static bool find_return(const struct hook_judgement *it, uint64_t *address)
            hook_page_at(plan, rsp + sizeof(*address) - 1) == NULL && read_word(it, rsp, address);
 }
 
-void hook_enter(const struct hook_judgement *it, const struct hook_function *function)
+HOT void hook_enter(const struct hook_judgement *it, const struct hook_function *function)
 {
     struct hook_binding *binding;
     enum hook_reason reason = hook_find_space(it, &binding);
@@ -197,7 +198,7 @@ void hook_come_back(const struct hook_judgement *it)
 
 /* --- out --- */
 
-void hook_leave(const struct hook_judgement *it)
+HOT void hook_leave(const struct hook_judgement *it)
 {
     struct hook_binding *binding = it->from;
     const struct hook_registers *now = &it->access->registers;
@@ -234,7 +235,7 @@ void hook_leave(const struct hook_judgement *it)
     hook_go_on(it, HOOK_REASON_RETURN, &registers);
 }
 
-bool hook_asks(const struct hook_judgement *it)
+HOT bool hook_asks(const struct hook_judgement *it)
 {
     const struct hook_registers *now = &it->access->registers;
 

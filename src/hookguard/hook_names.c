@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "hookguard/hook_calls.h"
+#include "host/hot.h"
 #include "mezz/exit.h"
 
 static const char *const names[] = {
@@ -70,7 +71,7 @@ const char *hook_reason_name(enum hook_reason reason)
     return reason_names[reason];
 }
 
-bool hook_is_refusal(enum hook_reason reason)
+HOT bool hook_is_refusal(enum hook_reason reason)
 {
     return reason >= HOOK_REASON_NOT_ENTRY;
 }

@@ -9,6 +9,7 @@
 
 #include "hookguard/hook_parts.h"
 #include "hookguard/hook_state.h"
+#include "host/hot.h"
 #include "host/memory.h"
 #include "mezz/ept.h"
 
@@ -269,7 +270,7 @@ static int by_page(const void *key, const void *element)
     return linear < page->linear ? -1 : linear > page->linear;
 }
 
-const struct hook_page *hook_page_at(const struct hook_plan *plan, uint64_t linear)
+HOT const struct hook_page *hook_page_at(const struct hook_plan *plan, uint64_t linear)
 {
     const uint64_t key = linear & ~(PAGE_SIZE - 1);
 
@@ -278,7 +279,8 @@ const struct hook_page *hook_page_at(const struct hook_plan *plan, uint64_t line
     return bsearch(&key, plan->page, plan->pages, sizeof(plan->page[0]), by_page);
 }
 
-const struct hook_function *hook_function_of_entry(const struct hook_plan *plan, uint64_t address)
+HOT const struct hook_function *hook_function_of_entry(const struct hook_plan *plan,
+                                                       uint64_t address)
 {
     for (size_t i = 0; i < plan->functions; i++)
         if (plan->function[i].entry == address)

@@ -3,15 +3,16 @@
 #include <errno.h>
 
 #include "hookguard/hook_state.h"
+#include "host/hot.h"
 #include "host/memory.h"
 #include "mezz/ept.h"
 
-uint64_t hook_version(const struct hooks *hooks, uint32_t view)
+HOT uint64_t hook_version(const struct hooks *hooks, uint32_t view)
 {
     return view == 0 ? hooks->version : hooks->binding[view - 1].version;
 }
 
-bool hook_view_exists(const struct hooks *hooks, uint32_t view)
+HOT bool hook_view_exists(const struct hooks *hooks, uint32_t view)
 {
     return view == 0 || (view <= HOOK_VIEWS && hooks->binding[view - 1].used);
 }
@@ -79,7 +80,8 @@ int hook_each_patch(const struct hooks *hooks, uint32_t view,
     return code;
 }
 
-int hook_agent_address(const struct hooks *hooks, uint32_t view, uint64_t linear, uint64_t *address)
+HOT int hook_agent_address(const struct hooks *hooks, uint32_t view, uint64_t linear,
+                           uint64_t *address)
 {
     const struct hook_page *page = hook_page_at(hooks->plan, linear);
 

@@ -42,11 +42,11 @@ struct hooks {
     const struct hook_plan *plan;
     const struct hook_memory *memory;
     enum portion_refusal on_refusal;
-    struct hook_binding binding[HOOK_VIEWS];
-    struct hook_claimed claim[HOOK_CLAIMS];
-    size_t claims;
     uint64_t version; /* of the default view */
     uint64_t serial;
+    size_t claims;
+    struct hook_binding binding[HOOK_VIEWS];
+    struct hook_claimed claim[HOOK_CLAIMS];
     uint64_t frames[HOOK_PAGES_LIMIT]; /* of the address space that is looked at */
 };
 

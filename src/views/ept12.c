@@ -55,8 +55,8 @@ static int check_rights(uint64_t entry)
     return entry & MEZZ_EPT_WRITE ? MEZZ_E_EPT_ACCESS : MEZZ_E_UNSUPPORTED;
 }
 
-static int check_entry(const struct l1_memory *l1, uint64_t entry, unsigned int level,
-                       enum entry_kind *kind)
+HOT static int check_entry(const struct l1_memory *l1, uint64_t entry, unsigned int level,
+                           enum entry_kind *kind)
 {
     const uint64_t address = entry & MEZZ_EPT_ADDRESS;
     bool leaf;
@@ -81,7 +81,7 @@ static int check_entry(const struct l1_memory *l1, uint64_t entry, unsigned int 
     return l1_contains(l1, l1_at(address), span(level)) ? 0 : MEZZ_E_EPT_ADDRESS;
 }
 
-static int check_eptp(const struct l1_memory *l1, uint64_t eptp)
+HOT static int check_eptp(const struct l1_memory *l1, uint64_t eptp)
 {
     if ((eptp & MEZZ_EPTP_LOW_MASK & ~MEZZ_EPTP_DIRTY_FLAGS) !=
             (MEZZ_EPTP_WRITE_BACK | MEZZ_EPTP_LEVELS) ||
@@ -91,13 +91,13 @@ static int check_eptp(const struct l1_memory *l1, uint64_t eptp)
 }
 
 /* The caller has checked that the table is in L1's memory. */
-static const uint64_t *entries_of(const struct l1_memory *l1, uint64_t table)
+HOT static const uint64_t *entries_of(const struct l1_memory *l1, uint64_t table)
 {
     return l1_pointer(l1, l1_at(table), PAGE_SIZE);
 }
 
 /* L1 may write the entry at this very moment: this is its only read. */
-static uint64_t read_entry(const uint64_t *entries, unsigned int index)
+HOT static uint64_t read_entry(const uint64_t *entries, unsigned int index)
 {
     return __atomic_load_n(entries + index, __ATOMIC_RELAXED);
 }
@@ -105,8 +105,8 @@ static uint64_t read_entry(const uint64_t *entries, unsigned int index)
 /* The leaf that the root really uses. L1 may meanwhile have put the same entry into a table of
  * another level, where it is a leaf of another size: what the root made of it must be a valid leaf
  * there, too. */
-static uint64_t edited(const struct l1_memory *l1, struct ept12_edits *edits, uint64_t l2,
-                       uint64_t entry, unsigned int level)
+HOT static uint64_t edited(const struct l1_memory *l1, struct ept12_edits *edits, uint64_t l2,
+                           uint64_t entry, unsigned int level)
 {
     struct ept12_edit *edit = edits == NULL ? NULL : ept12_edits_find(edits, l2_at(l2));
     enum entry_kind kind;
@@ -251,9 +251,9 @@ int ept12_walk(struct extent_table *table, const struct l1_memory *l1, uint64_t 
     return ept12_walk_edited(table, l1, eptp, NULL, fault);
 }
 
-int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_memory *l1,
-                        uint64_t eptp, l2_address address, struct ept12_edits *edits,
-                        struct ept12_fault *fault)
+HOT int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_memory *l1,
+                            uint64_t eptp, l2_address address, struct ept12_edits *edits,
+                            struct ept12_fault *fault)
 {
     uint64_t entry = eptp;
     uint64_t page = 0;

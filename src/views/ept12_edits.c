@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/hot.h"
+
 #define FIRST_CAPACITY 16U
 
 /* The index of the first edit at or behind the address. */
-static size_t lower_bound(const struct ept12_edits *edits, l2_address l2)
+HOT static size_t lower_bound(const struct ept12_edits *edits, l2_address l2)
 {
     size_t low = 0;
     size_t high = edits->count;
@@ -24,7 +26,7 @@ static size_t lower_bound(const struct ept12_edits *edits, l2_address l2)
     return low;
 }
 
-struct ept12_edit *ept12_edits_find(struct ept12_edits *edits, l2_address l2)
+HOT struct ept12_edit *ept12_edits_find(struct ept12_edits *edits, l2_address l2)
 {
     size_t i = lower_bound(edits, l2);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "host/sort.h"
 #include "views/space_internal.h"
 
@@ -118,7 +119,8 @@ uint32_t space_overlay_others(const struct space_overlay *overlay)
     return overlay->others;
 }
 
-const struct view_patch *space_overlay_find(const struct space_overlay *overlay, l2_address address)
+HOT const struct view_patch *space_overlay_find(const struct space_overlay *overlay,
+                                                l2_address address)
 {
     const uint64_t page = address.value & ~(PAGE_SIZE - 1);
     size_t low = 0;

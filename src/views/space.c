@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "views/overlay.h"
 #include "views/space_internal.h"
 
@@ -353,7 +354,7 @@ void space_wrote(struct space *space, l2_address address, uint64_t length)
         table_log_add(&space->log, page, NULL);
 }
 
-uint64_t space_changes(const struct space *space)
+HOT uint64_t space_changes(const struct space *space)
 {
     return space->changes;
 }

@@ -110,8 +110,8 @@ int space_view_rebuild(struct space_view *view, struct ept12_fault *fault)
     return 0;
 }
 
-int space_view_lookup_ept(struct space_view *view, l2_address address,
-                          struct ept12_translation *translation)
+HOT int space_view_lookup_ept(struct space_view *view, l2_address address,
+                              struct ept12_translation *translation)
 {
     return ept12_lookup_edited(translation, view->space->config.l1, view->eptp, address,
                                &view->ept->edits, NULL);
@@ -162,7 +162,7 @@ void space_view_set_stale(struct space_view *view)
     view->space->changes++;
 }
 
-bool space_view_has(const struct space_view *view, l2_address address, uint32_t rights)
+HOT bool space_view_has(const struct space_view *view, l2_address address, uint32_t rights)
 {
     const struct extent *extent = extent_table_find(&view->extents, address);
 

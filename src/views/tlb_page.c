@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "host/hot.h"
 #include "host/memory.h"
 #include "mezz/gate.h"
 
@@ -90,7 +91,7 @@ bool tlb_page_attach(const struct tlb_page *tlb, struct kvm_vcpu *vcpu, uint32_t
     return kvm_vcpu_ioctl(vcpu, KVM_SET_MSRS, &list) == 1;
 }
 
-void tlb_page_ask(const struct tlb_page *tlb, uint32_t number)
+HOT void tlb_page_ask(const struct tlb_page *tlb, uint32_t number)
 {
     tlb_page_ask_by(tlb_page_byte(tlb, number));
 }

@@ -180,8 +180,8 @@ int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *err
     return code;
 }
 
-static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
-                 struct ept12_fault *fault)
+HOT static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
+                     struct ept12_fault *fault)
 {
     struct space_view *before = vcpu->view;
     int code;
@@ -233,8 +233,8 @@ int view_vcpu_switch_to(struct view_vcpu *vcpu, struct space_view *view, uint32_
     return code;
 }
 
-int view_vcpu_overlay(struct view_vcpu *vcpu, struct space_overlay *overlay, enum view_carry what,
-                      struct ept12_fault *fault)
+HOT int view_vcpu_overlay(struct view_vcpu *vcpu, struct space_overlay *overlay,
+                          enum view_carry what, struct ept12_fault *fault)
 {
     struct space_view *latest = overlay == NULL ? NULL : overlay->latest;
     int code = 0;

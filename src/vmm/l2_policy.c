@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/exits/drain.h"
 #include "vmm/machine_state.h"
@@ -29,7 +30,7 @@ int l2_policy_add(struct l2 *l2, struct l2_policy *policy)
  * Whoever waits here runs nowhere and has claimed no turn, so whoever is inside gets all it waits
  * for. False: the machine ended meanwhile.
  */
-static bool begin(struct l2_vcpu *vcpu, struct l2_vcpu **before)
+HOT static bool begin(struct l2_vcpu *vcpu, struct l2_vcpu **before)
 {
     struct l2 *l2 = vcpu->l2;
     struct machine *machine = l2->machine;
@@ -43,7 +44,7 @@ static bool begin(struct l2_vcpu *vcpu, struct l2_vcpu **before)
     return true;
 }
 
-static void end(struct l2 *l2, struct l2_vcpu *before)
+HOT static void end(struct l2 *l2, struct l2_vcpu *before)
 {
     l2->judged = before;
     if (l2->machine->l1_count > 1)
@@ -66,7 +67,7 @@ int l2_policies_start(struct l2_vcpu *vcpu)
     return code;
 }
 
-static void describe(struct l2_access *access, struct l2_vcpu *vcpu, uint32_t right)
+HOT static void describe(struct l2_access *access, struct l2_vcpu *vcpu, uint32_t right)
 {
     const struct l2_exit *exit = &vcpu->exit;
     const struct kvm_regs *regs = l2_regs(vcpu);
@@ -85,7 +86,7 @@ static void describe(struct l2_access *access, struct l2_vcpu *vcpu, uint32_t ri
         access->linear = exit->linear;
 }
 
-enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right)
+HOT enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right)
 {
     enum l2_verdict verdict = L2_PASS;
     struct l2_access access;
@@ -102,7 +103,7 @@ enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right)
     return verdict;
 }
 
-enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint64_t rip)
+HOT enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint64_t rip)
 {
     enum l2_verdict verdict = L2_PASS;
     struct l2_vcpu *before;
@@ -207,18 +208,18 @@ int l2_abort_instruction(struct l2_vcpu *vcpu)
     return code;
 }
 
-struct kvm_regs *l2_regs(struct l2_vcpu *vcpu)
+HOT struct kvm_regs *l2_regs(struct l2_vcpu *vcpu)
 {
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS);
     return &vcpu->kvm->run->s.regs.regs;
 }
 
-void l2_regs_changed(struct l2_vcpu *vcpu)
+HOT void l2_regs_changed(struct l2_vcpu *vcpu)
 {
     kvm_vcpu_replaced(vcpu->kvm, KVM_SYNC_X86_REGS);
 }
 
-const struct kvm_sregs *l2_sregs(struct l2_vcpu *vcpu)
+HOT const struct kvm_sregs *l2_sregs(struct l2_vcpu *vcpu)
 {
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
     return &vcpu->kvm->run->s.regs.sregs;
@@ -236,7 +237,8 @@ int l2_raise(struct l2_vcpu *vcpu, uint8_t vector, int64_t code)
     return result;
 }
 
-int l2_switch_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry)
+HOT int l2_switch_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay,
+                          enum view_carry carry)
 {
     int code = carry == CARRY_ALL ? l2_drain(vcpu) : 0;
 
@@ -258,7 +260,7 @@ static bool takes_events(struct l2_vcpu *vcpu)
            !events->exception.pending && !events->nmi.injected;
 }
 
-bool l2_holds_interrupts(const struct l2_vcpu *vcpu)
+HOT bool l2_holds_interrupts(const struct l2_vcpu *vcpu)
 {
     return (vcpu->held[0] | vcpu->held[1] | vcpu->held[2] | vcpu->held[3]) != 0;
 }

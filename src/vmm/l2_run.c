@@ -15,14 +15,14 @@
 #include "vmm/vmcs/vmcs12.h"
 
 /* Of vcpu->exit, which always is a reason that there is. */
-static unsigned int reason_of(const struct l2_vcpu *vcpu)
+HOT static unsigned int reason_of(const struct l2_vcpu *vcpu)
 {
     int index = reason_index(vcpu->exit.reason);
 
     return index < 0 ? MEZZ_EXIT_EXCEPTION : (unsigned int)index;
 }
 
-static struct exit_counts *counts_of(const struct l2_vcpu *vcpu, unsigned int reason)
+HOT static struct exit_counts *counts_of(const struct l2_vcpu *vcpu, unsigned int reason)
 {
     return &vcpu->l2->record->report.exits[reason];
 }
@@ -284,7 +284,7 @@ COLD static void lost_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int error)
         l2_resume(l1, vcpu);
 }
 
-static void exited(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+HOT static void exited(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
     bool exits;
 

@@ -50,7 +50,7 @@ static bool wait_for_change(struct machine *machine)
     return pthread_cond_timedwait(&machine->changed, &machine->lock, &until) == ETIMEDOUT;
 }
 
-bool l2_view_others_run(const struct l2_vcpu *vcpu)
+HOT bool l2_view_others_run(const struct l2_vcpu *vcpu)
 {
     const struct machine *machine = vcpu->l2->machine;
 
@@ -109,7 +109,7 @@ static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const stru
     return code == -EBUSY ? -EAGAIN : code;
 }
 
-static int in_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const struct wish *wish)
+HOT static int in_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const struct wish *wish)
 {
     int code = -EBUSY;
 
@@ -143,7 +143,7 @@ static int try_switch(struct l2_vcpu *vcpu, const struct wish *wish)
     return view_vcpu_switch(&vcpu->place, wish->index, wish->carry, NULL);
 }
 
-static int try_overlay(struct l2_vcpu *vcpu, const struct wish *wish)
+HOT static int try_overlay(struct l2_vcpu *vcpu, const struct wish *wish)
 {
     return view_vcpu_overlay(&vcpu->place, wish->overlay, wish->carry, NULL);
 }
@@ -183,7 +183,7 @@ int l2_view_use(struct l2_vcpu *vcpu, uint64_t eptp)
 
 /* KVM has nothing pending in another KVM vCPU; and what was opened for writing is another view's.
  */
-static int moved(struct l2_vcpu *vcpu, const struct kvm_vcpu *before, int code)
+HOT static int moved(struct l2_vcpu *vcpu, const struct kvm_vcpu *before, int code)
 {
     if (vcpu->kvm != before)
         vcpu->kvm_pending = false;
@@ -199,7 +199,7 @@ int l2_view_switch(struct l2_vcpu *vcpu, uint32_t index, enum view_carry carry)
     return moved(vcpu, before, in_turn(vcpu, try_switch, &wish));
 }
 
-int l2_view_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry)
+HOT int l2_view_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry)
 {
     const struct wish wish = {.overlay = overlay, .carry = carry};
     const struct kvm_vcpu *before = vcpu->kvm;
@@ -207,7 +207,7 @@ int l2_view_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay, enum vi
     return moved(vcpu, before, in_turn(vcpu, try_overlay, &wish));
 }
 
-struct guest_view l2_view_memory(const struct l2_vcpu *vcpu)
+HOT struct guest_view l2_view_memory(const struct l2_vcpu *vcpu)
 {
     return (struct guest_view){space_view_memory(vcpu->place.view),
                                space_view_extents(vcpu->place.view)};

@@ -20,7 +20,7 @@ static uint32_t right_of(const struct l2_exit *exit)
 }
 
 /* What the overlay leaves of EPT12's rights. *own: the page is the root's, EPT12 has no say. */
-static uint32_t overlaid_rights(const struct l2_vcpu *vcpu, bool *own)
+HOT static uint32_t overlaid_rights(const struct l2_vcpu *vcpu, bool *own)
 {
     const struct space_overlay *overlay = vcpu->place.overlay;
     const struct view_patch *patch;
@@ -51,7 +51,7 @@ static bool ept12_allows(struct l2_vcpu *vcpu, uint32_t right)
     return now.rights & right;
 }
 
-static bool ept12_has(const struct l2_vcpu *vcpu)
+HOT static bool ept12_has(const struct l2_vcpu *vcpu)
 {
     struct ept12_translation now;
 
@@ -62,7 +62,7 @@ static bool ept12_has(const struct l2_vcpu *vcpu)
            now.rights != 0;
 }
 
-static enum root_verdict ask_policies(struct l2_vcpu *vcpu, uint32_t right)
+HOT static enum root_verdict ask_policies(struct l2_vcpu *vcpu, uint32_t right)
 {
     enum l2_verdict verdict = l2_policies_violation(vcpu, right);
 
@@ -125,7 +125,7 @@ static bool serve_from_view(struct l2_vcpu *vcpu, uint32_t right)
 }
 
 /* Apart: it needs registers and a stack that the frequent case does without. */
-__attribute__((noinline)) static enum root_verdict judge(struct l2_vcpu *vcpu, uint32_t right)
+HOT __attribute__((noinline)) static enum root_verdict judge(struct l2_vcpu *vcpu, uint32_t right)
 {
     bool own;
 

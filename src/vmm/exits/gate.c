@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/exits/gate.h"
 
+#include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/l2_gate.h"
 #include "vmm/l2_policy.h"
@@ -10,7 +11,7 @@
 /* The last fragment of a store for certain: KVM makes them of 8 bytes. */
 #define SURELY_WHOLE 4U
 
-bool gate_is_meant(const struct l2_vcpu *vcpu)
+HOT bool gate_is_meant(const struct l2_vcpu *vcpu)
 {
     return (vcpu->exit.gpa & ~(PAGE_SIZE - 1)) == MEZZ_GATE_ADDRESS && vcpu->l2->has_gate;
 }
@@ -54,7 +55,7 @@ static enum root_verdict switch_view(struct l2_vcpu *vcpu, uint64_t rip)
     return ROOT_LEFT;
 }
 
-enum root_verdict gate_rule(struct l2_vcpu *vcpu)
+HOT enum root_verdict gate_rule(struct l2_vcpu *vcpu)
 {
     const struct l2_exit *exit = &vcpu->exit;
     enum l2_verdict verdict;

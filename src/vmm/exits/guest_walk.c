@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "host/hot.h"
+
 #define CR0_WP         (1ULL << 16)
 #define CR0_PG         (1ULL << 31)
 #define CR4_PSE        (1ULL << 4)
@@ -331,7 +333,7 @@ int guest_view_read(void *context, l2_address address, void *to, size_t length)
     return 0;
 }
 
-const void *guest_view_pointer(void *context, l2_address address, size_t length)
+HOT const void *guest_view_pointer(void *context, l2_address address, size_t length)
 {
     const struct guest_view *view = context;
     const struct extent *extent = extent_table_find(view->extents, address);

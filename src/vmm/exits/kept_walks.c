@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/hot.h"
+
 #define ENTRY_NOTES (3ULL << 5)  /* accessed, dirty: the processor's */
 #define RFLAGS_AC   (1ULL << 18) /* of RFLAGS a walk looks at nothing else */
 
@@ -34,14 +36,14 @@ static int read_entry(void *context, l2_address address, void *to, size_t length
     return 0;
 }
 
-static bool is_same_paging(const struct guest_paging *a, const struct guest_paging *b)
+HOT static bool is_same_paging(const struct guest_paging *a, const struct guest_paging *b)
 {
     return ((a->cr3 ^ b->cr3) | (a->cr0 ^ b->cr0) | (a->cr4 ^ b->cr4) | (a->efer ^ b->efer) |
             ((a->rflags ^ b->rflags) & RFLAGS_AC) | (a->physical_bits ^ b->physical_bits)) == 0;
 }
 
-static bool holds(const struct kept_walk *walk, const struct walked_memory *memory,
-                  const struct guest_paging *paging, uint64_t page, unsigned int access)
+HOT static bool holds(const struct kept_walk *walk, const struct walked_memory *memory,
+                      const struct guest_paging *paging, uint64_t page, unsigned int access)
 {
     uint64_t changed = 0;
 
@@ -54,31 +56,41 @@ static bool holds(const struct kept_walk *walk, const struct walked_memory *memo
     return (changed & ~ENTRY_NOTES) == 0;
 }
 
-int kept_walk(struct kept_walks *kept, const struct walked_memory *memory,
-              struct guest_translation *translation, const struct guest_paging *paging,
-              uint64_t linear, unsigned int access, struct guest_fault *fault)
+/* One that is not kept: it is made, and kept if it can be. */
+COLD static int make(struct kept_walk *walk, const struct walked_memory *memory,
+                     const struct guest_paging *paging, uint64_t linear, unsigned int access,
+                     struct guest_translation *translation, struct guest_fault *fault)
+{
+    struct maker maker = {memory, walk, true};
+    const struct guest_reader reader = {read_entry, &maker};
+    int code;
+
+    walk->entries = 0;
+    walk->of = memory->of;
+    walk->version = memory->version;
+    walk->paging = *paging;
+    walk->page = linear & ~(PAGE_SIZE - 1);
+    walk->access = access;
+    code = guest_walk(translation, paging, linear, access, &reader, fault);
+    if (code != 0 || !maker.keeps) {
+        walk->entries = 0;
+        return code;
+    }
+    walk->translation = *translation;
+    walk->translation.address.value -= linear - walk->page;
+    return 0;
+}
+
+HOT int kept_walk(struct kept_walks *kept, const struct walked_memory *memory,
+                  struct guest_translation *translation, const struct guest_paging *paging,
+                  uint64_t linear, unsigned int access, struct guest_fault *fault)
 {
     const uint64_t page = linear & ~(PAGE_SIZE - 1);
     struct kept_walk *walk = &kept->walk[(page / PAGE_SIZE ^ access) % KEPT_WALKS];
-    struct maker maker = {memory, walk, true};
-    const struct guest_reader reader = {read_entry, &maker};
-    int code = 0;
 
-    if (!holds(walk, memory, paging, page, access)) {
-        walk->entries = 0;
-        walk->of = memory->of;
-        walk->version = memory->version;
-        walk->paging = *paging;
-        walk->page = page;
-        walk->access = access;
-        code = guest_walk(&walk->translation, paging, linear, access, &reader, fault);
-        walk->translation.address.value -= linear - page;
-    }
-    if (code != 0 || !maker.keeps)
-        walk->entries = 0;
-    if (code == 0) {
-        *translation = walk->translation;
-        translation->address.value += linear - page;
-    }
-    return code;
+    if (!holds(walk, memory, paging, page, access))
+        return make(walk, memory, paging, linear, access, translation, fault);
+    *translation = walk->translation;
+    translation->address.value += linear - page;
+    return 0;
 }

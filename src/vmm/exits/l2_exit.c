@@ -94,7 +94,7 @@ bool l2_exit_next(struct l2_vcpu *vcpu)
 }
 
 /* What EPT12 allows there, as the SDM's exit qualification says it. */
-static uint64_t rights_by_walk(const struct l2_vcpu *vcpu, uint64_t gpa)
+HOT static uint64_t rights_by_walk(const struct l2_vcpu *vcpu, uint64_t gpa)
 {
     struct ept12_translation translation;
 
@@ -105,7 +105,7 @@ static uint64_t rights_by_walk(const struct l2_vcpu *vcpu, uint64_t gpa)
 
 /* The same of a data access: where the view has it all, as the view has it. The extent is kept for
  * whoever serves the access. */
-static uint64_t rights_of_access(struct l2_vcpu *vcpu, uint64_t gpa, uint32_t size)
+HOT static uint64_t rights_of_access(struct l2_vcpu *vcpu, uint64_t gpa, uint32_t size)
 {
     vcpu->extent = NULL;
     /* The gate is in no view, and nobody serves it: no table is to be walked for a switch. */
@@ -155,7 +155,7 @@ static void decode_msr(struct l2_vcpu *vcpu)
     vcpu->kvm_pending = true;
 }
 
-static const struct kvm_sync_regs *fetched_registers(struct l2_vcpu *vcpu)
+HOT static const struct kvm_sync_regs *fetched_registers(struct l2_vcpu *vcpu)
 {
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
     return &vcpu->kvm->run->s.regs;
@@ -163,7 +163,7 @@ static const struct kvm_sync_regs *fetched_registers(struct l2_vcpu *vcpu)
 
 /* An emulation failure is a fetch from where the view has nothing to execute, or an instruction
  * that KVM cannot run. The instruction may straddle: its first byte allowed, a later one not. */
-static void decode_internal_error(struct l2_vcpu *vcpu)
+HOT static void decode_internal_error(struct l2_vcpu *vcpu)
 {
     const struct kvm_regs *regs = &fetched_registers(vcpu)->regs;
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
@@ -225,9 +225,6 @@ COLD static void decode_rare(struct l2_vcpu *vcpu)
             (struct l2_exit){.reason = MEZZ_EXIT_INVALID_GUEST_STATE | MEZZ_EXIT_ENTRY_FAILED,
                              .qualification = MEZZ_CHECK_HOST};
         break;
-    case KVM_EXIT_INTERNAL_ERROR:
-        decode_internal_error(vcpu);
-        break;
     default:
         /* What this root never asked for. Its number goes to the report. */
         vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_EMULATION_FAILURE,
@@ -249,6 +246,8 @@ HOT void l2_exit_decode(struct l2_vcpu *vcpu)
     vcpu->extent = NULL;
     if (vcpu->kvm->run->exit_reason == KVM_EXIT_MMIO)
         l2_exit_decode_mmio(vcpu, &vcpu->exit);
+    else if (vcpu->kvm->run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
+        decode_internal_error(vcpu);
     else
         decode_rare(vcpu);
 }

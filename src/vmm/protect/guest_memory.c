@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "views/overlay.h"
 #include "vmm/l2.h"
 #include "vmm/machine_state.h"
 
 #define SPACE_MASK 0x000ffffffffff000ULL
 
-uint64_t guest_space(uint64_t cr3)
+HOT uint64_t guest_space(uint64_t cr3)
 {
     return cr3 & SPACE_MASK;
 }
@@ -24,7 +25,7 @@ static void forget(const struct guest_memory *memory)
     memset(known->at, 0, sizeof(known->at));
 }
 
-void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu)
+HOT void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu)
 {
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
 
@@ -62,7 +63,7 @@ static int look_up(const struct guest_memory *memory, uint64_t physical, l1_addr
     return 0;
 }
 
-static uint8_t *find(const struct guest_memory *memory, uint64_t physical)
+HOT static uint8_t *find(const struct guest_memory *memory, uint64_t physical)
 {
     struct guest_known *known = memory->known;
     const uint64_t offset = physical % PAGE_SIZE;
@@ -87,14 +88,15 @@ const void *guest_memory_at(const struct guest_memory *memory, uint64_t physical
     return find(memory, physical);
 }
 
-static size_t piece(uint64_t physical, size_t length)
+HOT static size_t piece(uint64_t physical, size_t length)
 {
     size_t left = (size_t)(PAGE_SIZE - physical % PAGE_SIZE);
 
     return left < length ? left : length;
 }
 
-int guest_memory_read(const struct guest_memory *memory, uint64_t physical, void *to, size_t length)
+HOT int guest_memory_read(const struct guest_memory *memory, uint64_t physical, void *to,
+                          size_t length)
 {
     uint8_t *next = to;
 
@@ -133,14 +135,14 @@ int guest_memory_write(struct guest_memory *memory, uint64_t physical, const voi
     return 0;
 }
 
-static const void *pointer(void *context, l2_address address, size_t length)
+HOT static const void *pointer(void *context, l2_address address, size_t length)
 {
     (void)length; /* of an entry: within a page */
     return find(context, address.value);
 }
 
-int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
-                           unsigned int access, uint64_t *physical)
+HOT int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
+                               unsigned int access, uint64_t *physical)
 {
     const struct walked_memory walked = {pointer, (void *)(uintptr_t)memory,
                                          memory->vcpu->place.eptp,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "host/hot.h"
 #include "vmm/l2.h"
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/kernel_entry.h"
@@ -13,7 +14,7 @@ _Static_assert(offsetof(struct kvm_regs, r15) - offsetof(struct kvm_regs, rax) =
                    offsetof(struct kvm_regs, rdi) / 8 == HOOK_RDI,
                "the order of hook_registers");
 
-static void begin(struct l2_vcpu *vcpu, struct hook_access *access)
+HOT static void begin(struct l2_vcpu *vcpu, struct hook_access *access)
 {
     const struct kvm_regs *regs = l2_regs(vcpu);
     const struct kvm_sregs *sregs = l2_sregs(vcpu);
@@ -27,7 +28,7 @@ static void begin(struct l2_vcpu *vcpu, struct hook_access *access)
     memcpy(access->registers.gpr, &regs->rax, sizeof(access->registers.gpr));
 }
 
-void hook_access_of_gate(struct l2_vcpu *vcpu, uint64_t index, struct hook_access *access)
+HOT void hook_access_of_gate(struct l2_vcpu *vcpu, uint64_t index, struct hook_access *access)
 {
     begin(vcpu, access);
     access->kind = HOOK_GATE;
@@ -96,8 +97,8 @@ static void find_interrupt(struct hook_policy *guard, struct hook_access *access
     access->interrupt.call_instruction = is_system_call(guard, access->cr3, frame[0]);
 }
 
-void hook_access_find(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                      const struct l2_access *refused, struct hook_access *access)
+HOT void hook_access_find(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                          const struct l2_access *refused, struct hook_access *access)
 {
     begin(vcpu, access);
     access->frame = refused->address.value & ~(PAGE_SIZE - 1);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "vmm/l2.h"
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/kernel_entry.h"
@@ -14,7 +15,7 @@
 #define PROGRAM_FLAGS  0xcd5ULL
 #define REPEATED_LIMIT 16U
 
-void hook_load(struct l2_vcpu *vcpu, const struct hook_registers *from)
+HOT void hook_load(struct l2_vcpu *vcpu, const struct hook_registers *from)
 {
     struct kvm_regs *regs = l2_regs(vcpu);
 
@@ -55,15 +56,16 @@ static int rewrite(struct hook_policy *guard, const struct hook_access *access,
     return 0;
 }
 
-static enum l2_verdict go_on(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                             const struct hook_access *access, const struct hook_outcome *outcome)
+HOT static enum l2_verdict go_on(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                                 const struct hook_access *access,
+                                 const struct hook_outcome *outcome)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
-    struct hook_registers registers = outcome->registers;
+    uint64_t rip = outcome->registers.rip;
     int code = outcome->rewrite ? rewrite(guard, access, outcome) : 0;
 
     if (outcome->system_call_vector &&
-        !kernel_entry_handler(&guard->memory, VECTOR_SYSTEM_CALL, &registers.rip))
+        !kernel_entry_handler(&guard->memory, VECTOR_SYSTEM_CALL, &rip))
         code = -EFAULT;
     if (outcome->reason == HOOK_REASON_CALL) {
         place->cs = l2_sregs(vcpu)->cs;
@@ -75,10 +77,12 @@ static enum l2_verdict go_on(struct hook_policy *guard, struct l2_vcpu *vcpu,
         hook_policy_fail(guard, code);
         return L2_HANDLED;
     }
-    if (outcome->load)
-        hook_load(vcpu, &registers);
+    if (outcome->load) {
+        hook_load(vcpu, &outcome->registers);
+        l2_regs(vcpu)->rip = rip;
+    }
     if (outcome->to_user)
-        return_to_user(place, vcpu, &registers);
+        return_to_user(place, vcpu, &outcome->registers);
     vcpu->exit.done = true;
     return L2_HANDLED;
 }
@@ -157,8 +161,9 @@ static enum l2_verdict not_ours(struct hook_policy *guard, struct l2_vcpu *vcpu,
     return L2_HANDLED;
 }
 
-enum l2_verdict hook_answer(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                            const struct hook_access *access, const struct hook_outcome *outcome)
+HOT enum l2_verdict hook_answer(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                                const struct hook_access *access,
+                                const struct hook_outcome *outcome)
 {
     switch (outcome->action) {
     case HOOK_GO_ON:

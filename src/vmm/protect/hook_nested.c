@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "host/hot.h"
 #include "vmm/machine_state.h"
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/policy_log.h"
@@ -39,8 +40,8 @@ static void log_call(struct hook_policy *guard, const struct hook_access *access
         guard->l2->record->report.guard.unlogged++;
 }
 
-void hook_note_nested(struct hook_policy *guard, const struct hook_access *access,
-                      const struct hook_outcome *outcome)
+HOT void hook_note_nested(struct hook_policy *guard, const struct hook_access *access,
+                          const struct hook_outcome *outcome)
 {
     const struct hook_plan *plan = guard->config->plan;
     const size_t head = offsetof(struct mezz_guard_nested, call);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "vmm/machine_state.h"
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/policy_log.h"
@@ -13,8 +14,8 @@ const char *const hook_argument_names[MEZZ_GUARD_ARGUMENTS] = {"arg1", "arg2", "
                                                                "arg4", "arg5", "arg6"};
 
 /* The copies lie in the agent's memory, page by page: nobody else has it. */
-bool hook_read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
-                     size_t length)
+HOT bool hook_read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
+                         size_t length)
 {
     while (length > 0) {
         size_t part = (size_t)(PAGE_SIZE - linear % PAGE_SIZE);
@@ -170,7 +171,7 @@ static void log_event(struct hook_policy *guard, const struct hook_access *acces
 }
 
 /* Each call once, at its end, and whatever is asked or refused. */
-static bool is_told(enum hook_reason reason)
+HOT static bool is_told(enum hook_reason reason)
 {
     return reason == HOOK_REASON_RETURN || reason == HOOK_REASON_ASKED || hook_is_refusal(reason);
 }
@@ -187,8 +188,8 @@ static int64_t tell(struct hook_policy *guard, const struct guard_event *event)
     return answer;
 }
 
-int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
-                  const struct hook_outcome *outcome)
+HOT int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
+                      const struct hook_outcome *outcome)
 {
     struct guard_report *report = &guard->l2->record->report.guard;
 

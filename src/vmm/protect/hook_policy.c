@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/machine_state.h"
 #include "vmm/protect/hook_policy_state.h"
 
-static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame)
+HOT static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame)
 {
     const struct hook_policy *guard = context;
     int code = guest_memory_translate(&guard->memory, cr3, linear, GUEST_READ | GUEST_USER, frame);
@@ -18,7 +19,7 @@ static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *fra
     return code;
 }
 
-static int read_memory(void *context, uint64_t address, void *to, size_t length)
+HOT static int read_memory(void *context, uint64_t address, void *to, size_t length)
 {
     const struct hook_policy *guard = context;
 
@@ -45,7 +46,7 @@ static void note(void *context, unsigned int number, uint64_t cr3, const uint64_
     hook_walks_note(context, number, cr3, frames);
 }
 
-static bool same(void *context, unsigned int number, uint64_t cr3)
+HOT static bool same(void *context, unsigned int number, uint64_t cr3)
 {
     return hook_walks_same(context, number, cr3);
 }
@@ -109,7 +110,7 @@ static int start(struct l2_policy *policy, struct l2_vcpu *vcpu)
 /* --- judgement --- */
 
 /* In a security view events wait, for as long as the budget says. */
-static void follow_events(struct hook_policy *guard, struct l2_vcpu *vcpu)
+HOT static void follow_events(struct hook_policy *guard, struct l2_vcpu *vcpu)
 {
     if (hook_place_of(guard, vcpu)->in.view != 0 || !l2_holds_interrupts(vcpu))
         return;
@@ -117,8 +118,8 @@ static void follow_events(struct hook_policy *guard, struct l2_vcpu *vcpu)
     l2_release_interrupts(vcpu);
 }
 
-static enum l2_verdict judge(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                             const struct hook_access *access)
+HOT static enum l2_verdict judge(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                                 const struct hook_access *access)
 {
     struct hook_outcome outcome;
     enum l2_verdict verdict;
@@ -150,8 +151,8 @@ static void answered(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t va
     hook_answered((struct hook_policy *)policy, vcpu, value);
 }
 
-static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
-                                 const struct l2_access *refused)
+HOT static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
+                                     const struct l2_access *refused)
 {
     struct hook_policy *guard = (struct hook_policy *)policy;
     struct hook_access access;
@@ -161,8 +162,8 @@ static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
     return judge(guard, vcpu, &access);
 }
 
-static enum l2_verdict gate(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t index,
-                            uint64_t rip)
+HOT static enum l2_verdict gate(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t index,
+                                uint64_t rip)
 {
     struct hook_policy *guard = (struct hook_policy *)policy;
     struct hook_access access;

@@ -2,12 +2,13 @@
 /* Who else hears of calls and refusals, and decides: L1 by its callbacks, or the stack file. */
 #include <errno.h>
 
+#include "host/hot.h"
 #include "vmm/machine_state.h"
 #include "vmm/protect/hook_policy_state.h"
 
 #define DENIALS 4095 /* errors are from -4095 to -1 */
 
-static bool l1_has(const struct l2 *l2, uint32_t mode)
+HOT static bool l1_has(const struct l2 *l2, uint32_t mode)
 {
     const struct callback *callback = l2->callbacks[reason_index(MEZZ_EXIT_GUARD)];
 
@@ -63,8 +64,8 @@ static void make_exit(const struct hook_policy *guard, struct l2_vcpu *vcpu,
     exit->value = 0;
 }
 
-void hook_tell_l1(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                  const struct hook_outcome *outcome)
+HOT void hook_tell_l1(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                      const struct hook_outcome *outcome)
 {
     if ((outcome->reason == HOOK_REASON_RETURN || hook_is_refusal(outcome->reason)) &&
         l1_has(guard->l2, MEZZ_MODE_OBSERVE))

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "vmm/machine_state.h"
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/vmcs/x86.h"
@@ -105,7 +106,7 @@ static int add_patch(void *context, const struct hook_patch *patch)
 }
 
 /* Makes the overlay what the guard says now. */
-static int refresh(struct hook_policy *guard, uint32_t number)
+HOT static int refresh(struct hook_policy *guard, uint32_t number)
 {
     struct hook_view *view = &guard->view[number];
     uint64_t version = hook_version(guard->hooks, number);
@@ -127,7 +128,7 @@ static int refresh(struct hook_policy *guard, uint32_t number)
     return code;
 }
 
-int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu)
+HOT int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu)
 {
     int code;
 
@@ -146,7 +147,7 @@ int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu)
     return code;
 }
 
-int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu)
+HOT int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
     uint32_t view = place->in.view;

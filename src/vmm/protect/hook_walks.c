@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "host/hot.h"
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/vmcs/x86.h"
 
@@ -146,7 +147,7 @@ void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr
 }
 
 /* What differs in some entry. */
-static uint64_t difference(const struct hook_walks *walks, const struct run *run)
+HOT static uint64_t difference(const struct hook_walks *walks, const struct run *run)
 {
     const uint64_t *noted = &walks->entry[run->first];
     uint64_t differ = 0;
@@ -156,7 +157,7 @@ static uint64_t difference(const struct hook_walks *walks, const struct run *run
     return differ & ~ENTRY_NOTES;
 }
 
-bool hook_walks_same(const struct hook_policy *guard, unsigned int number, uint64_t cr3)
+HOT bool hook_walks_same(const struct hook_policy *guard, unsigned int number, uint64_t cr3)
 {
     const struct guest_paging *paging = &guard->memory.paging;
     const struct hook_walks *walks = guard->walks[number];
