@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -16,11 +17,13 @@
 #include "proc.h"
 #include "runner.h"
 
-#define NOBODY  65534
-#define LOOP    "local s = mezz.stack {}\ns:l1 { image = 'l1_loop.elf', memory = '4M' }\n"
-#define FOREVER LOOP "s:run { timeout = '60s' }\n"
-#define BRIEFLY LOOP "s:run { timeout = '100ms', may_die = true }\n"
-#define WAIT_MS 20000
+#define NOBODY    65534
+#define LOOP      "local s = mezz.stack {}\ns:l1 { image = 'l1_loop.elf', memory = '4M' }\n"
+#define FOREVER   LOOP "s:run { timeout = '60s' }\n"
+#define BRIEFLY   LOOP "s:run { timeout = '100ms', may_die = true }\n"
+#define WAIT_MS   20000
+
+#define INHERITED 77 /* the number of a file that is none of mezz's */
 
 static void nap(void)
 {
@@ -42,7 +45,7 @@ static bool is_filtered(pid_t process)
 }
 
 /* A mezz that runs a guest for ever; *inside is the process that does so, in its cage. */
-static pid_t start_loop(struct mezz_process *mezz, pid_t *inside)
+static pid_t start_loop_with(struct mezz_process *mezz, pid_t *inside, int inherited, rlim_t files)
 {
     char *const argv[] = {getenv("MEZZ_BIN"), (char *)(uintptr_t) "run",
                           (char *)(uintptr_t) "t.lua", NULL};
@@ -56,7 +59,9 @@ static pid_t start_loop(struct mezz_process *mezz, pid_t *inside)
 
         mezz_usual_signals();
         if (chdir(mezz->directory) < 0 || (err = open("err", O_WRONLY | O_CREAT, 0600)) < 0 ||
-            dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0 || dup2(out, 77) < 0)
+            dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0 ||
+            dup2(out, inherited) < 0 ||
+            setrlimit(RLIMIT_NOFILE, &(struct rlimit){files, files}) < 0)
             _exit(126);
         execv(argv[0], argv);
         _exit(127);
@@ -68,6 +73,11 @@ static pid_t start_loop(struct mezz_process *mezz, pid_t *inside)
             return parent;
     }
     ck_abort_msg("no process in a cage after %d ms", WAIT_MS);
+}
+
+static pid_t start_loop(struct mezz_process *mezz, pid_t *inside)
+{
+    return start_loop_with(mezz, inside, INHERITED, 1024);
 }
 
 /* The status that ended it. What it wrote to stderr is in text. */
@@ -97,7 +107,7 @@ static void look_at_thread(pid_t process, pid_t thread)
 }
 
 /* Only what is of the machine, the outputs and the way to the report. */
-static void look_at_files(pid_t process)
+static void look_at_files(pid_t process, int inherited)
 {
     static const char *const due[] = {"/dev/null", "anon_inode:kvm", "/memfd:mezz-memory",
                                       "socket:", "/dev/kvm"};
@@ -120,7 +130,7 @@ static void look_at_files(pid_t process)
         for (size_t i = 0; i < ELEMENTS(due); i++)
             known = known || strncmp(to, due[i], strlen(due[i])) == 0;
         ck_assert_msg(known, "file %s is %s", entry->d_name, to);
-        ck_assert_msg(strcmp(entry->d_name, "77") != 0, "an inherited file is open");
+        ck_assert_msg(strtol(entry->d_name, NULL, 10) != inherited, "an inherited file is open");
     }
     closedir(files);
 }
@@ -137,13 +147,32 @@ START_TEST(as_the_kernel_shows_it)
     mezz_begin(&mezz);
     parent = start_loop(&mezz, &inside);
     ck_assert_int_ge(proc_each_thread(inside, look_at_thread), 2);
-    look_at_files(inside);
+    look_at_files(inside, INHERITED);
     kill(parent, SIGINT);
     status = end_of(&mezz, parent, text);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGINT, "0x%x",
                   (unsigned)status);
     ck_assert_msg(strstr(text, "ended by SIGINT") != NULL, "%s", text);
     ck_assert(proc_is_gone(inside));
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
+/* With other limits, and numbers beyond them. */
+START_TEST(no_inherited_file)
+{
+    static const int numbers[] = {INHERITED, 1000};
+    static const rlim_t limits[] = {256, 64};
+    struct mezz_process mezz;
+    char text[PROC_TEXT_MAX];
+    pid_t inside;
+    pid_t parent;
+
+    mezz_begin(&mezz);
+    parent = start_loop_with(&mezz, &inside, numbers[_i], limits[_i]);
+    look_at_files(inside, numbers[_i]);
+    kill(parent, SIGINT);
+    end_of(&mezz, parent, text);
     mezz_end(&mezz, 2);
 }
 END_TEST
@@ -347,5 +376,6 @@ START_TEST(without_permission)
 END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "cage_of_a_run", 90, ONCE(as_the_kernel_shows_it),
-             EACH(death_inside, 3), ONCE(no_orphan), EACH(signal_to_either, 2), ONCE(in_the_report),
-             ONCE(as_an_ordinary_user), ONCE(without_permission))
+             EACH(no_inherited_file, 2), EACH(death_inside, 3), ONCE(no_orphan),
+             EACH(signal_to_either, 2), ONCE(in_the_report), ONCE(as_an_ordinary_user),
+             ONCE(without_permission))

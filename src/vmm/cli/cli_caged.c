@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/cli/cli_caged.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,9 +17,6 @@
 #include "vmm/cli/cli_events.h"
 #include "vmm/cli/cli_signals.h"
 
-/* Files beyond this one are not looked for. */
-#define FILES_MAX 1024
-
 /* That a process has to end in, once it has closed the channel. */
 #define LAST_WORDS_MS 1000
 
@@ -29,31 +27,61 @@ struct inside {
     int outputs[5]; /* what it may write to */
     size_t output_count;
     int channel;
-    struct pollfd inherited[FILES_MAX];
+    int *inherited; /* what was open before the machine was built, but for the outputs */
+    size_t inherited_count;
 };
 
-/* Finds out, in one call, which files there are besides the outputs. */
-static void note_inherited(struct inside *inside)
+static bool is_output(const struct inside *inside, int fd)
 {
-    for (int fd = 0; fd < FILES_MAX; fd++)
-        inside->inherited[fd].fd = fd;
     for (size_t i = 0; i < inside->output_count; i++)
-        inside->inherited[inside->outputs[i]].fd = -1;
-    if (poll(inside->inherited, FILES_MAX, 0) < 0)
-        memset(inside->inherited, 0xff, sizeof(inside->inherited));
+        if (inside->outputs[i] == fd)
+            return true;
+    return false;
+}
+
+static int add_inherited(struct inside *inside, int fd)
+{
+    const size_t size = (inside->inherited_count + 1) * sizeof(*inside->inherited);
+    int *more = realloc(inside->inherited, size);
+
+    if (more == NULL)
+        return -ENOMEM;
+    inside->inherited = more;
+    inside->inherited[inside->inherited_count++] = fd;
+    return 0;
+}
+
+/* All of them, whatever their number: a limit may be lower than what was opened before it. */
+static int note_inherited(struct inside *inside, struct error *error)
+{
+    DIR *files = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    int code = files != NULL ? 0 : -errno;
+
+    while (code == 0 && (entry = readdir(files)) != NULL) {
+        const int fd = (int)strtol(entry->d_name, NULL, 10);
+
+        if (entry->d_name[0] != '.' && fd != dirfd(files) && !is_output(inside, fd))
+            code = add_inherited(inside, fd);
+    }
+    if (files != NULL)
+        closedir(files);
+    if (code != 0)
+        error_set(error, -code, "what is open cannot be found out (/proc/self/fd): %s",
+                  strerror(-code));
+    return code;
 }
 
 /* Only now: the machine may have been built from one of them (--kvm /dev/fd/5). */
 static void close_inherited(const struct inside *inside)
 {
-    for (int fd = 0; fd < FILES_MAX; fd++)
-        if (inside->inherited[fd].fd == fd && !(inside->inherited[fd].revents & POLLNVAL))
-            close(fd);
+    for (size_t i = 0; i < inside->inherited_count; i++)
+        close(inside->inherited[i]);
 }
 
 static void add_output(struct inside *inside, int fd)
 {
-    if (fd >= 0 && fd < FILES_MAX)
+    if (fd >= 0)
         inside->outputs[inside->output_count++] = fd;
 }
 
@@ -111,8 +139,9 @@ _Noreturn static void run_inside(struct caged_run *run, struct event_line *line,
         add_output(&inside, run->trace->fd);
     if (config->log != NULL)
         add_output(&inside, event_log_file(config->log));
-    note_inherited(&inside);
-    code = build(&inside, &machine, &error);
+    code = note_inherited(&inside, &error);
+    if (code == 0)
+        code = build(&inside, &machine, &error);
     if (code != 0) {
         channel_send_failure(channel, code, &error);
         _exit(EXIT_FAILURE);
