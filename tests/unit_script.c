@@ -241,6 +241,21 @@ START_TEST(host_refuses)
 }
 END_TEST
 
+/* Or a file would go on for ever by them. */
+START_TEST(runs_that_fail_count)
+{
+    struct stub stub = {.code = ENODEV};
+    struct error error;
+
+    ck_assert_int_eq(run_text(&stub, &tight,
+                              "for i = 1, 9 do local s = mezz.stack {} s:l1 { image = 'l1.elf' }\n"
+                              "pcall(s.run, s) end",
+                              &error),
+                     0);
+    ck_assert_int_eq(stub.calls, 2);
+}
+END_TEST
+
 START_TEST(host_fails_meanwhile)
 {
     struct stub stub = {.report = {.end = MACHINE_HOST, .last_words = "", .error = {"broken"}}};
@@ -357,6 +372,7 @@ static int run_all(void)
         ONCE(firmware_is_an_option),
         ONCE(host_refuses),
         ONCE(host_fails_meanwhile),
+        ONCE(runs_that_fail_count),
         ONCE(files),
         EACH(size, ELEMENTS(sizes)),
         ONCE(duration),

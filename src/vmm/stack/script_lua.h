@@ -28,6 +28,7 @@ struct script {
     struct script_config config;
     struct script_budget budget;
     struct script_record record;
+    unsigned int runs_begun; /* those that failed among them */
     lua_State *lua;
     size_t printed;
     /* The last refusal of script_host.run: its text decides whether the script's end is the host's

@@ -39,8 +39,9 @@ static struct script_run *next_run(lua_State *lua)
     const struct script_limits *limits = script->budget.limits;
     struct script_run *runs;
 
-    if (record->run_count == limits->runs)
+    if (script->runs_begun == limits->runs)
         script_error(lua, "stack:run: more than %u runs in one file", limits->runs);
+    script->runs_begun++;
     runs = realloc(record->runs, (record->run_count + 1) * sizeof(*runs));
     if (runs == NULL)
         script_no_memory(lua, "stack:run: out of memory");
@@ -60,6 +61,15 @@ static struct machine_config whole_config(const struct script_stack *stack,
     config.timeout_ns = arguments->timeout;
     config.callback_timeout_ns = arguments->callback_timeout;
     return config;
+}
+
+/* Nor does a file get on that was interrupted in a run that came to nothing. */
+static void end_if_interrupted(struct script *script, const struct script_run *run)
+{
+    const struct script_budget *budget = &script->budget;
+
+    if (budget->interrupted != NULL && *budget->interrupted)
+        script_budget_over(&script->budget, EINTR, run->line, "interrupted");
 }
 
 static void end_if_over(struct script *script, const struct script_run *run)
@@ -104,6 +114,7 @@ int script_run_stack(lua_State *lua)
         script->record.run_count++;
     script_budget_begin(&script->budget);
     script_hearing_end(lua);
+    end_if_interrupted(script, run);
     if (code != 0) {
         script->host_code = -code;
         error_set(&script->host_error, -code, "%s:%u: %s", script->config.path, run->line,
