@@ -142,6 +142,32 @@ START_TEST(truncated)
 END_TEST
 
 static const struct {
+    const char *argv[8];
+    const char *err;
+} same_files[] = {
+    {{"run", "t.lua", "--trace", "./t.lua"}, "mezz: --trace: ./t.lua: is the stack file, too\n"},
+    {{"run", "t.lua", "--json", "new", "--log", "new"}, "mezz: --log: new: is --json, too\n"},
+};
+
+/* Nothing is written over what another option, or the stack, is in. */
+START_TEST(same_file)
+{
+    static const char text[] = "print 'still here'\n";
+    struct mezz_process mezz;
+    char *left;
+
+    mezz_begin(&mezz);
+    mezz_write(&mezz, "t.lua", text, sizeof(text) - 1);
+    mezz_run(&mezz, same_files[_i].argv);
+    mezz_expect(&mezz, 2, same_files[_i].err);
+    left = mezz_read(&mezz, "t.lua");
+    ck_assert_str_eq(left, text);
+    free(left);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
+static const struct {
     const char *argv[6];
     int status;
     const char *err;
@@ -264,6 +290,6 @@ START_TEST(more_memory_than_the_host)
 END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "bad_input", 60, EACH(stack, ELEMENTS(stacks)), EACH(truncated, 6),
-             EACH(command, ELEMENTS(commands)), EACH(help_and_version, HELPS), ONCE(no_kvm),
-             ONCE(kvm_without_permission), ONCE(loop_without_interrupts),
-             ONCE(more_memory_than_the_host))
+             EACH(same_file, ELEMENTS(same_files)), EACH(command, ELEMENTS(commands)),
+             EACH(help_and_version, HELPS), ONCE(no_kvm), ONCE(kvm_without_permission),
+             ONCE(loop_without_interrupts), ONCE(more_memory_than_the_host))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Outputs that cannot be written, and too little memory or too few files: each is told, with the
  * right status. */
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +109,24 @@ START_TEST(no_log)
     snprintf(err, sizeof(err), "mezz: --log: %s: is not a regular file\n", no_logs[_i]);
     mezz_run(&mezz, words);
     mezz_expect(&mezz, 2, err);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
+START_TEST(a_pipe_that_nobody_reads)
+{
+    static const char text[] = "mezz.expect(true, 'nothing')\n";
+    static const char *const words[] = {"run", "t.lua", "--json", "pipe", NULL};
+    struct mezz_process mezz;
+    char path[PATH_MAX];
+
+    mezz_begin(&mezz);
+    mezz_write(&mezz, "t.lua", text, sizeof(text) - 1);
+    snprintf(path, sizeof(path), "%s/pipe", mezz.directory);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    mezz_run(&mezz, words);
+    mezz_expect(&mezz, 3, "mezz: pipe: cannot write: No such device or address\n");
+    unlink(path);
     mezz_end(&mezz, 1);
 }
 END_TEST
@@ -259,5 +278,5 @@ START_TEST(few_files)
 END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "outputs", 120, EACH(output, ELEMENTS(outputs)),
-             EACH(no_log, ELEMENTS(no_logs)), ONCE(no_stderr), EACH(disk, ELEMENTS(disks)),
-             EACH(little_memory, LITTLE_MEMORY), ONCE(few_files))
+             EACH(no_log, ELEMENTS(no_logs)), ONCE(a_pipe_that_nobody_reads), ONCE(no_stderr),
+             EACH(disk, ELEMENTS(disks)), EACH(little_memory, LITTLE_MEMORY), ONCE(few_files))

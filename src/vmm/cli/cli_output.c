@@ -72,11 +72,13 @@ static int write_all(int fd, const char *text, size_t length)
 
 static int write_special(const char *path, const char *text, size_t length, struct error *error)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    /* A pipe without a reader is an error and not a wait. */
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     int code;
 
     if (fd < 0)
         return fail(path, error);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     code = write_all(fd, text, length);
     if (close(fd) < 0 && code == 0)
         code = -errno;

@@ -284,7 +284,7 @@ static int run_with_options(struct run *run)
         cli_complain("out of memory");
         return CLI_HOST;
     }
-    status = run_outputs_open(&run->outputs);
+    status = run_outputs_open(&run->outputs, options->file);
     if (status == CLI_DONE && cli_images_find(&images, options->images) != 0) {
         cli_complain("out of memory");
         status = CLI_HOST;

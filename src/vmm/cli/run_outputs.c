@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/cli/cli.h"
@@ -48,10 +49,47 @@ static int open_trace(struct run_outputs *outputs)
     return -1;
 }
 
-int run_outputs_open(struct run_outputs *outputs)
+/* Devices and pipes may be named twice. */
+static bool is_same_file(const char *path, const char *other)
+{
+    struct stat status;
+    struct stat another;
+
+    if (stat(path, &status) < 0)
+        return strcmp(path, other) == 0 && !is_stdout(path);
+    return S_ISREG(status.st_mode) && stat(other, &another) == 0 &&
+           status.st_dev == another.st_dev && status.st_ino == another.st_ino;
+}
+
+/* One would write over the other. */
+static bool are_different(const struct run_outputs *outputs, const char *stack_file)
+{
+    const struct {
+        const char *option;
+        const char *path;
+    } file[] = {{"the stack file", stack_file},
+                {"--json", outputs->json_path},
+                {"--trace", outputs->trace_path},
+                {"--log", outputs->log_path}};
+    const size_t files = sizeof(file) / sizeof(file[0]);
+
+    for (size_t i = 0; i < files; i++)
+        for (size_t other = 0; other < i; other++)
+            if (file[i].path != NULL && file[other].path != NULL &&
+                is_same_file(file[i].path, file[other].path)) {
+                cli_complain("%s: %s: is %s, too", file[i].option, file[i].path,
+                             file[other].option);
+                return false;
+            }
+    return true;
+}
+
+int run_outputs_open(struct run_outputs *outputs, const char *stack_file)
 {
     struct error error;
 
+    if (!are_different(outputs, stack_file))
+        return CLI_BAD_INPUT;
     if (outputs->json_path != NULL && output_check(outputs->json_path, &error) != 0) {
         cli_complain("--json: %s", error.text);
         return CLI_BAD_INPUT;

@@ -24,9 +24,9 @@ struct run_outputs {
  * complained that two want it. */
 int run_outputs_terminal(const struct run_outputs *outputs);
 
-/* Before anything runs it is found out what can be written. CLI_DONE, or CLI_BAD_INPUT after it has
- * complained. */
-int run_outputs_open(struct run_outputs *outputs);
+/* Before anything runs it is found out what can be written, and that no file is named twice, the
+ * stack file among them. CLI_DONE, or CLI_BAD_INPUT after it has complained. */
+int run_outputs_open(struct run_outputs *outputs, const char *stack_file);
 
 /* The status of the run, or CLI_HOST after it has complained that the trace or the log is not
  * whole. A log's last hash is told on `out`, for whoever wants to keep it elsewhere; `abandoned`:
