@@ -104,7 +104,6 @@ void space_destroy(struct space *space)
     while (space->vms != NULL)
         view_vm_destroy(space->vms);
     space_overlay_destroy(space->hole);
-    tlb_page_destroy(&space->records);
     remap_window_destroy(&space->window);
     free(space);
 }

@@ -49,7 +49,7 @@ struct view_vm {
     bool first_is_taken;
     struct table_sync sync; /* PAGING_SHADOW */
     struct view_core *core[SPACE_VCPUS];
-    struct tlb_page tlb; /* PAGING_HARDWARE; never both. The page is the space's */
+    struct tlb_page tlb; /* PAGING_HARDWARE; never both */
     struct kvm_vm vm;
     struct slot_set slots;
     uint64_t ids_used; /* of cores: KVM never takes an id a second time */
@@ -115,7 +115,6 @@ struct space {
     struct table_log log;
     struct carried_msrs msrs;
     struct fresh_vcpu fresh;
-    struct tlb_page records; /* of all VMs: where it lies in each is theirs to say */
     struct remap_window window;
     struct space_figures figures;
     uint64_t changes;                        /* space_changes() */

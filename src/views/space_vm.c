@@ -79,6 +79,7 @@ void view_vm_destroy(struct view_vm *vm)
         if (vm->core[i] != NULL)
             view_core_destroy(vm->core[i]);
     table_sync_destroy(&vm->sync);
+    tlb_page_destroy(&vm->tlb);
     slot_set_destroy(&vm->slots);
     kvm_vm_destroy(&vm->vm);
     free(vm);

@@ -30,7 +30,7 @@ uint64_t tlb_page_free_address(const struct extent_table *extents)
     return 0;
 }
 
-int tlb_page_create(struct tlb_page *tlb)
+static int create(struct tlb_page *tlb)
 {
     void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -47,7 +47,7 @@ int tlb_page_place(struct tlb_page *tlb, const struct slot_set *slots, uint32_t 
 
     if (tlb->address != 0)
         return 0;
-    if (tlb->page == NULL && (code = tlb_page_create(tlb)) != 0)
+    if (tlb->page == NULL && (code = create(tlb)) != 0)
         return code;
     at = tlb_page_free_address(&slots->built);
     if (at == 0)

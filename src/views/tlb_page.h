@@ -12,18 +12,14 @@
  * guest asks for a flush of a vCPU that does not run by a bit in that vCPU's steal time record, and
  * KVM looks at the record each time the vCPU is loaded (Documentation/virt/kvm/x86/msr.rst,
  * MSR_KVM_STEAL_TIME). Here the root asks. The records are in a page that the root puts where the
- * guest has nothing; a guest that finds it can do no more than keep its own TLB stale.
- *
- * Siblings in several VMs may share a record, and the page: of them one runs, and whoever puts
- * another one in its place asks.
+ * guest has nothing; a guest that finds it can do no more than keep its own TLB stale. Each VM has
+ * a page of its own: from one view nobody gets at what the root asks for another one.
  */
 struct tlb_page {
     uint8_t *page;
     uint64_t address; /* guest-physical; 0: no slot */
 };
 
-/* A page of records. A negative errno. */
-int tlb_page_create(struct tlb_page *tlb);
 /* Makes the page if there is none. A negative errno. */
 int tlb_page_place(struct tlb_page *tlb, const struct slot_set *slots, uint32_t slot);
 /* Takes it out of the way of extents. */

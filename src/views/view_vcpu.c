@@ -84,13 +84,9 @@ void view_vcpu_msrs_changed(struct view_vcpu *vcpu)
 static bool attach(struct view_vcpu *vcpu, struct view_core *to)
 {
     struct view_vm *vm = to->vm;
-    struct tlb_page *records = &vcpu->space->records;
 
     if (!vcpu->space->config.host->flushes_on_request ||
-        (records->page == NULL && tlb_page_create(records) != 0))
-        return false;
-    vm->tlb.page = records->page;
-    if (tlb_page_place(&vm->tlb, &vm->slots, vm->slots.limit) != 0)
+        tlb_page_place(&vm->tlb, &vm->slots, vm->slots.limit) != 0)
         return false;
     if (to->tlb != vm->tlb.address && tlb_page_attach(&vm->tlb, &to->kvm, vcpu->number))
         to->tlb = vm->tlb.address;
