@@ -18,7 +18,7 @@ static const int outputs[] = {1, 2, 9};
 
 _Noreturn static void enter(enum cage_thread kind)
 {
-    const struct cage_config config = {outputs, ELEMENTS(outputs), -1};
+    const struct cage_config config = {outputs, ELEMENTS(outputs)};
     struct cage *cage;
     struct error error;
 

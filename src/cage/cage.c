@@ -5,64 +5,23 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "cage/filters.h"
 #include "cage/landlock.h"
 
-/* si_code of a SIGSYS (signal(7) calls it SYS_SECCOMP). */
-#define BY_SECCOMP 1
-
 struct cage {
-    int channel;
     scmp_filter_ctx filter[CAGE_THREADS];
     struct cage_facts facts;
 };
 
-/* Of this process: a signal handler has nothing else to find it by. */
-static int violation_channel = -1;
-
 static int advise(struct error *error)
 {
     return error_prefix(error, -ENODEV, "the cage cannot be closed (--no-cage runs without)");
-}
-
-static void on_violation(int number, siginfo_t *info, void *context)
-{
-    const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
-    struct cage_violation violation = {
-        .kind = CAGE_VIOLATION,
-        .number = info->si_syscall,
-        .argument = {(uint64_t)registers[REG_RDI], (uint64_t)registers[REG_RSI],
-                     (uint64_t)registers[REG_RDX]},
-    };
-
-    (void)number;
-    /* Whoever sends this signal by hand gets no more than the status; and so does one to whom
-     * nobody listens. */
-    if (info->si_code == BY_SECCOMP)
-        syscall(SYS_write, violation_channel, &violation, sizeof(violation));
-    syscall(SYS_exit_group, CAGE_EXIT_STATUS);
-}
-
-static int watch_violations(int channel)
-{
-    struct sigaction action = {.sa_sigaction = on_violation, .sa_flags = SA_SIGINFO};
-    sigset_t own;
-
-    violation_channel = channel;
-    sigemptyset(&action.sa_mask);
-    if (sigaction(SIGSYS, &action, NULL) < 0)
-        return -errno;
-    sigemptyset(&own);
-    sigaddset(&own, SIGSYS);
-    return -pthread_sigmask(SIG_UNBLOCK, &own, NULL);
 }
 
 /* The bounding set is only for the privileged to give up; without it no_new_privs has to do. */
@@ -87,7 +46,6 @@ int cage_create(struct cage **created, const struct cage_config *config, struct 
 
     if (cage == NULL)
         return error_set(error, ENOMEM, "out of memory");
-    cage->channel = config->channel;
     for (int kind = 0; kind < CAGE_THREADS; kind++) {
         cage->filter[kind] = filter_make((enum cage_thread)kind, config);
         if (cage->filter[kind] == NULL) {
@@ -111,10 +69,8 @@ void cage_destroy(struct cage *cage)
 static int close_all(struct cage *cage, struct error *error)
 {
     unsigned int abi = landlock_abi();
-    int code = watch_violations(cage->channel);
+    int code;
 
-    if (code != 0)
-        return error_set(error, ENODEV, "SIGSYS: %s", strerror(-code));
     /* One heap for all threads: another would want mprotect, and to know how many processors
      * there are. */
     mallopt(M_ARENA_MAX, 1);
@@ -157,10 +113,10 @@ struct cage_facts cage_facts(const struct cage *cage)
 
 struct cage_offer cage_offer(void)
 {
-    uint32_t trap = SECCOMP_RET_TRAP;
+    uint32_t kill = SECCOMP_RET_KILL_PROCESS;
 
     return (struct cage_offer){
         .landlock_abi = landlock_abi(),
-        .filters = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0U, &trap) == 0,
+        .filters = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0U, &kill) == 0,
     };
 }

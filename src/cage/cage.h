@@ -17,7 +17,8 @@
  *   - no file, no network, no signal to others: Landlock, where the kernel has it. Files that are
  *     open stay open;
  *   - per thread, a list of system calls with what their arguments may be (filters.c). A call that
- *     is not on it is not carried out: it ends the process, which says so.
+ *     is not on it is not carried out, and the kernel ends the process by SIGSYS. No code of the
+ *     process has a part in that: it may be somebody else's by then.
  *
  * None of it can be taken back. docs/security.md tells the user.
  */
@@ -30,20 +31,9 @@ enum cage_thread {
     CAGE_THREADS
 };
 
-/* The first member of what is written to cage_config.channel. */
-#define CAGE_VIOLATION 0x43414745U
-
-/* A call that was not allowed, as the process tells it before it ends. */
-struct cage_violation {
-    uint32_t kind; /* CAGE_VIOLATION */
-    int32_t number;
-    uint64_t argument[3];
-};
-
 struct cage_config {
-    const int *outputs; /* files that may be written to, the channel among them */
+    const int *outputs; /* files that may be written to */
     size_t output_count;
-    int channel; /* a violation is written there; -1: nowhere */
 };
 
 /* What a cage holds, once the process is in it. Sent between processes: no pointer, no bool. */
@@ -54,9 +44,6 @@ struct cage_facts {
     uint8_t filtered;      /* threads that are under a filter */
     uint32_t landlock_abi; /* 0: this kernel has none */
 };
-
-/* Exit status of a process that did what its cage forbids, unless the kernel ended it by SIGSYS. */
-#define CAGE_EXIT_STATUS (128 + 31)
 
 /* -ENODEV: it cannot be had here, and why. */
 int cage_create(struct cage **cage, const struct cage_config *config, struct error *error);
@@ -76,9 +63,6 @@ void cage_destroy(struct cage *cage);
 
 /* The i-th system call that a thread of this kind may use; NULL behind the last. */
 const char *cage_call_name(enum cage_thread kind, size_t i);
-
-/* "openat (0xffffff9c, 0x7f.., 0x0)": into text. */
-void cage_explain(const struct cage_violation *violation, char *text, size_t size);
 
 /* What this kernel offers. */
 struct cage_offer {

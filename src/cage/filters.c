@@ -86,7 +86,7 @@ static const int runtime_refusals[] = {
 #endif
 
 /* What may be asked of KVM: all 64 bits have to be these, where the kernel looks at 32. One that is
- * missing here shows as "ioctl (FILE, REQUEST, ...)" in the message. */
+ * missing here is the last line of "strace -f mezz run". */
 static const unsigned long requests[] = {
     /* of /dev/kvm */
     KVM_CHECK_EXTENSION,
@@ -128,16 +128,6 @@ const char *cage_call_name(enum cage_thread kind, size_t i)
         if (calls[at].threads & 1U << kind && i-- == 0)
             return calls[at].name;
     return NULL;
-}
-
-void cage_explain(const struct cage_violation *violation, char *text, size_t size)
-{
-    char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, violation->number);
-
-    snprintf(text, size, "%s (0x%llx, 0x%llx, 0x%llx)", name != NULL ? name : "an unknown call",
-             (unsigned long long)violation->argument[0], (unsigned long long)violation->argument[1],
-             (unsigned long long)violation->argument[2]);
-    free(name);
 }
 
 static int allow(scmp_filter_ctx filter, const struct allowed *call,
@@ -197,13 +187,12 @@ static int add_rules(scmp_filter_ctx filter, enum cage_thread kind,
 
 scmp_filter_ctx filter_make(enum cage_thread kind, const struct cage_config *config)
 {
-    /* TRAP: the call is not made, and the handler of SIGSYS can still say which one it was. */
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int code;
 
     if (filter == NULL)
         return NULL;
-    /* Calls of 32 bits, and of x32: there is no handler to tell of those. */
+    /* Calls of 32 bits, and of x32. */
     code = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (code == 0) /* cage_close has done so */
         code = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);

@@ -111,7 +111,6 @@ void machine_run(struct machine *machine, struct machine_report *report)
     machine->deadline = start + machine->timeout;
     /* The threads that run guests take no signals of the process; the caller does. */
     sigfillset(&all);
-    sigdelset(&all, SIGSYS); /* is the cage's, and of the thread that it came from */
     pthread_sigmask(SIG_BLOCK, &all, &before);
     while (count < machine->l1_count && code == 0) {
         code = pthread_create(&thread[count], NULL, vcpu_thread, machine->l1[count]);

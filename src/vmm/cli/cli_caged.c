@@ -87,7 +87,7 @@ static void add_output(struct inside *inside, int fd)
 
 static int build(const struct inside *inside, struct machine **machine, struct error *error)
 {
-    struct cage_config cage_config = {inside->outputs, inside->output_count, inside->channel};
+    struct cage_config cage_config = {inside->outputs, inside->output_count};
     struct machine_config config = *inside->run->config;
     int code = cage_create(&config.cage, &cage_config, error);
 
@@ -192,24 +192,19 @@ static pid_t start(struct caged_run *run, struct event_line *line, int channel, 
     return child;
 }
 
-static int explain_death(struct caged_run *run, const struct channel_result *result, int status,
-                         struct error *error)
+/* The status of a process that ended without its last words. */
+static int explain_death(struct caged_run *run, int status, struct error *error)
 {
-    char call[128];
+    const char *why = "";
 
-    if (result->violated) {
-        run->signal_number = SIGSYS;
-        cage_explain(&result->violation, call, sizeof(call));
-        return error_set(error, ECHILD,
-                         "the root was stopped by its cage: %s is not allowed: a mistake in mezz, "
-                         "or a guest has taken it over (docs/security.md)",
-                         call);
-    }
-    if (WIFEXITED(status) && WEXITSTATUS(status) != CAGE_EXIT_STATUS)
+    if (WIFEXITED(status))
         return error_set(error, ENOMEM, "the root had no memory to report what it did");
-    run->signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : SIGSYS;
-    return error_set(error, ECHILD, "the root died of SIG%s while it ran the machine",
-                     sigabbrev_np(run->signal_number));
+    run->signal_number = WTERMSIG(status);
+    if (run->signal_number == SIGSYS)
+        why = ": its cage ends it so for a system call that is not allowed, a mistake in mezz or a "
+              "guest that has taken it over (docs/security.md tells how to see which call)";
+    return error_set(error, ECHILD, "the root died of SIG%s while it ran the machine%s",
+                     sigabbrev_np(run->signal_number), why);
 }
 
 static int take_result(struct caged_run *run, struct channel_result *result, int status,
@@ -222,7 +217,7 @@ static int take_result(struct caged_run *run, struct channel_result *result, int
         return result->failure;
     }
     if (!result->ended)
-        return explain_death(run, result, status, error);
+        return explain_death(run, status, error);
     if (run->trace != NULL)
         patient_fail(run->trace, result->end.trace_error);
     patient_fail(&run->terminal->patience, result->end.terminal_error);

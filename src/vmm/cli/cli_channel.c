@@ -107,11 +107,6 @@ static void take_failure(struct channel_result *result, const struct packet *pac
 static bool take(struct channel_result *result, const struct channel_ear *ear,
                  const struct packet *packet, size_t length)
 {
-    if (length == sizeof(result->violation) && packet->kind == CAGE_VIOLATION) {
-        memcpy(&result->violation, packet, sizeof(result->violation));
-        result->violated = 1;
-        return false;
-    }
     if (length < HEAD)
         return false;
     length -= HEAD;

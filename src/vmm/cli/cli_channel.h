@@ -6,13 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cage/cage.h"
 #include "hookguard/event_log.h"
 #include "host/error.h"
 
 /*
  * From the process that runs a machine to the one that started it: packets, each with its kind in
- * front, or CAGE_VIOLATION. Either it failed, or there are events, if somebody is to hear of them,
+ * front. Either it failed, or there are events, if somebody is to hear of them,
  * pieces of the report and an end.
  */
 enum channel_kind {
@@ -53,8 +52,6 @@ struct channel_result {
     size_t length;
     int ended; /* the report is whole, and `end` */
     struct channel_end end;
-    int violated;
-    struct cage_violation violation;
 };
 
 /* Receives until the other side is gone or has sent its last packet. Whatever comes, result is
