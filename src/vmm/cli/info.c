@@ -68,24 +68,23 @@ int info_capability_value(const struct kvm *kvm, const struct info_capability *c
     return (value & capability->bits) == capability->bits;
 }
 
-int info_collect(struct info *info, const char *device, struct error *error)
+void info_collect(struct info *info, const char *device)
 {
     struct utsname system;
-    int code;
 
     *info = (struct info){.device = device != NULL ? device : KVM_DEFAULT_DEVICE};
-    code = kvm_open(&info->kvm, info->device, error);
-    if (code != 0)
-        return code;
-    info->api_version = ioctl(info->kvm.fd, KVM_GET_API_VERSION, 0);
     if (uname(&system) == 0)
         snprintf(info->kernel, sizeof(info->kernel), "%s", system.release);
     info->cage = cage_offer();
+    info->has_kvm = kvm_open(&info->kvm, info->device, &info->kvm_error) == 0;
+    if (!info->has_kvm)
+        return;
+    info->api_version = ioctl(info->kvm.fd, KVM_GET_API_VERSION, 0);
     host_traits_probe(&info->kvm, &info->host, &info->probe_error);
-    return 0;
 }
 
 void info_release(struct info *info)
 {
-    kvm_close(&info->kvm);
+    if (info->has_kvm)
+        kvm_close(&info->kvm);
 }

@@ -32,16 +32,18 @@ int info_capability_value(const struct kvm *kvm, const struct info_capability *c
 
 struct info {
     const char *device;
+    struct error kvm_error; /* why there is no KVM to be used, and what to do about it */
+    bool has_kvm;           /* the rest is known without */
+    char kernel[65];
+    struct cage_offer cage;
+    /* Of KVM alone. */
     struct kvm kvm;
     int api_version;
-    char kernel[65];
     struct host_traits host;
-    struct cage_offer cage;
     struct error probe_error; /* what PAGING_UNKNOWN is about */
 };
 
-/* -ENODEV with what to do about it. */
-int info_collect(struct info *info, const char *device, struct error *error);
+void info_collect(struct info *info, const char *device);
 void info_release(struct info *info);
 
 void info_print(FILE *out, const struct info *info);

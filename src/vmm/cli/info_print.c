@@ -60,14 +60,8 @@ static void print_cage(FILE *out, const struct info *info)
         fprintf(out, "no Landlock (this kernel has none, or it is switched off)\n");
 }
 
-void info_print(FILE *out, const struct info *info)
+static void print_capabilities(FILE *out, const struct info *info)
 {
-    fprintf(out, "mezz %s, ABI version %u\n", MEZZ_PROGRAM_VERSION, MEZZ_ABI_VERSION);
-    fprintf(out, "KVM: %s at %s, API version %d, Linux %s\n", info_kvm_name(), info->device,
-            info->api_version, info->kernel);
-    print_paging(out, info);
-    print_engine(out, info);
-    print_cage(out, info);
     fprintf(out, "\n%-27s%10s  %s\n", "capability", "", "what it is good for");
     for (const struct info_capability *c = info_capabilities; c->name != NULL; c++) {
         int value = info_capability_value(&info->kvm, c);
@@ -81,17 +75,30 @@ void info_print(FILE *out, const struct info *info)
     }
 }
 
-char *info_json(const struct info *info)
+void info_print(FILE *out, const struct info *info)
+{
+    fprintf(out, "mezz %s, ABI version %u\n", MEZZ_PROGRAM_VERSION, MEZZ_ABI_VERSION);
+    if (!info->has_kvm) {
+        fprintf(out, "KVM: none that can be used at %s, Linux %s\n", info->device, info->kernel);
+        print_cage(out, info);
+        return;
+    }
+    fprintf(out, "KVM: %s at %s, API version %d, Linux %s\n", info_kvm_name(), info->device,
+            info->api_version, info->kernel);
+    print_paging(out, info);
+    print_engine(out, info);
+    print_cage(out, info);
+    print_capabilities(out, info);
+}
+
+/* NULL: no memory. */
+static json_t *kvm_json(const struct info *info)
 {
     json_t *capabilities = json_object();
-    json_t *object;
-    enum engine_kind engine;
     const char *why;
+    const char *engine = engine_name(engine_choose(&info->host, &why));
     bool lost = false;
-    char *text;
-    char *line = NULL;
 
-    engine = engine_choose(&info->host, &why);
     for (const struct info_capability *c = info_capabilities; c->name != NULL; c++) {
         int value = info_capability_value(&info->kvm, c);
 
@@ -99,19 +106,34 @@ char *info_json(const struct info *info)
                                 c->bits == 0 ? json_integer(value) : json_boolean(value)) != 0)
             lost = true;
     }
-    object = json_pack(
-        "{s:s, s:i, s:s, s:s, s:i, s:s, s:{s:s, s:b, s:b}, "
-        "s:{s:s, s:s, s:b, s:b, s:b}, s:{s:b, s:i}, s:o}",
-        "mezz", MEZZ_PROGRAM_VERSION, "abi", (int)MEZZ_ABI_VERSION, "kvm", info_kvm_name(),
-        "device", info->device, "api_version", info->api_version, "kernel", info->kernel, "paging",
-        "kind", paging_name(info->host.paging.kind), "slot_cures", info->host.paging.slot_cures,
-        "remap_cures", info->host.paging.remap_cures, "views", "engine", engine_name(engine), "why",
-        why, "dirty_ring", info->host.ring_entries != 0, "logs_each_write",
-        info->host.logs_each_write, "flushes_on_request", info->host.flushes_on_request, "cage",
-        "filters", info->cage.filters, "landlock_abi", (int)info->cage.landlock_abi, "capabilities",
-        capabilities);
-    text = object != NULL && !lost ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    if (lost) {
+        json_decref(capabilities);
+        return NULL;
+    }
+    return json_pack(
+        "{s:s, s:i, s:{s:s, s:b, s:b}, s:{s:s, s:s, s:b, s:b, s:b}, s:o}", "kvm", info_kvm_name(),
+        "api_version", info->api_version, "paging", "kind", paging_name(info->host.paging.kind),
+        "slot_cures", info->host.paging.slot_cures, "remap_cures", info->host.paging.remap_cures,
+        "views", "engine", engine, "why", why, "dirty_ring", info->host.ring_entries != 0,
+        "logs_each_write", info->host.logs_each_write, "flushes_on_request",
+        info->host.flushes_on_request, "capabilities", capabilities);
+}
+
+char *info_json(const struct info *info)
+{
+    json_t *object = json_pack("{s:s, s:i, s:n, s:s, s:s, s:{s:b, s:i}}", "mezz",
+                               MEZZ_PROGRAM_VERSION, "abi", (int)MEZZ_ABI_VERSION, "kvm", "device",
+                               info->device, "kernel", info->kernel, "cage", "filters",
+                               info->cage.filters, "landlock_abi", (int)info->cage.landlock_abi);
+    json_t *more =
+        info->has_kvm ? kvm_json(info) : json_pack("{s:s}", "error", info->kvm_error.text);
+    char *text = NULL;
+    char *line = NULL;
+
+    if (json_object_update(object, more) == 0)
+        text = json_dumps(object, JSON_INDENT(2));
     json_decref(object);
+    json_decref(more);
     if (text != NULL && asprintf(&line, "%s\n", text) < 0)
         line = NULL;
     free(text);
