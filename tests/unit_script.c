@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stack files without machines: what one can say, and what its cage holds. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,6 +127,39 @@ START_TEST(endless_library_call)
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert(WIFEXITED(status));
     ck_assert_int_eq(WEXITSTATUS(status), 2);
+}
+END_TEST
+
+/* An interrupt does not wait for that limit; the status is the signal's. */
+START_TEST(interrupted_library_call)
+{
+    static const struct {
+        int signal;
+        int status;
+    } ends[] = {{SIGINT, 128 + SIGINT}, {SIGTERM, 128 + SIGTERM}, {SIGPIPE, 3}};
+    static volatile sig_atomic_t flag;
+    pid_t child = fork();
+    int status;
+
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        struct stub stub = {.report = {.last_words = ""}};
+        const struct script_host host = stub_host(&stub);
+        const struct script_config config = {
+            .path = FILE_NAME, .host = &host, .interrupted = &flag};
+        struct script *script;
+        struct error error;
+
+        flag = ends[_i].signal;
+        write_file(endless[0], strlen(endless[0]));
+        alarm(8); /* the limit is 15 s */
+        if (script_create(&script, &config, &error) == 0)
+            script_execute(script, &error);
+        _exit(99);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFEXITED(status), "signal %d", WTERMSIG(status));
+    ck_assert_int_eq(WEXITSTATUS(status), ends[_i].status);
 }
 END_TEST
 
@@ -367,6 +401,7 @@ static int run_all(void)
         EACH(budget, ELEMENTS(budgets)),
         ONCE(each_stretch_counts_anew),
         EACH(endless_library_call, ELEMENTS(endless)),
+        EACH(interrupted_library_call, 3),
         ONCE(interrupted),
         ONCE(whole),
         ONCE(firmware_is_an_option),

@@ -58,7 +58,8 @@ struct script_config {
     const char *const *directories; /* searched for images after the stack file's own; NULL ends */
     const struct script_limits *limits; /* NULL: script_default_limits */
     const struct script_host *host;
-    const volatile sig_atomic_t *interrupted; /* not 0: the script ends soon; may be NULL */
+    const volatile sig_atomic_t *interrupted; /* a signal's number: the script ends soon; NULL:
+                                                 none, ever */
 };
 
 struct script_expectation {

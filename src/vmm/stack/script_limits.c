@@ -13,6 +13,12 @@
 #define SECOND_NS         1000000000ULL
 #define MILLISECOND_NS    1000000ULL
 #define STATUS_BAD_INPUT  2
+#define STATUS_HOST       3
+#define STATUS_SIGNAL     128
+
+/* A script that was interrupted ends by itself, but not in a library function. */
+#define LOOK_EVERY_NS (SECOND_NS / 4)
+#define PATIENCE_NS   SECOND_NS
 
 const struct script_limits script_default_limits = {
     .memory = 32UL << 20,
@@ -121,22 +127,57 @@ static void on_count(lua_State *lua, lua_Debug *frame)
     }
 }
 
-static void end_process(const struct script_budget *budget)
+static void end_process(const struct script_budget *budget, const char *why, int status)
 {
     char text[512];
     int length =
         snprintf(text, sizeof(text),
-                 "mezz: %s: a library function (a text pattern, string.rep, table.move?) "
-                 "ran for more than %llu ms\n",
-                 budget->path,
-                 (unsigned long long)((budget->limits->time_ns + budget->limits->library_ns) /
-                                      MILLISECOND_NS));
+                 "mezz: %s: a library function (a text pattern, string.rep, table.move?) %s\n",
+                 budget->path, why);
 
     if (length > (int)sizeof(text) - 1)
         length = (int)sizeof(text) - 1;
     if (write(STDERR_FILENO, text, (size_t)length) < 0)
-        _exit(STATUS_BAD_INPUT);
-    _exit(STATUS_BAD_INPUT);
+        _exit(status);
+    _exit(status);
+}
+
+static void end_late(const struct script_budget *budget)
+{
+    char why[64];
+
+    snprintf(why, sizeof(why), "ran for more than %llu ms",
+             (unsigned long long)((budget->limits->time_ns + budget->limits->library_ns) /
+                                  MILLISECOND_NS));
+    end_process(budget, why, STATUS_BAD_INPUT);
+}
+
+/* As mezz ends otherwise: a reader of its output that is gone is no signal to it. */
+static void end_interrupted(const struct script_budget *budget, int number)
+{
+    char why[64];
+
+    if (number == SIGPIPE)
+        _exit(STATUS_HOST);
+    snprintf(why, sizeof(why), "was running: ended by SIG%s", sigabbrev_np(number));
+    end_process(budget, why, STATUS_SIGNAL + number);
+}
+
+/* Until when the thread may sleep; it does not come back where the process has to end. */
+static uint64_t look(struct script_budget *budget)
+{
+    const uint64_t now = now_ns();
+    const int number = budget->interrupted != NULL ? *budget->interrupted : 0;
+
+    if (number == 0)
+        budget->seen_ns = 0;
+    else if (budget->seen_ns == 0)
+        budget->seen_ns = now;
+    else if (now - budget->seen_ns >= PATIENCE_NS)
+        end_interrupted(budget, number);
+    if (now >= budget->deadline_ns)
+        end_late(budget);
+    return now + LOOK_EVERY_NS < budget->deadline_ns ? now + LOOK_EVERY_NS : budget->deadline_ns;
 }
 
 static void *watch(void *context)
@@ -147,13 +188,12 @@ static void *watch(void *context)
     budget->started = true;
     pthread_cond_broadcast(&budget->changed);
     while (!budget->ending) {
-        struct timespec until = {.tv_sec = (time_t)(budget->deadline_ns / SECOND_NS),
-                                 .tv_nsec = (long)(budget->deadline_ns % SECOND_NS)};
+        const uint64_t until_ns = budget->deadline_ns != 0 ? look(budget) : 0;
+        const struct timespec until = {.tv_sec = (time_t)(until_ns / SECOND_NS),
+                                       .tv_nsec = (long)(until_ns % SECOND_NS)};
 
-        if (budget->deadline_ns == 0)
+        if (until_ns == 0)
             pthread_cond_wait(&budget->changed, &budget->lock);
-        else if (now_ns() >= budget->deadline_ns)
-            end_process(budget);
         else
             pthread_cond_timedwait(&budget->changed, &budget->lock, &until);
     }
@@ -175,6 +215,7 @@ static void set_deadline(struct script_budget *budget, uint64_t deadline_ns)
 {
     pthread_mutex_lock(&budget->lock);
     budget->deadline_ns = deadline_ns;
+    budget->seen_ns = 0;
     pthread_cond_signal(&budget->changed);
     pthread_mutex_unlock(&budget->lock);
 }

@@ -14,7 +14,8 @@
  * What keeps a stack file from taking the machine for itself. Memory: the allocator says no.
  * Instructions and time: a count hook raises an error, and once it has begun it does so at every
  * instruction, so that no pcall outlives it. A hook cannot interrupt a library function (a hostile
- * pattern, ("").rep): for that a thread ends the process.
+ * pattern, ("").rep): for that a thread ends the process, a second after an interrupt or when its
+ * time is over.
  */
 struct script_budget {
     const struct script_limits *limits;
@@ -35,6 +36,7 @@ struct script_budget {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     uint64_t deadline_ns; /* the thread's; 0: none */
+    uint64_t seen_ns;     /* when the thread saw the interrupt in this stretch; 0: not yet */
     bool started;         /* the thread is, and waits */
     bool ending;
 };
