@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a mistake in a stack file says: file, line, and what was expected. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runner.h"
 #include "script_stub.h"
@@ -14,6 +16,11 @@ static const struct {
     {"local x = = 1", "1: unexpected symbol near '='"},
     {"\nnothing.at_all()", "2: attempt to index a nil value (global 'nothing')"},
     {"error('mine')", "1: mine"},
+    {"\xef\xbb\xbf\nerror('mine')", "2: mine"},
+    {"#!/usr/bin/env -S mezz run\nerror('mine')", "2: mine"},
+    {"\xef\xbb\xbf#\n\nlocal x = = 1", "3: unexpected symbol near '='"},
+    {"\n#!/bin/mezz", "2: unexpected symbol near '#'"},
+    {"\x1bLua", "1: is compiled Lua; a stack file is its text"},
     {"\nerror({})", "2: error() with a table in place of a text"},
     {"mezz.stak {}", "1: mezz has no \"stak\"; did you mean \"stack\"?"},
     {"mezz.frobnicate {}", "1: mezz has no \"frobnicate\""},
@@ -162,11 +169,36 @@ START_TEST(l2_mistake)
 }
 END_TEST
 
+/* Of a long path Lua tells the end, here with a colon in it. */
+#define LONG_NAME "a-directory-or-so-with-a-name-that-is-longer-than-what-lua-shows:of:it.lua"
+
+START_TEST(long_name)
+{
+    static const char *const texts[] = {"\nerror('mine')", "\nlocal x = = 1"};
+    static const char *const messages[] = {"2: mine", "2: unexpected symbol near '='"};
+    struct stub stub = {.calls = 0};
+    const struct script_host host = stub_host(&stub);
+    const struct script_config config = {.path = LONG_NAME, .host = &host};
+    struct script *script;
+    struct error error;
+
+    write_file(texts[_i], strlen(texts[_i]));
+    ck_assert_int_eq(rename(FILE_NAME, LONG_NAME), 0);
+    ck_assert_int_eq(script_create(&script, &config, &error), 0);
+    ck_assert_int_eq(script_execute(script, &error), -EINVAL);
+    script_destroy(script);
+    ck_assert_int_eq(unlink(LONG_NAME), 0);
+    ck_assert_int_eq(strncmp(error.text, LONG_NAME ":", strlen(LONG_NAME ":")), 0);
+    ck_assert_str_eq(error.text + strlen(LONG_NAME ":"), messages[_i]);
+}
+END_TEST
+
 static int run_all(void)
 {
     const struct runner_case cases[] = {
         EACH(mistake, ELEMENTS(mistakes)),
         EACH(l2_mistake, ELEMENTS(l2_mistakes)),
+        EACH(long_name, 2),
     };
 
     return run_cases("script_mistakes", 30, cases, ELEMENTS(cases));

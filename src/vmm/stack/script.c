@@ -17,6 +17,7 @@
 struct source {
     char *text;
     size_t length;
+    size_t start; /* of what is Lua */
 };
 
 void script_error(lua_State *lua, const char *format, ...)
@@ -110,6 +111,20 @@ static int read_source(struct source *source, const char *path, struct error *er
     return code;
 }
 
+/* As Lua's own loader of files has it: a byte order mark, and a first line that begins with # and
+ * is for the system. The line's end stays, so that lines are counted right. */
+static void skip_head(struct source *source)
+{
+    const char *end;
+
+    if (source->length >= 3 && memcmp(source->text, "\xef\xbb\xbf", 3) == 0)
+        source->start = 3;
+    if (source->start == source->length || source->text[source->start] != '#')
+        return;
+    end = memchr(source->text + source->start, '\n', source->length - source->start);
+    source->start = end != NULL ? (size_t)(end - source->text) : source->length;
+}
+
 /* (source): runs in protected mode, from the opening of the libraries on. */
 static int run_source(lua_State *lua)
 {
@@ -117,8 +132,13 @@ static int run_source(lua_State *lua)
 
     script_open_libraries(lua);
     script_register_mezz(lua);
+    /* Of that Lua would say no line. */
+    if (source->start < source->length && source->text[source->start] == LUA_SIGNATURE[0])
+        return luaL_error(lua, "%s:1: is compiled Lua; a stack file is its text",
+                          script_of(lua)->config.path);
     lua_pushfstring(lua, "@%s", script_of(lua)->config.path);
-    if (luaL_loadbufferx(lua, source->text, source->length, lua_tostring(lua, -1), "t") != LUA_OK)
+    if (luaL_loadbufferx(lua, source->text + source->start, source->length - source->start,
+                         lua_tostring(lua, -1), "t") != LUA_OK)
         return lua_error(lua);
     script_budget_begin(&script_of(lua)->budget);
     lua_call(lua, 0, 0);
@@ -126,22 +146,24 @@ static int run_source(lua_State *lua)
 }
 
 /* What of the text stands behind the stack file's name, from the colon on; NULL: it begins with
- * something else. Lua names a file of a long path "...its end". */
+ * something else. Lua names a file of a long path "...its end", which may have colons of its own.
+ */
 static const char *behind_name(const char *path, const char *text)
 {
     size_t length = strlen(path);
-    const char *colon;
 
     if (strncmp(text, path, length) == 0 && text[length] == ':')
         return text + length;
-    colon = strchr(text, ':');
-    if (colon == NULL || strncmp(text, "...", 3) != 0)
+    if (strncmp(text, "...", 3) != 0)
         return NULL;
     text += 3;
-    if ((size_t)(colon - text) > length ||
-        strncmp(path + length - (size_t)(colon - text), text, (size_t)(colon - text)) != 0)
-        return NULL;
-    return colon;
+    for (const char *colon = text; (colon = strchr(colon, ':')) != NULL; colon++) {
+        size_t end = (size_t)(colon - text);
+
+        if (end <= length && strncmp(path + length - end, text, end) == 0)
+            return colon;
+    }
+    return NULL;
 }
 
 int script_message(lua_State *lua)
@@ -185,12 +207,13 @@ static int explain(struct script *script, int status, struct error *error)
 
 int script_execute(struct script *script, struct error *error)
 {
-    struct source source = {NULL, 0};
+    struct source source = {.text = NULL};
     int code = read_source(&source, script->config.path, error);
     int status;
 
     if (code != 0)
         return code;
+    skip_head(&source);
     /* Neither of these can fail: a new state has room, and a light function needs no memory. */
     lua_pushcfunction(script->lua, script_message);
     lua_pushcfunction(script->lua, run_source);
