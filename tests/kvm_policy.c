@@ -14,6 +14,7 @@
  */
 #define L1_MEMORY  (48ULL << 20)
 #define TIMEOUT_NS (60ULL * 1000000000)
+#define FAILURES   (MEZZ_EXIT_SDM_COUNT + MEZZ_EXIT_EMULATION_FAILURE - MEZZ_EXIT_OWN_FIRST)
 
 #define TEXT       0x110000ULL /* L2-physical: guests/tiny-os's linker script */
 #define PAGES      6U          /* compilers make 3 or 4 of it */
@@ -142,12 +143,12 @@ static const struct l2_policy_ops ops = {
     .destroy = destroy,
 };
 
-static struct l2_config tiny(void)
+static struct l2_config tiny(const char *program, const char *command_line)
 {
     static struct module_config module[2];
 
     module[0] = (struct module_config){test_image("hello.elf"), "hello.elf"};
-    module[1] = (struct module_config){test_image("fault.elf"), "fault.elf"};
+    module[1] = (struct module_config){test_image(program), command_line};
     return (struct l2_config){
         .name = "tiny",
         .memory = 8ULL << 20,
@@ -157,10 +158,10 @@ static struct l2_config tiny(void)
     };
 }
 
-/* What the guest printed goes to text. */
-static void run(const char *command_line, enum engine_kind engine, char *text, size_t size)
+/* What the guest printed goes to text. Returns how many of its instructions KVM could not run. */
+static uint64_t run(const struct l2_config l2, const struct l2_policy_ops *of_policy,
+                    const char *command_line, enum engine_kind engine, char *text, size_t size)
 {
-    const struct l2_config l2 = tiny();
     struct machine_config config = {.l1_memory = L1_MEMORY,
                                     .l1_command_line = command_line,
                                     .l2 = &l2,
@@ -170,8 +171,9 @@ static void run(const char *command_line, enum engine_kind engine, char *text, s
     bool done = false;
     struct console_text console;
     struct error error;
+    uint64_t failures;
 
-    walker = (struct walker){.policy = {.ops = &ops}};
+    walker = (struct walker){.policy = {.ops = of_policy}};
     pthread_mutex_lock(&machine->lock);
     ck_assert_int_eq(l1_vcpu_begin(machine->l1[0], &error), 0);
     while (!machine->ended) {
@@ -192,7 +194,9 @@ static void run(const char *command_line, enum engine_kind engine, char *text, s
     ck_assert_uint_lt(console.length, size);
     memcpy(text, console.text, console.length);
     text[console.length] = '\0';
+    failures = machine->record[0]->report.exits[FAILURES].reflect;
     machine_destroy(machine);
+    return failures;
 }
 
 static const char *const lines[] = {"exits=observe", "exits=reflect"};
@@ -203,7 +207,7 @@ START_TEST(page_by_page)
     const char *line = lines[(unsigned int)_i / ENGINE_KINDS];
     static char with[16384];
 
-    run(line, engine, with, sizeof(with));
+    run(tiny("fault.elf", "fault.elf"), &ops, line, engine, with, sizeof(with));
     ck_assert_ptr_nonnull(strstr(with, "hello from ring 3: hello.elf, pid 1"));
     ck_assert_ptr_nonnull(strstr(with, "fault.elf: page fault (write) at 0x0"));
     ck_assert_ptr_nonnull(strstr(with, "(1 exited, 1 faulted, 3 calls"));
@@ -212,6 +216,38 @@ START_TEST(page_by_page)
     ck_assert_uint_gt(walker.moves, 40); /* 88 as clang lays the kernel out, 400 as gcc does */
     ck_assert_uint_gt(walker.ticks, 0);
     ck_assert_uint_eq(walker.gone, 101);
+}
+END_TEST
+
+/* --- RSM --- */
+
+/* The second view of two: with remap it may be on the other side of the VM (views/side.h). */
+static int start_second(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct walker *mine = (struct walker *)policy;
+
+    mine->page[0] = only(vcpu, 0, PAGES - 1);
+    return l2_switch_overlay(vcpu, mine->page[0], CARRY_ALL);
+}
+
+static void destroy_second(struct l2_policy *policy)
+{
+    ck_assert_int_eq(space_overlay_destroy(((struct walker *)policy)->page[0]), 0);
+}
+
+static const struct l2_policy_ops second = {
+    .start = start_second, .vcpu_gone = vcpu_gone, .destroy = destroy_second};
+
+/* It is an invalid instruction wherever it is, and nothing that L1 hears of. */
+START_TEST(rsm_is_invalid)
+{
+    static char with[16384];
+
+    ck_assert_uint_eq(run(tiny("ud.elf", "ud.elf rsm"), &second, "exits=reflect",
+                          (enum engine_kind)_i, with, sizeof(with)),
+                      0);
+    ck_assert_ptr_nonnull(strstr(with, "ud.elf: invalid opcode"));
+    ck_assert_ptr_null(strstr(with, "survived"));
 }
 END_TEST
 
@@ -246,5 +282,5 @@ START_TEST(nobody_runs_before_his_policy)
 END_TEST
 
 RUN_CASES_IF(test_machine_obstacle, "policy", 120,
-             EACH(page_by_page, ELEMENTS(lines) * ENGINE_KINDS),
+             EACH(page_by_page, ELEMENTS(lines) * ENGINE_KINDS), EACH(rsm_is_invalid, ENGINE_KINDS),
              ONCE(nobody_runs_before_his_policy))

@@ -283,9 +283,119 @@ START_TEST(two_vcpus)
 }
 END_TEST
 
+static bool has_sides(const struct guest_views *guest)
+{
+    return guest->host.two_sides && space_engine(guest->space) == ENGINE_REMAP;
+}
+
+static uint64_t shown(const struct guest_views *guest)
+{
+    struct space_figures figures;
+
+    space_figures(guest->space, &figures);
+    return figures.shown;
+}
+
+/* Remap has two views at hand, whatever they differ in; for a third one it has to alter something.
+ */
+START_TEST(two_views_at_hand)
+{
+    struct guest_views guest;
+    uint64_t before;
+
+    create(&guest, ENGINE_REMAP, 3);
+    guest_map(&guest, 0, PAGE + PAGE_SIZE, 0, 0);
+    space_invept(guest.space, guest.eptp[0]);
+    for (uint32_t i = 0; i < 4; i++) {
+        guest_switch(&guest, i % 2, CARRY_GATE);
+        guest_load(&guest, 3, PAGE);
+    }
+    before = shown(&guest);
+    for (uint32_t i = 0; i < 60; i++) {
+        const struct guest_run read = {.code = CODE_READ, .ring = 3, .rbx = PAGE + PAGE_SIZE};
+
+        guest_switch(&guest, i % 2, i % 3 == 0 ? CARRY_ALL : CARRY_GATE);
+        ck_assert_uint_eq(guest_load(&guest, i % 4 / 2 * 3, PAGE), 100 + i % 2);
+        ck_assert_uint_eq(guest_run(&guest, &read).denied, i % 2 == 0 ? R : 0);
+    }
+    if (has_sides(&guest))
+        ck_assert_uint_eq(shown(&guest), before);
+    guest_switch(&guest, 2, CARRY_GATE);
+    ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 102);
+    ck_assert_uint_gt(shown(&guest), before);
+    guest_destroy(&guest);
+}
+END_TEST
+
+/* A switch before a KVM_RUN that did not come to be, and back. */
+START_TEST(two_switches_before_a_run)
+{
+    struct guest_views guest;
+
+    create(&guest, (enum engine_kind)_i, 2);
+    for (uint32_t i = 0; i < 8; i++) {
+        guest_switch(&guest, i % 2, CARRY_GATE);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100 + i % 2);
+        guest_switch(&guest, (i + 1) % 2, CARRY_GATE);
+        ck_assert_int_eq(view_vcpu_prepare(&guest.vcpu, NULL), 0);
+        view_vcpu_after(&guest.vcpu);
+        guest_switch(&guest, i % 2, CARRY_GATE);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100 + i % 2);
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
+/* A guest without a way to handle a page fault: KVM may reset the vCPU, which is in its view
+ * nevertheless. */
+START_TEST(shutdown_in_each_view)
+{
+    const struct guest_run wild = {.code = CODE_READ, .ring = 3, .rbx = 1ULL << 40};
+    struct guest_views guest;
+
+    create(&guest, (enum engine_kind)_i, 2);
+    for (uint32_t i = 0; i < 4; i++) {
+        guest_switch(&guest, i % 2, CARRY_ALL);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100 + i % 2);
+        guest_start(&guest.vcpu, &wild);
+        guest_step(&guest.vcpu);
+        ck_assert_uint_eq(guest.vcpu.kvm->run->exit_reason, KVM_EXIT_SHUTDOWN);
+        ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100 + i % 2);
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
+/* RSM would load a processor's state from memory, where there is such a thing as its mode. */
+START_TEST(rsm_does_nothing)
+{
+    static const uint8_t rsm[] = {0x0f, 0xaa};
+    const struct guest_run execute = {.code = CODE_EXECUTE, .ring = 3, .rbx = PAGE};
+    struct guest_views guest;
+    bool aside = false;
+
+    create(&guest, ENGINE_REMAP, 2);
+    for (uint32_t i = 0; i < 2 && has_sides(&guest) && !aside; i++) {
+        guest_switch(&guest, i, CARRY_GATE);
+        guest_load(&guest, 3, PAGE);
+        aside = view_vcpu_is_aside(&guest.vcpu);
+        if (aside) {
+            ck_assert_int_eq(l1_write(&guest.builder.l1, l1_at(spare(i)), rsm, sizeof(rsm)), 0);
+            ck_assert_uint_eq(guest_run(&guest, &execute).address, PAGE);
+            ck_assert(view_vcpu_is_aside(&guest.vcpu));
+            ck_assert_uint_eq(guest_load(&guest, 3, PAGE) & 0xffff, 0xaa0f);
+        }
+    }
+    ck_assert(aside || !has_sides(&guest));
+    guest_destroy(&guest);
+}
+END_TEST
+
 RUN_CASES_IF(guest_obstacle, "views: switch", 60, EACH(each_view_its_own_page, ENGINE_KINDS),
              ONCE(a_gate_is_one_run), EACH(no_such_view, ENGINE_KINDS),
              EACH(list_without_the_current_view, ENGINE_KINDS),
              EACH(views_that_nobody_uses_go, ENGINE_KINDS), EACH(invept, 2 * ENGINE_KINDS),
              EACH(invept_of_rubbish, ENGINE_KINDS), EACH(a_view_with_its_own_table, ENGINE_KINDS),
-             EACH(entry_became_present, ENGINE_KINDS), EACH(two_vcpus, ENGINE_KINDS))
+             EACH(entry_became_present, ENGINE_KINDS), EACH(two_vcpus, ENGINE_KINDS),
+             ONCE(two_views_at_hand), EACH(two_switches_before_a_run, ENGINE_KINDS),
+             EACH(shutdown_in_each_view, ENGINE_KINDS), ONCE(rsm_does_nothing))

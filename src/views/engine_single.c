@@ -23,7 +23,7 @@ static int show_by_slots(struct view_vm *vm, struct space_view *view,
 
 static int map_and_lay_out(struct view_vm *vm, const struct extent_table *extents)
 {
-    struct remap_window *window = &vm->space->window;
+    struct remap_window *window = &vm->window;
     const struct extent_table *layout;
     int code = remap_window_layout(window, extents, &layout);
 
@@ -37,7 +37,7 @@ static int map_and_lay_out(struct view_vm *vm, const struct extent_table *extent
 static int show_by_remap(struct view_vm *vm, struct space_view *view,
                          const struct extent_table *extents)
 {
-    struct remap_window *window = &vm->space->window;
+    struct remap_window *window = &vm->window;
     int code;
 
     (void)view;
@@ -51,4 +51,4 @@ static int show_by_remap(struct view_vm *vm, struct space_view *view,
 }
 
 const struct engine engine_slots = {.vm_for = vm_for, .show = show_by_slots};
-const struct engine engine_remap = {.vm_for = vm_for, .show = show_by_remap};
+const struct engine engine_remap = {.vm_for = vm_for, .show = show_by_remap, .uses_sides = true};

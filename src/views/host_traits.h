@@ -18,6 +18,7 @@ struct host_traits {
     bool logs_each_write;
     /* KVM empties a vCPU's TLB by a bit in memory (tlb_page.h). */
     bool flushes_on_request;
+    bool two_sides; /* side.h */
 };
 
 enum engine_kind {

@@ -33,7 +33,7 @@ static bool same(const struct extent *a, const struct extent *b)
 static int delete_slot(struct slot_set *set, uint32_t slot)
 {
     set->free_slot[set->free_count++] = slot;
-    return kvm_vm_set_slot(set->vm, slot, 0, 0, NULL, 0);
+    return kvm_vm_set_slot(set->vm, set->first + slot, 0, 0, NULL, 0);
 }
 
 static int create_slot(struct slot_set *set, const struct extent *extent, uint8_t *host,
@@ -49,7 +49,7 @@ static int create_slot(struct slot_set *set, const struct extent *extent, uint8_
         number = set->used;
     else
         return -ENOSPC;
-    code = kvm_vm_set_slot(set->vm, number, extent->l2.value, extent->length,
+    code = kvm_vm_set_slot(set->vm, set->first + number, extent->l2.value, extent->length,
                            host + extent->l1.value, flags);
     if (code != 0)
         return code;
@@ -165,7 +165,7 @@ int slot_set_apply(struct slot_set *set, const struct extent_table *to, uint8_t 
 void slot_set_clear(struct slot_set *set)
 {
     for (uint32_t slot = 0; slot < set->used; slot++)
-        kvm_vm_set_slot(set->vm, slot, 0, 0, NULL, 0);
+        kvm_vm_set_slot(set->vm, set->first + slot, 0, 0, NULL, 0);
     set->used = 0;
     set->free_count = 0;
     set->built.count = 0;

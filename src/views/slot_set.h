@@ -22,6 +22,7 @@
 struct slot_set {
     const struct kvm_vm *vm;
     uint32_t write_flags;      /* of ordinary slots: 0 or KVM_MEM_LOG_DIRTY_PAGES */
+    uint32_t first;            /* what KVM adds to its slot numbers: those of another side */
     struct extent_table built; /* what the slots are */
     uint32_t *slot;            /* of each extent of `built`, or SLOT_NONE */
     uint64_t *address;         /* guest-physical, of each slot number in use */

@@ -78,7 +78,7 @@ static void view_destroy_one(struct space_view *view)
     if (view->overlay != NULL && view->overlay->latest == view)
         view->overlay->latest = NULL;
     if (view->vm != NULL)
-        view->vm->view = NULL;
+        view_vm_lose(view->vm, view);
     space->figures.views--;
     space->idle -= view->references == 0;
     put_ept(space, view->ept);
@@ -104,7 +104,6 @@ void space_destroy(struct space *space)
     while (space->vms != NULL)
         view_vm_destroy(space->vms);
     space_overlay_destroy(space->hole);
-    remap_window_destroy(&space->window);
     free(space);
 }
 

@@ -91,6 +91,7 @@ struct space_figures {
     uint32_t views;
     uint32_t vms;
     uint64_t switches;
+    uint64_t shown;  /* times that slots, or what is behind them, were altered */
     uint64_t syncs;  /* of page tables that were written in another view */
     uint64_t synced; /* pages */
     uint64_t zaps;   /* all translations of a VM made anew */
@@ -215,6 +216,10 @@ int view_vcpu_hold(struct view_vcpu *vcpu);
 /* After each KVM_RUN, whatever it returned. True: the exit was the engine's own; prepare and run
  * again. */
 bool view_vcpu_after(struct view_vcpu *vcpu);
+
+/* It ran on side 1 (side.h), where KVM takes RSM for an instruction that it cannot run: to the
+ * guest it is an invalid one, as ever. */
+bool view_vcpu_is_aside(const struct view_vcpu *vcpu);
 
 /* KVM_RUN and other vCPU ioctls of all KVM vCPUs that were this vCPU. */
 void view_vcpu_counts(const struct view_vcpu *vcpu, uint64_t *runs, uint64_t *other_ioctls);

@@ -5,6 +5,7 @@
 #include "views/carry.h"
 #include "views/fresh.h"
 #include "views/remap_window.h"
+#include "views/side.h"
 #include "views/slot_set.h"
 #include "views/space.h"
 #include "views/table_log.h"
@@ -28,6 +29,7 @@ struct view_core {
     uint8_t *ask;
     uint8_t nobody; /* what `ask` may be */
     bool used;      /* it has run for the vCPU whose number it has, or is about to */
+    uint8_t side;   /* the one that it sees */
     uint64_t tlb;   /* vm->tlb.address when it was attached to it; 0: never */
     struct dirty_ring ring;
 };
@@ -41,19 +43,30 @@ static inline size_t round_up(size_t size, size_t to)
     return (size + to - 1) / to * to;
 }
 
+/* A side of a VM (side.h) and the view that is there, or NULL. */
+struct view_side {
+    struct space_view *view;
+    struct slot_set slots;
+    struct remap_window window;
+};
+
 struct view_vm {
     struct view_core first; /* one of its cores, which are seldom more */
     struct space *space;
     struct space_view *view; /* whose extents the slots are, or NULL */
     uint32_t running;        /* vCPUs inside KVM_RUN */
     bool first_is_taken;
+    bool has_sides;         /* view, slots and window are those of one, and vCPUs that run see it */
+    uint8_t side;           /* which: 0 or 1 */
     struct table_sync sync; /* PAGING_SHADOW */
     struct view_core *core[SPACE_VCPUS];
     struct tlb_page tlb; /* PAGING_HARDWARE; never both */
     struct kvm_vm vm;
     struct slot_set slots;
-    uint64_t ids_used; /* of cores: KVM never takes an id a second time */
-    uint32_t next_id;  /* for those whose own is used */
+    struct remap_window window; /* engine_remap's */
+    struct view_side other;     /* has_sides: what is on the other one */
+    uint64_t ids_used;          /* of cores: KVM never takes an id a second time */
+    uint32_t next_id;           /* for those whose own is used */
     struct view_vm *next;
 };
 _Static_assert(offsetof(struct view_vm, tlb) <= VIEW_VM_ALIGNMENT, "in one page");
@@ -95,6 +108,7 @@ struct engine {
     /* Makes the VM, in which no vCPU runs, show the view. */
     int (*show)(struct view_vm *vm, struct space_view *view, const struct extent_table *extents);
     bool vm_per_view;
+    bool uses_sides;
 };
 
 extern const struct engine engine_flip, engine_remap, engine_slots;
@@ -115,7 +129,6 @@ struct space {
     struct table_log log;
     struct carried_msrs msrs;
     struct fresh_vcpu fresh;
-    struct remap_window window;
     struct space_figures figures;
     uint64_t changes;                        /* space_changes() */
     struct space_view *list[MEZZ_MAX_VIEWS]; /* list_count of them */
@@ -132,6 +145,8 @@ void view_core_leave(struct view_core *core);
 void view_core_destroy(struct view_core *core);
 /* Its page of records gives way to extents. */
 void view_vm_forget_tlb(struct view_vm *vm);
+/* The view that is on one of its sides is no more. */
+void view_vm_lose(struct view_vm *vm, const struct space_view *view);
 /* Puts what the vCPUs of the VM wrote since the last time into the log. */
 int view_vm_harvest(struct view_vm *vm);
 

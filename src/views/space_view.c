@@ -25,12 +25,33 @@ uint64_t space_view_builds(const struct space_view *view)
     return view->builds;
 }
 
+/* What was shown last stays on its side: the other one's turn it is, whatever is there. */
+static void turn(struct view_vm *vm, const struct space_view *view)
+{
+    const struct view_side now = {vm->view, vm->slots, vm->window};
+
+    if (vm->view == view || (vm->view == NULL && vm->other.view != view))
+        return;
+    vm->view = vm->other.view;
+    vm->slots = vm->other.slots;
+    vm->window = vm->other.window;
+    vm->other = now;
+    vm->side ^= 1;
+}
+
 /* What is in the rings names slots, which are about to change. */
 static int show(struct view_vm *vm, struct space_view *view, const struct extent_table *extents)
 {
-    struct space_view *before = vm->view;
-    int code = view_vm_harvest(vm);
+    struct space_view *before;
+    int code;
 
+    if (vm->has_sides)
+        turn(vm, view);
+    if (vm->view == view && extents == &view->extents)
+        return 0;
+    before = vm->view;
+    code = view_vm_harvest(vm);
+    vm->space->figures.shown++;
     if (code != 0)
         return code;
     if (vm->tlb.address != 0 && extent_table_find(extents, l2_at(vm->tlb.address)) != NULL)

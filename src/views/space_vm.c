@@ -42,6 +42,11 @@ int view_vm_create(struct space *space, struct view_vm **created, struct error *
                   RESERVED_SLOTS);
     vm->slots.over = space->config.over;
     vm->slots.context = space->config.context;
+    vm->has_sides = space->engine->uses_sides && config->host->two_sides;
+    if (vm->has_sides) {
+        vm->other.slots = vm->slots;
+        vm->other.slots.first = SIDE_SLOTS;
+    }
     vm->sync.seen = space->log.head;
     space->log.read = space->log.head;
     if (logs_writes(space))
@@ -81,8 +86,19 @@ void view_vm_destroy(struct view_vm *vm)
     table_sync_destroy(&vm->sync);
     tlb_page_destroy(&vm->tlb);
     slot_set_destroy(&vm->slots);
+    slot_set_destroy(&vm->other.slots);
     kvm_vm_destroy(&vm->vm);
+    remap_window_destroy(&vm->window);
+    remap_window_destroy(&vm->other.window);
     free(vm);
+}
+
+void view_vm_lose(struct view_vm *vm, const struct space_view *view)
+{
+    if (vm->view == view)
+        vm->view = NULL;
+    if (vm->other.view == view)
+        vm->other.view = NULL;
 }
 
 /* Every VM counts the time stamp from its own start; siblings agree with the first. */
@@ -141,6 +157,8 @@ int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **cre
     fresh_take(&vm->space->fresh, &core->kvm);
     if (logs_writes(vm->space))
         code = dirty_ring_map(&core->ring, &core->kvm, config->host->ring_entries);
+    if (code == 0 && vm->has_sides)
+        code = side_prepare(&core->kvm);
     if (code == 0 && config->vcpu_created != NULL)
         code = config->vcpu_created(config->context, &core->kvm);
     if (code != 0) {

@@ -262,7 +262,16 @@ static int synchronise(struct view_vm *vm)
 
 static void begin_run(struct view_vcpu *vcpu)
 {
-    vcpu->core->vm->running++;
+    struct view_core *core = vcpu->core;
+    struct view_vm *vm = core->vm;
+
+    /* Events that are about to be loaded say a side, too. */
+    if (vm->has_sides &&
+        (core->side != vm->side || core->kvm.run->kvm_dirty_regs & KVM_SYNC_X86_EVENTS)) {
+        core->side = vm->side;
+        side_take(&core->kvm, core->side);
+    }
+    vm->running++;
     vcpu->running = true;
 }
 
@@ -333,10 +342,17 @@ HOT bool view_vcpu_after(struct view_vcpu *vcpu)
     if (vcpu->running)
         vm->running--;
     vcpu->running = false;
+    /* After a shutdown KVM may have reset the vCPU: that is side 0. */
+    vcpu->core->side = vcpu->kvm->run->flags & KVM_RUN_X86_SMM ? 1 : 0;
     if (vcpu->kvm->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
         return false;
     harvest_full_ring(vcpu);
     return true;
+}
+
+bool view_vcpu_is_aside(const struct view_vcpu *vcpu)
+{
+    return vcpu->core->side != 0;
 }
 
 void view_vcpu_counts(const struct view_vcpu *vcpu, uint64_t *runs, uint64_t *other_ioctls)

@@ -6,6 +6,7 @@
 #include "host/memory.h"
 #include "views/host_traits.h"
 #include "views/probe_run.h"
+#include "views/side.h"
 #include "views/slot_set.h"
 #include "views/table_log.h"
 #include "views/tlb_page.h"
@@ -154,6 +155,8 @@ int host_traits_probe(const struct kvm *kvm, struct host_traits *traits, struct 
     code = probe_run_begin(&run, error);
     if (code == 0) {
         code = try_writes(kvm, &run, &memory, traits, error);
+        if (code == 0 && traits->paging.kind == PAGING_HARDWARE)
+            traits->two_sides = side_probe(kvm, &run);
         probe_run_end(&run);
     }
     memory_destroy(&memory);

@@ -2,8 +2,10 @@
 #include "vmm/exits/ept_violation.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "host/hot.h"
+#include "vmm/exits/drain.h"
 #include "vmm/exits/gate.h"
 #include "vmm/exits/guest_walk.h"
 #include "vmm/exits/operands.h"
@@ -187,6 +189,33 @@ static bool is_settled(struct l2_vcpu *vcpu, const struct operand *operand, bool
     }
 }
 
+static bool is_prefix(uint8_t byte, bool long_mode)
+{
+    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
+
+    return memchr(prefixes, byte, sizeof(prefixes)) != NULL || (long_mode && byte >> 4 == 4);
+}
+
+static bool is_rsm(struct l2_vcpu *vcpu)
+{
+    uint8_t code[CODE_LENGTH];
+    const size_t length = l2_read_code(vcpu, code);
+    const bool long_mode = l2_runs_64_bit(vcpu);
+    size_t at = 0;
+
+    while (at < length && is_prefix(code[at], long_mode))
+        at++;
+    return at + 1 < length && code[at] == 0x0f && code[at + 1] == 0xaa;
+}
+
+static enum root_verdict raise_invalid(struct l2_vcpu *vcpu)
+{
+    if (l2_raise(vcpu, VECTOR_INVALID, -1) != 0)
+        return ROOT_LEFT;
+    vcpu->exit.done = true;
+    return ROOT_HANDLED;
+}
+
 COLD enum root_verdict emulation_failure_rule(struct l2_vcpu *vcpu)
 {
     const struct l2_exit exit = vcpu->exit;
@@ -194,6 +223,8 @@ COLD enum root_verdict emulation_failure_rule(struct l2_vcpu *vcpu)
     bool served = false;
     size_t count;
 
+    if (exit.qualification == 0 && view_vcpu_is_aside(&vcpu->place) && is_rsm(vcpu))
+        return raise_invalid(vcpu);
     if (vcpu->l2->policy == NULL || vcpu->place.overlay == NULL || exit.qualification != 0)
         return ROOT_LEFT;
     count = operands_of(vcpu, operands);
@@ -201,10 +232,7 @@ COLD enum root_verdict emulation_failure_rule(struct l2_vcpu *vcpu)
         if (is_settled(vcpu, &operands[i], &served))
             return vcpu->exit.done ? ROOT_HANDLED : ROOT_LEFT;
     vcpu->exit = exit;
-    if (!served || l2_raise(vcpu, VECTOR_INVALID, -1) != 0)
-        return ROOT_LEFT;
-    vcpu->exit.done = true;
-    return ROOT_HANDLED;
+    return served ? raise_invalid(vcpu) : ROOT_LEFT;
 }
 
 HOT enum root_verdict ept_violation_rule(struct l2_vcpu *vcpu)
