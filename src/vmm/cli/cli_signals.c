@@ -14,19 +14,25 @@ static _Atomic(struct machine *) watched;
 static _Atomic pid_t forwarded_to;
 static atomic_int handlers;
 
+/* One that somebody has stopped is to hear of it, too. */
+static void forward(pid_t process, int number)
+{
+    if (process == 0)
+        return;
+    kill(process, number);
+    kill(process, SIGCONT);
+}
+
 static void on_signal(int number)
 {
     struct machine *machine;
-    pid_t process;
 
     atomic_fetch_add(&handlers, 1);
     cli_signal = number;
     machine = atomic_load(&watched);
     if (machine != NULL)
         machine_stop(machine, number);
-    process = atomic_load(&forwarded_to);
-    if (process != 0)
-        kill(process, number);
+    forward(atomic_load(&forwarded_to), number);
     atomic_fetch_sub(&handlers, 1);
 }
 
@@ -83,8 +89,8 @@ void cli_signals_forward(pid_t process)
 {
     atomic_store(&forwarded_to, process);
     await_handlers();
-    if (process != 0 && cli_signal != 0)
-        kill(process, cli_signal);
+    if (cli_signal != 0)
+        forward(process, cli_signal);
 }
 
 void cli_signals_watch(struct machine *machine)
