@@ -211,6 +211,11 @@ static const struct {
     {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} } }"
      " tiny:on('guard', print) tiny:on('guard', print)",
      "l2:on: L2 tiny has a handler for \"guard\" already"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} } }"
+     " tiny:protect { program = 'hello.elf', portion = 'p', symbols = { 'main' }, entries = { "
+     "'main' "
+     "} }",
+     "l2:protect: L2 tiny has a guard: portions go into an L2 without"},
 };
 
 START_TEST(nobody_calls)

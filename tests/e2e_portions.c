@@ -157,6 +157,54 @@ START_TEST(honest)
 }
 END_TEST
 
+/* Among programs that are none of the portion's business. So many pages are to be put in order
+ * that C libraries' ways of doing so would ask the kernel for more than the cage allows. */
+START_TEST(beside_others)
+{
+    static const char *const argv[] = {"run", "t.lua", "--json", "out.json", NULL};
+    struct mezz_process mezz;
+    char declaration[512];
+    char text[2048];
+    json_t *json;
+
+    snprintf(declaration, sizeof(declaration), PROTECT, "", "");
+    snprintf(text, sizeof(text), STACK, "", "", "", "",
+             "'libapi.elf', 'agent.elf', 'vault.elf', 'hello.elf'", declaration, "false");
+    mezz_begin(&mezz);
+    mezz_write(&mezz, "t.lua", text, strlen(text));
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert(mezz_tiny_says(json, "vault.elf: 80 of 80 answers are right"));
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.refused"), 0);
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
+/* A guard lays another overlay. */
+START_TEST(no_guard_beside)
+{
+    static const char *const argv[] = {"run", "t.lua", NULL};
+    struct mezz_process mezz;
+    char declaration[512];
+    char text[2048];
+
+    snprintf(declaration, sizeof(declaration),
+             PROTECT " tiny:guard { library = 'libapi.elf', agent = 'agent.elf',"
+                     " functions = { api_close = {} } }",
+             "", "");
+    snprintf(text, sizeof(text), STACK, "", "", "", "", "'libapi.elf', 'agent.elf', 'vault.elf'",
+             declaration, "false");
+    mezz_begin(&mezz);
+    mezz_write(&mezz, "t.lua", text, strlen(text));
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 2,
+                "mezz: t.lua:7: l2:guard: L2 tiny has portions: a guard goes into an L2 without\n");
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
 /* Without a declaration nothing is protected, and nothing is counted. */
 START_TEST(undeclared)
 {
@@ -346,5 +394,6 @@ END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "e2e_portions", 300, ONCE(stack),
              EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)), ONCE(error_with_stack_inside),
-             EACH(honest, 2 * ELEMENTS(engines)), ONCE(undeclared), EACH(answer, ELEMENTS(answers)),
-             EACH(l1_decides, ELEMENTS(asked)), ONCE(log_is_whole))
+             EACH(honest, 2 * ELEMENTS(engines)), ONCE(beside_others), ONCE(no_guard_beside),
+             ONCE(undeclared), EACH(answer, ELEMENTS(answers)), EACH(l1_decides, ELEMENTS(asked)),
+             ONCE(log_is_whole))

@@ -186,6 +186,11 @@ static int create_records(struct machine *machine, const struct machine_config *
     for (unsigned int i = 0; i < config->l2_count; i++) {
         struct l2_record *record;
 
+        /* Each lays its own overlay over the view, and a vCPU is in one. */
+        if (config->l2[i].portions != NULL && config->l2[i].guard != NULL)
+            return error_set(error, EINVAL,
+                             "L2 %s has portions and a guard: one of both is possible",
+                             config->l2[i].name);
         if (machine_record(machine, config->l2[i].name, &record) != 0)
             return error_set(error, ENOMEM, "out of memory");
         if (config->l2[i].engine != NULL)

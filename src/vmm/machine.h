@@ -38,7 +38,7 @@ struct l2_config {
     unsigned int module_count;
     const char *engine; /* of its views: "flip", "remap", "slots"; NULL: what suits the host */
     const struct portion_table *portions; /* of its programs; NULL: none. Outlives the machine */
-    const struct guard_config *guard;     /* of its API; the same */
+    const struct guard_config *guard;     /* of its API; the same. An L2 has one of both at most */
 };
 
 struct machine_config {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/memory.h"
+#include "host/sort.h"
 #include "vmm/l2.h"
 #include "vmm/vmcs/x86.h"
 
@@ -114,8 +115,7 @@ static void merge(struct address_space *space)
 {
     size_t kept = 0;
 
-    if (space->count > 0)
-        qsort(space->page, space->count, sizeof(*space->page), by_frame);
+    sort_by_key(space->page, space->count, sizeof(*space->page));
     for (size_t i = 0; i < space->count; i++) {
         struct space_page *last = kept > 0 ? &space->page[kept - 1] : NULL;
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "host/sort.h"
 #include "mezz/ept.h"
 
 static int add(struct view_plan *plan, uint64_t frame, uint32_t rights)
@@ -34,8 +35,7 @@ static void merge(struct view_plan *plan)
 {
     size_t kept = 0;
 
-    if (plan->count > 0)
-        qsort(plan->page, plan->count, sizeof(*plan->page), by_frame);
+    sort_by_key(plan->page, plan->count, sizeof(*plan->page));
     for (size_t i = 0; i < plan->count; i++) {
         if (kept > 0 && plan->page[kept - 1].frame == plan->page[i].frame)
             plan->page[kept - 1].rights |= plan->page[i].rights;

@@ -284,6 +284,8 @@ int script_guard(lua_State *lua)
     lua_getiuservalue(lua, 1, OBJECT_ANCHOR); /* 3 */
     if (l2->guard != NULL)
         script_error(lua, CALL ": L2 %s has a guard already", l2->name);
+    if (l2->portions != NULL)
+        script_error(lua, CALL ": L2 %s has portions: a guard goes into an L2 without", l2->name);
     script_read_keys(lua, CALL, guard_keys, 2, 3, &arguments);
     luaL_checkstack(lua, 32, "too many values");
     draft = lua_newuserdatauv(lua, sizeof(*draft), 0);

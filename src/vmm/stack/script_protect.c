@@ -287,6 +287,8 @@ int script_protect(lua_State *lua)
     l2 = script_check_l2(lua, CALL); /* 1: the L2 */
     lua_settop(lua, 2);
     lua_getiuservalue(lua, 1, OBJECT_ANCHOR); /* 3 */
+    if (l2->guard != NULL)
+        script_error(lua, CALL ": L2 %s has a guard: portions go into an L2 without", l2->name);
     script_read_keys(lua, CALL, protect_keys, 2, 3, &arguments);
     luaL_checkstack(lua, 32, "too many values");
     draft = lua_newuserdatauv(lua, sizeof(*draft), 0);
