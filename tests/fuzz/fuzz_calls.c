@@ -35,7 +35,8 @@ static uint64_t eptp_of(unsigned int view)
 
 static void write_memory(void)
 {
-    uint64_t address = page_address(take()) + take_bytes(2) % PAGE_SIZE;
+    const uint64_t page = page_address(take());
+    const uint64_t address = page + take_bytes(2) % PAGE_SIZE;
     unsigned int length = take() % 64U;
 
     for (unsigned int i = 0; i < length; i++)
@@ -48,7 +49,10 @@ static void write_entry(void)
     uint8_t table = take();
     uint64_t *entry = pointer((TABLES + table % (4 * VIEWS)) * PAGE_SIZE);
 
-    entry[take_bytes(2) % MEZZ_EPT_ENTRIES] = take_number() ^ take();
+    const uint64_t number = take_number();
+    const uint64_t value = number ^ take();
+
+    entry[take_bytes(2) % MEZZ_EPT_ENTRIES] = value;
 }
 
 /* View n: L2's page i is L1's page i, but that some are another one or have fewer rights. */
@@ -80,19 +84,19 @@ static void write_registration(struct mezz_callback_registration *to)
     static const uint32_t reasons[] = {MEZZ_EXIT_IO,    MEZZ_EXIT_EPT_VIOLATION, MEZZ_EXIT_HLT,
                                        MEZZ_EXIT_WRMSR, MEZZ_EXIT_GATE,          MEZZ_EXIT_RDMSR};
 
-    *to = (struct mezz_callback_registration){
-        .l2 = 1,
-        .reason = reasons[take() % 6],
-        .mode = take() % 2 != 0 ? MEZZ_MODE_DECIDE : MEZZ_MODE_OBSERVE,
-        .handler = 0x1000,
-        .stack = page_address(take()) + PAGE_SIZE,
-        .frame = page_address(take()),
-        .state_mask = MEZZ_STATE_MASK_ALLOWED & take_bytes(2),
-    };
+    *to = (struct mezz_callback_registration){.l2 = 1, .handler = 0x1000};
+    to->reason = reasons[take() % 6];
+    to->mode = take() % 2 != 0 ? MEZZ_MODE_DECIDE : MEZZ_MODE_OBSERVE;
+    to->stack = page_address(take()) + PAGE_SIZE;
+    to->frame = page_address(take());
+    to->state_mask = MEZZ_STATE_MASK_ALLOWED & take_bytes(2);
     to->condition_count = take() % 3;
-    for (unsigned int i = 0; i < to->condition_count; i++)
-        to->condition[i] = (struct mezz_condition){
-            .field = take(), .op = take(), .a = take_number(), .b = take_number()};
+    for (unsigned int i = 0; i < to->condition_count; i++) {
+        to->condition[i].field = take();
+        to->condition[i].op = take();
+        to->condition[i].a = take_number();
+        to->condition[i].b = take_number();
+    }
 }
 
 /* Things that an L1 would have ready. */
@@ -131,6 +135,8 @@ static void prepare(void)
 
 static int run_l1(struct kvm_run *run)
 {
+    uint64_t number;
+
     for (int i = 0; i < 16; i++) {
         uint8_t what = take();
 
@@ -152,12 +158,12 @@ static int run_l1(struct kvm_run *run)
             return call(run, MEZZ_CALL_ENTER, 1 + what / 128, 0, 0);
         case 8:
         case 9:
-            return call(run, MEZZ_CALL_CALLBACK_RETURN, what / 16, take_number(), take_number());
+            number = take_number();
+            return call(run, MEZZ_CALL_CALLBACK_RETURN, what / 16, number, take_number());
         case 10:
             return any_exit(run);
         default:
-            return call(run, take() % (MEZZ_CALL_COUNT + 2U), take_number(), take_number(),
-                        take_number());
+            return any_call(run, MEZZ_CALL_COUNT + 2U);
         }
     }
     return EINTR;
@@ -167,18 +173,23 @@ static int run_l1(struct kvm_run *run)
 static void alter(struct kvm_run *run, uint8_t how)
 {
     struct kvm_sregs *sregs = &run->s.regs.sregs;
+    uint64_t value;
 
     /* Another processor of L1 writes to its memory meanwhile: to a VMCS12, a frame, a table. */
     if ((how & 15) == 15)
         write_memory();
     else
         run->s.regs.regs.rip += how & 15;
-    if (how & 16)
-        ((uint64_t *)&run->s.regs.regs)[take() % (sizeof(run->s.regs.regs) / 8)] = take_number();
+    if (how & 16) {
+        value = take_number();
+        ((uint64_t *)&run->s.regs.regs)[take() % (sizeof(run->s.regs.regs) / 8)] = value;
+    }
     if (how & 32)
         sregs->cr3 = take_number();
-    if (how & 64)
-        ((uint8_t *)sregs)[take_bytes(2) % sizeof(*sregs)] = take();
+    if (how & 64) {
+        value = take();
+        ((uint8_t *)sregs)[take_bytes(2) % sizeof(*sregs)] = (uint8_t)value;
+    }
     if (how & 128)
         run->s.regs.events.interrupt.shadow = take() & 3;
 }

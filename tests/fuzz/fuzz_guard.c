@@ -134,8 +134,9 @@ static void take_functions(struct hook_declaration *declaration)
     declaration->function = function;
     declaration->functions = take() % WORDS;
     for (size_t i = 0; i < declaration->functions; i++) {
-        function[i] = (struct hook_function_declaration){
-            .name = take_name(), .argument = argument[i], .arguments = take() % 8};
+        function[i] = (struct hook_function_declaration){.argument = argument[i]};
+        function[i].name = take_name();
+        function[i].arguments = take() % 8;
         for (size_t a = 0; a < function[i].arguments; a++) {
             unsigned int kind = take();
 

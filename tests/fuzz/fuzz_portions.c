@@ -63,8 +63,7 @@ static const char *const *take_words(const char **text, size_t *count)
 
 static void declare(struct portion_table *table, const uint8_t *data, const char *text)
 {
-    struct address_range range = {0x400000 + 16ULL * (uint64_t)(data[0] | data[1] << 8),
-                                  16ULL * data[2]};
+    struct address_range range = {0x400000 + 16ULL * (data[0] + 256U * data[1]), 16ULL * data[2]};
     uint64_t address = range.address;
     struct portion_declaration declaration = {.program = "p", .on_refusal = REFUSAL_KILL};
     struct portion_parts *parts = &declaration.parts;

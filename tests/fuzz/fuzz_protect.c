@@ -167,12 +167,16 @@ static int door(struct kvm_run *run, uint8_t how)
     struct mezz_guard_record *record =
         l2_pointer(world_physical(space_of(&run->s.regs.sregs), plan->record));
 
-    if (how & 16)
-        *record = (struct mezz_guard_record){.function = take() % 4,
-                                             .verdict = take() % 8,
-                                             .argument = {take(), take()},
-                                             .copy = {plan->exchange + take(), take_place()},
-                                             .length = {take_bytes(2), take()}};
+    if (how & 16) {
+        *record = (struct mezz_guard_record){.function = take() % 4};
+        record->verdict = take() % 8;
+        record->argument[0] = take();
+        record->argument[1] = take();
+        record->copy[0] = plan->exchange + take();
+        record->copy[1] = take_place();
+        record->length[0] = take_bytes(2);
+        record->length[1] = take();
+    }
     regs->rsp = plan->stack_end - 64 - (how & 32 ? take() : 0);
     regs->rdi = how & 64 ? MEZZ_GUARD_ASKS : take() % 8;
     regs->rax = take_number();
@@ -198,12 +202,13 @@ static void write_something(const struct kvm_run *run, uint8_t how)
 static void alter(struct kvm_run *run, uint8_t how)
 {
     struct kvm_sregs *sregs = &run->s.regs.sregs;
+    uint64_t value;
 
     switch (how / 16 % 8) {
     case 0:
     case 1:
-        ((uint64_t *)&run->s.regs.regs)[take() % (sizeof(run->s.regs.regs) / 8)] =
-            how & 128 ? take_number() : take_place();
+        value = how & 128 ? take_number() : take_place();
+        ((uint64_t *)&run->s.regs.regs)[take() % (sizeof(run->s.regs.regs) / 8)] = value;
         break;
     case 2:
         sregs->cr3 = how & 128 ? take_number() : world_cr3(take());
@@ -212,7 +217,8 @@ static void alter(struct kvm_run *run, uint8_t how)
         sregs->cr0 ^= how & 128 ? 8 : 1ULL << take() % 32;
         break;
     case 4:
-        ((uint8_t *)sregs)[take_bytes(2) % sizeof(*sregs)] = take();
+        value = take();
+        ((uint8_t *)sregs)[take_bytes(2) % sizeof(*sregs)] = (uint8_t)value;
         break;
     case 5:
         fake_kvm_pass(take() * 1000000ULL);

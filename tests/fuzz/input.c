@@ -100,17 +100,28 @@ int call(struct kvm_run *run, uint64_t number, uint64_t rdi, uint64_t rsi, uint6
     return 0;
 }
 
+int any_call(struct kvm_run *run, unsigned int numbers)
+{
+    const uint64_t number = take() % numbers;
+    const uint64_t rdi = take_number();
+    const uint64_t rsi = take_number();
+
+    return call(run, number, rdi, rsi, take_number());
+}
+
 int any_exit(struct kvm_run *run)
 {
     static const uint8_t sizes[] = {1, 2, 4, 8};
     uint8_t kind = take();
     uint8_t *data = (uint8_t *)run + sizeof(*run);
+    uint16_t port;
+    uint64_t page;
 
     switch (kind % 12) {
     case 0:
     case 1:
-        port_exit(run, kind & 16, take() % 4 != 0 ? 0x3f8 : (uint16_t)take_bytes(2),
-                  sizes[kind / 32 % 3], kind & 128 ? 1 + take() % 8U : 1);
+        port = take() % 4 != 0 ? 0x3f8 : (uint16_t)take_bytes(2);
+        port_exit(run, kind & 16, port, sizes[kind / 32 % 3], kind & 128 ? 1 + take() % 8U : 1);
         for (unsigned int i = 0; i < 8; i++)
             data[i] = take();
         break;
@@ -118,8 +129,8 @@ int any_exit(struct kvm_run *run)
     case 3:
     case 4:
         run->exit_reason = KVM_EXIT_MMIO;
-        run->mmio.phys_addr =
-            kind & 64 ? MEZZ_GATE_ADDRESS + (take() & 0x87U) : (take_bytes(1) % 80 << 12) + take();
+        page = kind & 64 ? 0 : take_bytes(1) % 80 << 12;
+        run->mmio.phys_addr = kind & 64 ? MEZZ_GATE_ADDRESS + (take() & 0x87U) : page + take();
         run->mmio.len = sizes[kind / 16 % 4];
         run->mmio.is_write = kind >= 128;
         for (unsigned int i = 0; i < 8; i++)

@@ -19,7 +19,7 @@
 #define STACK_TOP     ((FIRST_PAGE + 5) * PAGE_SIZE)
 #define LIST          ((FIRST_PAGE + 5) * PAGE_SIZE)
 #define CALL_FRAME(n) ((FIRST_PAGE + 8 + (n) % 8) * PAGE_SIZE)
-#define TABLES(n)     ((FIRST_PAGE + 16 + 4 * (n) % 8) * PAGE_SIZE)
+#define TABLES(n)     ((FIRST_PAGE + 16 + 4U * (n) % 8) * PAGE_SIZE)
 #define VCPUS         2U
 
 static struct machine *machine;
@@ -97,6 +97,7 @@ static int register_callback(struct kvm_run *run)
 static int other_call(struct kvm_run *run)
 {
     uint64_t *list = pointer(LIST);
+    uint64_t value;
     uint8_t how = take();
 
     switch (how % 10) {
@@ -112,9 +113,10 @@ static int other_call(struct kvm_run *run)
     case 4:
         return call(run, MEZZ_CALL_CALLBACK_UNREGISTER, 1 + how / 16 % 4, 0, 0);
     case 5:
+        value = (WORLD_FIRST + take_bytes(2) % WORLD_PAGES) * PAGE_SIZE | MEZZ_EPT_WRITE_BACK;
+        value |= take() & 7;
         ((uint64_t *)pointer(TABLES(how / 32) + 3 * PAGE_SIZE))[take_bytes(2) % WORLD_PAGES] =
-            (WORLD_FIRST + take_bytes(2) % WORLD_PAGES) * PAGE_SIZE | (take() & 7) |
-            MEZZ_EPT_WRITE_BACK;
+            value;
         return call(run, MEZZ_CALL_INVEPT, 1, 2, 0);
     case 6:
         write_tables(1);
@@ -124,9 +126,10 @@ static int other_call(struct kvm_run *run)
     case 7:
         return call(run, MEZZ_CALL_L1_INTERRUPT, 0, 32 + how / 16, 0);
     case 8:
-        return call(run, MEZZ_CALL_VMWRITE, 1 + how / 128, take_bytes(2) | 8U << 16, take_number());
+        value = take_bytes(2) | 8U << 16;
+        return call(run, MEZZ_CALL_VMWRITE, 1 + how / 128, value, take_number());
     default:
-        return call(run, take() % MEZZ_CALL_COUNT, take_number(), take_number(), take_number());
+        return any_call(run, MEZZ_CALL_COUNT);
     }
 }
 
