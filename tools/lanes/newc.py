@@ -50,7 +50,7 @@ class Archive:
     def _entry(self, path, mode, data=b"", device=(0, 0)):
         name = path.strip("/")
         self._inode += 1
-        encoded = name.encode() + b"\0"
+        encoded = os.fsencode(name) + b"\0"
         fields = (self._inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(encoded), 0)
         header = "070701" + "".join(f"{field:08x}" for field in fields)
         self._padded(header.encode() + encoded)

@@ -22,10 +22,11 @@ PT_INTERP = 3
 
 @dataclass
 class Job:
-    """One command and its files. Paths inside are relative to the working directory."""
+    """One command and its files. Paths inside are relative to the working directory, or absolute."""
 
     command: list
     files: dict = field(default_factory=dict)  # path inside -> path outside
+    data: dict = field(default_factory=dict)  # the same, of files that nobody executes
     texts: dict = field(default_factory=dict)  # path inside -> content
     gets: list = field(default_factory=list)  # (path inside, path outside), fetched afterwards
     vendor_options: str = ""
@@ -64,10 +65,10 @@ def write_job(out, job, vendor_module):
     """The job's files in /w, the libraries that they need, and the command."""
     archive = Archive(out)
     archive.directory("w")
-    for inside, outside in sorted(job.files.items()):
+    for inside, outside in sorted({**job.data, **job.files}.items()):
         if not os.path.isfile(outside):
             raise LaneError(f"no such file: {outside}")
-        archive.copy(f"w/{inside}", outside)
+        archive.copy(os.path.join("w", inside), outside)
     for inside, text in sorted(job.texts.items()):
         archive.file(f"w/{inside}", text.encode())
     for library in _libraries(job.files.values()):
