@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Attacks on guarded API functions, portions and the root: each with everything that stops it, and
--- with exactly that switched off. It has to fail and to succeed; docs/hookguard.md explains the rows.
+-- Attacks on guarded API functions, portions and the root: each with all defences on, where it has
+-- to fail; and with exactly the one against it off, where it has to succeed. Where others would stop it,
+-- too, these are off for that, and a run between has just the one on. docs/hookguard.md explains the rows.
 -- `mezz run stacks/attacks.lua --json OUT` writes each row of the table as a member of "rows".
 
 local runs, all_runs = 0, 0
@@ -16,7 +17,7 @@ local function both(list, more)
 end
 
 -- One guest whose programs attack, under a guard with all defences but these.
-local function guarded(attack, without)
+local function guarded(attack, how, without)
     local stack = mezz.stack { memory = "64M" }
     local l1 = stack:l1 { image = "nested_l1.elf", memory = "48M", cmdline = "exits=callback" }
     local agent = attack.agent or "agent.elf"
@@ -35,7 +36,7 @@ local function guarded(attack, without)
         },
     }
     local result = stack:run { timeout = "900s", quiet = true,
-        title = title(attack.name, #without > #(attack.needs or {}) and "without" or "with") }
+        title = title(attack.name, how) }
     mezz.expect(result.status == "done", attack.name .. ": L1 ended the machine, and well")
     return tiny
 end
@@ -62,7 +63,10 @@ local attacks = {
         needs = { "api-nx" }, reason = "not-an-entry" },
     { "6", "hook overwrite", program = "overwrite", off = { "read-only" },
         needs = { "api-nx", "padding" }, reason = "code-write" },
-    { "7", "hook detection by reading", program = "read-hook", off = { "api-nx" } },
+    { "6b", "overwriting the agent", program = "overwrite-agent", off = { "agent-hidden" },
+        reason = "agent-write" },
+    { "7", "hook detection by reading", program = "read-hook", off = { "api-nx" },
+        because = "there is no hook to be read" },
     { "8", "shadow discovery", program = "discover", off = { "agent-hidden" },
         reason = "agent-read", on_refusal = "error" },
     { "9", "remap", program = "remap", off = { "mapping-check" }, reason = "remapped" },
@@ -73,20 +77,30 @@ local attacks = {
     { "10c", "2 MiB over the agent's data", program = "alias-large", off = { "agent-hidden" },
         reason = "agent-read" },
     { "13", "argument race", program = "race", helper = true, agent = "agent-waits.elf",
-        off = { "copies" } },
+        off = { "copies" }, because = "the function has the copies" },
     { "14a", "shared stack: return address", program = "return", helper = true,
         agent = "agent-waits.elf", off = { "return-check" }, reason = "return-changed" },
     { "14b", "shared stack: the agent's frames", program = "stack", helper = true,
-        agent = "agent-waits.elf", off = { "agent-stack" }, needs = { "app-nx" } },
+        agent = "agent-waits.elf", off = { "agent-stack" }, needs = { "app-nx" },
+        because = "the agent has a stack of its own" },
     { "15", "interrupt in the security view", program = "interrupt", helper = true,
         agent = "agent-waits.elf", off = { "kernel-nx" }, needs = { "app-nx" },
         reason = "not-an-entry" },
 }
 
--- stacks/portions.lua has all of those on portions.
+-- What no defence stops, by its nature: whose address space it is can have other code than the
+-- function there. It gains what a system call of his own gains.
+local natural = {
+    { "9b", "a copy at the function's address", program = "copy",
+        because = "by its nature: who makes the system call himself needs no function" },
+}
+
+-- stacks/portions.lua has all of those on portions. The last: what else would stop it.
 local portions = {
-    { "18", "portion entered elsewhere", "vault-middle.elf", "not-an-entry-point" },
-    { "19", "malicious bytes", "vault-pattern.elf", "pattern" },
+    { "18", "portion entered elsewhere", "vault-middle.elf", "not-an-entry-point", {} },
+    { "19", "malicious bytes", "vault-pattern.elf", "pattern", {} },
+    { "19b", "the same, written after the scan", "vault-inject.elf", "pattern",
+        { "write-outside" } },
 }
 
 local pairs_of_vcpus = { { "11", "sibling vCPU", "sibling" }, { "12", "swap window", "swap" } }
@@ -108,61 +122,90 @@ local hostiles = {
     { "20e", "EPT12, 512 tables each time", "case=ept-deep", "E_EPT_LIMIT" },
     { "20f", "EPT12 at random", "seed=2020 count=300", "error codes" },
 }
-all_runs = 2 * (#attacks + #portions + #pairs_of_vcpus) + #hostiles
+all_runs = 2 * (#attacks + #portions + #pairs_of_vcpus) + #natural + #hostiles
+for _, attack in ipairs(attacks) do all_runs = all_runs + (attack.needs and 1 or 0) end
+for _, attack in ipairs(portions) do all_runs = all_runs + (#attack[5] > 0 and 1 or 0) end
 
-local line = "%-5s %-34s %-16s %-12s %-12s %s"
+local line = "%-5s %-34s %-16s %-12s %-12s %-12s %s"
 local stopped_with, succeeded_without, always = 0, 0, 0
-local function row(id, name, defence, with, without_it, reason)
+local function row(id, name, defence, with, alone, without_it, reason)
     stopped_with = stopped_with + (with == "stopped" and 1 or 0)
     succeeded_without = succeeded_without + (without_it == "succeeded" and 1 or 0)
     always = always + (without_it == "always on" and 1 or 0)
-    print(line:format(id, name, defence, with, without_it, reason))
-    mezz.row { id = id, name = name, defence = defence, with = with, without = without_it,
-        reason = reason }
+    print(line:format(id, name, defence, with, alone, without_it, reason))
+    mezz.row { id = id, name = name, defence = defence, with = with, alone = alone,
+        without = without_it, reason = reason }
 end
 
-print(line:format("", "attack", "stopped by", "with it", "without it", "refused as"))
+-- What the guest's guard refused, as it was counted.
+local function refused_as(tiny, because)
+    local reasons = {}
+    for reason, count in pairs(tiny.guarded.refusals) do
+        if count > 0 then reasons[#reasons + 1] = reason end
+    end
+    table.sort(reasons)
+    return #reasons > 0 and table.concat(reasons, ", ") or because or "-"
+end
+
+local function outcome(stopped) return stopped and "stopped" or "SUCCEEDED" end
+
+print(line:format("", "attack", "stopped by", "all on", "it alone", "all but it", "refused as"))
 for _, attack in ipairs(attacks) do
     local id, name = attack[1], attack[2]
     attack.name = id .. " " .. name
     local needs = attack.needs or {}
-    local with = guarded(attack, needs)
-    local bare = guarded(attack, both(needs, attack.off))
+    local with = guarded(attack, "all on", {})
+    local alone = attack.needs and guarded(attack, "it alone", needs) or with
+    local bare = guarded(attack, "without", both(needs, attack.off))
     local won = "attack: " .. attack.program:gsub("%-", "%%-") .. "[%-%a]*: succeeded"
-    local stopped = not with.console:match(won)
+    local stopped, by_it = not with.console:match(won), not alone.console:match(won)
     local succeeded = bare.console:match(won) ~= nil
 
-    row(id, name, table.concat(attack.off, ", "), stopped and "stopped" or "SUCCEEDED",
-        succeeded and "succeeded" or "STOPPED", attack.reason or "-")
+    row(id, name, table.concat(attack.off, ", "), outcome(stopped), outcome(by_it),
+        succeeded and "succeeded" or "STOPPED", refused_as(alone, attack.because))
     mezz.expect(stopped, attack.name .. ": fails")
+    mezz.expect(by_it, attack.name .. ": fails by " .. attack.off[1] .. " alone")
     mezz.expect(succeeded, attack.name .. ": succeeds without " .. attack.off[1])
     if attack.reason then
-        mezz.expect(with.guarded.refusals[attack.reason] > 0,
+        mezz.expect(alone.guarded.refusals[attack.reason] > 0,
             attack.name .. ": is refused as " .. attack.reason)
     end
 end
 
+for _, attack in ipairs(natural) do
+    attack.name = attack[1] .. " " .. attack[2]
+    local tiny = guarded(attack, "all on", {})
+    local succeeded = tiny.console:match("attack: " .. attack.program .. ": succeeded") ~= nil
+
+    row(attack[1], attack[2], "none", succeeded and "succeeded" or "STOPPED", "-", "-",
+        refused_as(tiny, attack.because))
+    mezz.expect(succeeded, attack.name .. ": nothing stops it, and docs/hookguard.md says so")
+end
+
 -- --- portions ---
 
-local function portion(id, program, tolerated)
+local function portion(id, program, how, tolerated)
     local stack = mezz.stack { memory = "64M" }
     local l1 = stack:l1 { image = "nested_l1.elf", memory = "48M", cmdline = "exits=callback" }
     local tiny = l1:l2 { name = "tiny", image = "tiny-os.elf", memory = "16M",
         programs = { program }, cmdline = "hostile" }
     tiny:protect { program = program, portion = "vault", sections = { ".vault", ".secret" },
         entries = { "vault_sign", "vault_check" }, rules = "rules/example.yar",
-        tolerate = tolerated }
+        tolerate = #tolerated > 0 and tolerated or nil }
     stack:run { timeout = "900s", quiet = true,
-        title = title(id .. " " .. program, tolerated and "without" or "with") }
+        title = title(id .. " " .. program, how) }
     return tiny.console:find "the attack succeeded" ~= nil
 end
 
 for _, attack in ipairs(portions) do
-    local id, name, program, reason = table.unpack(attack)
-    local stopped, succeeded = not portion(id, program), portion(id, program, { reason })
-    row(id, name, "portion", stopped and "stopped" or "SUCCEEDED",
+    local id, name, program, reason, tolerated = table.unpack(attack)
+    local stopped = not portion(id, program, "all on", {})
+    local by_it = #tolerated == 0 and stopped or not portion(id, program, "it alone", tolerated)
+    local succeeded = portion(id, program, "without", both(tolerated, { reason }))
+    row(id, name, "portion", outcome(stopped), outcome(by_it),
         succeeded and "succeeded" or "STOPPED", reason)
     mezz.expect(stopped, id .. " " .. name .. ": fails")
+    mezz.expect(by_it, id .. " " .. name .. ": fails by its pattern or entry alone")
     mezz.expect(succeeded, id .. " " .. name .. ": succeeds when it is only logged")
 end
 
@@ -183,8 +226,8 @@ for _, attack in ipairs(pairs_of_vcpus) do
     local id, name, group = table.unpack(attack)
     local tried, won = pair(group .. "-views")
     local _, succeeded = pair(group)
-    row(id, name, "views", won and "SUCCEEDED" or "stopped", succeeded and "succeeded" or "STOPPED",
-        "ept_violation")
+    row(id, name, "views", outcome(not won), outcome(not won),
+        succeeded and "succeeded" or "STOPPED", "ept_violation")
     mezz.expect(tried and not won, id .. " " .. name .. ": fails")
     mezz.expect(succeeded, id .. " " .. name .. ": succeeds with one EPT12 for both vCPUs")
 end
@@ -211,10 +254,11 @@ for _, attack in ipairs(hostiles) do
     else
         stopped = result.status == "done" and l1.refused_calls > 0
     end
-    row(id, name, "the root", stopped and "stopped" or "SUCCEEDED", "always on", reason)
+    row(id, name, "the root", outcome(stopped), "-", "always on", reason)
     mezz.expect(stopped, id .. " " .. name .. ": fails")
 end
 
 local all = #attacks + #portions + #pairs_of_vcpus + #hostiles
-print(("%d of %d attacks stopped; %d of the %d whose defence can be switched off succeeded without it")
-    :format(stopped_with, all, succeeded_without, all - always))
+print(("%d of %d attacks stopped; %d of the %d whose defence can be switched off succeeded without it; "
+    .. "%d that nothing stops by its nature")
+    :format(stopped_with, all, succeeded_without, all - always, #natural))

@@ -29,8 +29,9 @@ typedef int64_t open_function(const char *name, uint64_t flags);
 typedef bool attack(void);
 attack attack_stray_gate, attack_hidden_gate, attack_bad_index;
 attack attack_skip, attack_stolen_prologue, attack_straddle, attack_alias_call;
-attack attack_overwrite, attack_read_hook, attack_discover, attack_remap, attack_alias;
-attack attack_alias_large, attack_read_strange;
+attack attack_overwrite, attack_overwrite_agent, attack_read_hook, attack_discover, attack_remap,
+    attack_alias;
+attack attack_alias_large, attack_read_strange, attack_copy;
 attack attack_race, help_race, attack_return, help_return, attack_stack, help_stack;
 attack attack_interrupt, help_interrupt;
 

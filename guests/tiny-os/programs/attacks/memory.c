@@ -3,6 +3,7 @@
 #include "programs/attacks/attack.h"
 
 #define MEMORY_PAGES 4096 /* 16 MiB */
+#define BEYOND_PAGES 64
 #define LARGE_PAGE   0x200000ul
 #define TEXT_OF(x)   #x
 #define TEXT(x)      TEXT_OF(x)
@@ -24,6 +25,19 @@ bool attack_overwrite(void)
         hook[i] = 0x90;
     }
     return api_open(forbidden_name, TINY_OPEN_CREATE) >= 0 && forbidden_file_exists();
+}
+
+/* Over the agent's memory, where its secret is. */
+bool attack_overwrite_agent(void)
+{
+    volatile uint8_t *data = (volatile uint8_t *)ELSEWHERE;
+
+    meet_agent();
+    map(ELSEWHERE, frame_of(0, AGENT_DATA), TINY_MAP_READ | TINY_MAP_WRITE);
+    for (unsigned i = 0; i < SECRET_BYTES; i++) {
+        data[i] = 0x5a;
+    }
+    return data[0] == 0x5a && data[SECRET_BYTES - 1] == 0x5a;
 }
 
 /* Does the function begin with a store to the gate? */
@@ -55,17 +69,22 @@ bool attack_read_strange(void)
     return true;
 }
 
-/* All of physical memory, page by page. */
+static bool has_secret_at(uint64_t frame)
+{
+    return map(ELSEWHERE, frame, TINY_MAP_READ) == 0 &&
+           has_secret((const volatile uint8_t *)ELSEWHERE);
+}
+
+/* All of physical memory, page by page, what is beyond it, and what is behind the gate. */
 bool attack_discover(void)
 {
     meet_agent();
-    for (uint64_t i = 0; i < MEMORY_PAGES; i++) {
-        map(ELSEWHERE, i * PAGE, TINY_MAP_READ);
-        if (has_secret((const volatile uint8_t *)ELSEWHERE)) {
+    for (uint64_t i = 0; i < MEMORY_PAGES + BEYOND_PAGES; i++) {
+        if (has_secret_at(i * PAGE)) {
             return true;
         }
     }
-    return false;
+    return has_secret_at(frame_of(0, TINY_GATE));
 }
 
 /* A second mapping of the agent's data. */
@@ -123,4 +142,17 @@ bool attack_remap(void)
     map(AGENT_CODE, frame_of(0, (uint64_t)page), TINY_MAP_READ | TINY_MAP_EXECUTE);
     api_open("public.txt", 0);
     return has_secret(loot);
+}
+
+/* The function's page taken away and put back, with a copy of his own in its place. */
+bool attack_copy(void)
+{
+    const uint64_t from = (uint64_t)api_open & ~(PAGE - 1);
+
+    for (unsigned i = 0; i < PAGE; i++) {
+        page[i] = ((const volatile uint8_t *)from)[i];
+    }
+    map(from, 0, 0);
+    map(from, frame_of(0, (uint64_t)page), TINY_MAP_READ | TINY_MAP_EXECUTE);
+    return api_open(forbidden_name, TINY_OPEN_CREATE) >= 0 && forbidden_file_exists();
 }
