@@ -25,13 +25,14 @@
  *   guard_answered   only where somebody else decides, too: where an agent that asks goes on
  *   guard_nested     optional: a mezz_guard_nested; without one nobody hears of calls within calls
  */
-#define MEZZ_GUARD_MAGIC      0x4452475aU /* "ZGRD" */
-#define MEZZ_GUARD_VERSION    1U
-#define MEZZ_GUARD_PLAN_SIZE  8192U
-#define MEZZ_GUARD_FUNCTIONS  32U
-#define MEZZ_GUARD_ARGUMENTS  6U
-#define MEZZ_GUARD_GATE       0x10900000ULL /* linear: where hooks expect the gate's page */
-#define MEZZ_GUARD_COPY_LIMIT 4096U         /* bytes of one argument's copy */
+#define MEZZ_GUARD_MAGIC        0x4452475aU /* "ZGRD" */
+#define MEZZ_GUARD_VERSION      1U
+#define MEZZ_GUARD_PLAN_SIZE    8192U
+#define MEZZ_GUARD_FUNCTIONS    32U
+#define MEZZ_GUARD_ARGUMENTS    6U
+#define MEZZ_GUARD_GATE         0x10900000ULL /* linear: where hooks expect the gate's page */
+#define MEZZ_GUARD_COPY_LIMIT   4096U         /* bytes of one argument's copy */
+#define MEZZ_GUARD_MEMORY_LIMIT 0x1000000U    /* of MEMORY: an agent denies more than 16 MiB */
 
 /* What a caller gives is its own memory: an agent refuses pointers to its own, in all of them but
  * NUMBER. */

@@ -153,6 +153,7 @@ enum hook_reason {
     HOOK_REASON_AGENT_FAULT,
     HOOK_REASON_KILLED, /* the callback's wish */
     HOOK_REASON_NOT_64_BIT,
+    HOOK_REASON_BAD_ARGUMENT, /* names what its caller cannot reach */
     HOOK_REASONS
 };
 

@@ -35,7 +35,8 @@ HOT void hook_go_on(const struct hook_judgement *it, enum hook_reason reason,
         it->outcome->registers = *registers;
 }
 
-/* 8 bytes of the program's memory, which may lie in two pages. */
+/* 8 bytes of the program's memory, which may lie in two pages. What the program itself cannot read
+ * is not read for it. */
 HOT static bool read_word(const struct hook_judgement *it, uint64_t linear, uint64_t *word)
 {
     const struct hook_memory *memory = it->hooks->memory;
@@ -50,6 +51,7 @@ HOT static bool read_word(const struct hook_judgement *it, uint64_t linear, uint
         if (part > sizeof(bytes) - done)
             part = sizeof(bytes) - done;
         if (memory->translate(memory->context, it->access->cr3, PAGE_OF(at), &frame) != 0 ||
+            hook_is_closed(it->hooks, frame) ||
             memory->read(memory->context, frame + at % PAGE_SIZE, bytes + done, part) != 0)
             return false;
         done += part;
@@ -159,11 +161,15 @@ HOT void hook_enter(const struct hook_judgement *it, const struct hook_function 
         hook_refuse(it, reason);
         return;
     }
+    binding->function = function;
+    binding->entry = it->access->registers;
+    if (!hook_arguments_are_callers(it->hooks, binding)) {
+        hook_refuse(it, HOOK_REASON_BAD_ARGUMENT);
+        return;
+    }
     registers.rip = function->entry + HOOK_GATE_BYTES;
     binding->calls = true;
     binding->waits = binding->stray = false;
-    binding->function = function;
-    binding->entry = it->access->registers;
     hook_enter_view(it, binding);
     hook_go_on(it, HOOK_REASON_CALL, &registers);
 }
@@ -186,6 +192,11 @@ void hook_come_back(const struct hook_judgement *it)
     if (hook_has(it, HOOK_MAPPING_CHECK) && !it->intact) {
         hook_abandon(it, binding, HOOK_REASON_REMAPPED);
         hook_release(it->hooks, binding);
+        return;
+    }
+    /* The kernel has run, and may have mapped other pages there. */
+    if (!hook_arguments_are_callers(it->hooks, binding)) {
+        hook_abandon(it, binding, HOOK_REASON_BAD_ARGUMENT);
         return;
     }
     registers = binding->kept;

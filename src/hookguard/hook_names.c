@@ -64,6 +64,7 @@ static const char *const reason_names[HOOK_REASONS] = {
     [HOOK_REASON_AGENT_FAULT] = "agent-fault",
     [HOOK_REASON_KILLED] = "killed",
     [HOOK_REASON_NOT_64_BIT] = "not-64-bit",
+    [HOOK_REASON_BAD_ARGUMENT] = "bad-argument",
 };
 
 const char *hook_reason_name(enum hook_reason reason)

@@ -5,6 +5,7 @@
 #include "hookguard/hook_calls.h"
 
 /* Between hook_calls.c and hook_bind.c. */
+#define HOOK_CLOSED_BITS 4096U
 
 struct hook_claimed {
     uint64_t frame;
@@ -45,6 +46,8 @@ struct hooks {
     uint64_t version; /* of the default view */
     uint64_t serial;
     size_t claims;
+    uint64_t closed_version; /* hook_arguments.c: by frame number, and of which version */
+    uint64_t closed[HOOK_CLOSED_BITS / 64];
     struct hook_binding binding[HOOK_VIEWS];
     struct hook_claimed claim[HOOK_CLAIMS];
     uint64_t frames[HOOK_PAGES_LIMIT]; /* of the address space that is looked at */
@@ -64,5 +67,10 @@ bool hook_intact(struct hooks *hooks, const struct hook_binding *binding);
 /* HOOK_REASON_NONE and the binding, or why there is none. */
 enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_binding **binding);
 void hook_release(struct hooks *hooks, struct hook_binding *binding);
+
+/* hook_arguments.c: the default view has less of the frame's data than a security view. */
+bool hook_is_closed(struct hooks *hooks, uint64_t frame);
+/* Whether what the binding's call names is no such frame, wherever that is mapped. */
+bool hook_arguments_are_callers(struct hooks *hooks, const struct hook_binding *binding);
 
 #endif

@@ -131,8 +131,8 @@ static enum mezz_guard_verdict take_arguments(const struct mezz_guard_function *
         /* A function that calls another one passes what is on the agent's stack. */
         if (outermost && is_agents(argument[i], size)) {
             verdict = MEZZ_GUARD_UNREADABLE;
-        } else if (declared->kind == MEZZ_GUARD_MEMORY && declared->limit &&
-                   size > declared->limit) {
+        } else if (declared->kind == MEZZ_GUARD_MEMORY &&
+                   size > (declared->limit ? declared->limit : MEZZ_GUARD_MEMORY_LIMIT)) {
             verdict = MEZZ_GUARD_TOO_LONG;
         } else if (mezz_guard_is_copied(declared->kind)) {
             verdict = copy_argument(declared, argument, i, outermost, record);

@@ -32,6 +32,7 @@ attack attack_skip, attack_stolen_prologue, attack_straddle, attack_alias_call;
 attack attack_overwrite, attack_overwrite_agent, attack_read_hook, attack_discover, attack_remap,
     attack_alias;
 attack attack_alias_large, attack_read_strange, attack_copy;
+attack attack_alias_read, attack_alias_write, attack_alias_stack;
 attack attack_race, help_race, attack_return, help_return, attack_stack, help_stack;
 attack attack_interrupt, help_interrupt;
 

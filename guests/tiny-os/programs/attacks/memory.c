@@ -95,6 +95,58 @@ bool attack_alias(void)
     return has_secret((const volatile uint8_t *)ELSEWHERE);
 }
 
+/* The function is to take the agent's data for the caller's: once it has written them to a file, or
+ * byte by byte. */
+bool attack_alias_read(void)
+{
+    int64_t handle = api_open("loot.txt", TINY_OPEN_CREATE);
+
+    meet_agent();
+    map(ELSEWHERE, frame_of(0, AGENT_DATA), TINY_MAP_READ);
+    api_write(handle, (const void *)ELSEWHERE, PAGE);
+    api_close(handle);
+    handle = api_open("loot.txt", 0);
+    api_read(handle, page, PAGE);
+    if (has_secret(page)) {
+        return true;
+    }
+    for (uint64_t i = 0; i < PAGE; i++) {
+        page[i] = (uint8_t)(api_sum((const void *)(ELSEWHERE + i), 1) - 1);
+    }
+    return has_secret(page);
+}
+
+/* It is to write there. */
+bool attack_alias_write(void)
+{
+    int64_t handle = api_open("loot.txt", TINY_OPEN_CREATE);
+
+    api_write(handle, page, PAGE);
+    api_close(handle);
+    handle = api_open("loot.txt", 0);
+    map(ELSEWHERE, frame_of(0, AGENT_DATA), TINY_MAP_READ | TINY_MAP_WRITE);
+    return api_read(handle, (void *)ELSEWHERE, PAGE) == PAGE;
+}
+
+/* The caller's stack is the agent's data, and the root is to read the return address there. */
+bool attack_alias_stack(void)
+{
+    uint64_t back;
+
+    meet_agent();
+    map(ELSEWHERE, frame_of(0, AGENT_DATA), TINY_MAP_READ | TINY_MAP_WRITE);
+    __asm__ volatile("leaq 1f(%%rip), %0\n"
+                     "movq %0, (%1)\n"
+                     "movq %%rsp, %%rbx\n"
+                     "movq %1, %%rsp\n"
+                     "jmp *%2\n"
+                     "1: movq %%rbx, %%rsp"
+                     : "=&r"(back)
+                     : "r"(ELSEWHERE + PAGE - 8), "r"((uint64_t)api_close), "D"(-1l)
+                     : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "memory", "cc");
+    return true;
+}
+
 /* Where the page is in a mapping of all of the 2 MiB that it is among. */
 static const volatile uint8_t *map_large(uint64_t address)
 {

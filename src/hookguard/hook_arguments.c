@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a call from outside may name. The agent looks at addresses; but rights are of frames, and a
+ * kernel may have mapped the agent's to the caller at another address. The function, which has the
+ * agent's view, would read and write there what its caller cannot. */
+#include <string.h>
+
+#include "hookguard/hook_judgement.h"
+#include "host/hot.h"
+#include "mezz/ept.h"
+
+#define DATA_RIGHTS (MEZZ_EPT_READ | MEZZ_EPT_WRITE)
+#define RCX         2U
+
+static const unsigned int registers[MEZZ_GUARD_ARGUMENTS] = {HOOK_RDI, HOOK_RSI, HOOK_RDX,
+                                                             RCX,      8,        9};
+
+/* --- frames that a security view has more of --- */
+
+static bool has_more(const struct hook_page *page)
+{
+    return page->secure_rights & ~page->default_rights & DATA_RIGHTS;
+}
+
+static void add(struct hooks *hooks, uint64_t frame)
+{
+    const uint64_t number = frame / PAGE_SIZE % HOOK_CLOSED_BITS;
+
+    hooks->closed[number / 64] |= 1ULL << number % 64;
+}
+
+/* Each frame of which the default view has less, in a table that tells most others at once. */
+COLD static void find_closed(struct hooks *hooks)
+{
+    const struct hook_plan *plan = hooks->plan;
+
+    memset(hooks->closed, 0, sizeof(hooks->closed));
+    for (size_t i = 0; i < hooks->claims; i++)
+        if (has_more(&plan->page[hooks->claim[i].page]))
+            add(hooks, hooks->claim[i].frame);
+    for (size_t i = 0; i < HOOK_VIEWS; i++)
+        for (size_t p = 0; hooks->binding[i].used && p < plan->pages; p++)
+            if (has_more(&plan->page[p]))
+                add(hooks, hooks->binding[i].frame[p]);
+    hooks->closed_version = hooks->version;
+}
+
+static bool is_listed(const struct hooks *hooks, uint64_t frame)
+{
+    const struct hook_plan *plan = hooks->plan;
+    const struct hook_claimed *claim = hook_find_claim(hooks, frame);
+
+    if (claim != NULL && has_more(&plan->page[claim->page]))
+        return true;
+    for (size_t i = 0; i < HOOK_VIEWS; i++)
+        for (size_t p = 0; hooks->binding[i].used && p < plan->pages; p++)
+            if (hooks->binding[i].frame[p] == frame && has_more(&plan->page[p]))
+                return true;
+    return false;
+}
+
+HOT bool hook_is_closed(struct hooks *hooks, uint64_t frame)
+{
+    const uint64_t number = frame / PAGE_SIZE % HOOK_CLOSED_BITS;
+
+    if (hooks->closed_version != hooks->version)
+        find_closed(hooks);
+    return hooks->closed[number / 64] >> number % 64 & 1 && is_listed(hooks, frame);
+}
+
+/* --- arguments --- */
+
+/* Bytes from the argument on that the agent or the function may touch, if the agent does not deny
+ * the call for their number. */
+static uint64_t size_of(const struct mezz_guard_argument *declared, const uint64_t *gpr)
+{
+    const uint64_t limit = declared->limit == 0 ? MEZZ_GUARD_MEMORY_LIMIT : declared->limit;
+    uint64_t size = limit;
+
+    if (declared->kind == MEZZ_GUARD_NUMBER)
+        return 0;
+    if (declared->kind == MEZZ_GUARD_VALUE)
+        return 1;
+    if (declared->kind != MEZZ_GUARD_CSTRING && declared->length_in < MEZZ_GUARD_ARGUMENTS)
+        size = gpr[registers[declared->length_in]];
+    return size < limit ? size : limit;
+}
+
+/* At its own address the agent knows its pages by itself. */
+static bool is_at_home(const struct hooks *hooks, const struct hook_binding *binding,
+                       uint64_t linear, uint64_t frame)
+{
+    const struct hook_page *page = hook_page_at(hooks->plan, linear);
+
+    return page != NULL && page->kind != HOOK_PAGE_GUARDED && page->kind != HOOK_PAGE_LIBRARY &&
+           binding->frame[page - hooks->plan->page] == frame;
+}
+
+/* What is not mapped makes a fault, which ends the call. */
+static bool is_callers(struct hooks *hooks, const struct hook_binding *binding, uint64_t from,
+                       uint64_t size)
+{
+    const struct hook_memory *memory = hooks->memory;
+    const uint64_t last = from + size - 1 < from ? UINT64_MAX : from + size - 1;
+    uint64_t frame;
+
+    if (size == 0)
+        return true;
+    for (uint64_t page = PAGE_OF(from); page - PAGE_OF(from) <= last - PAGE_OF(from);
+         page += PAGE_SIZE)
+        if (memory->translate(memory->context, binding->cr3, page, &frame) == 0 &&
+            hook_is_closed(hooks, frame) && !is_at_home(hooks, binding, page, frame))
+            return false;
+    return true;
+}
+
+HOT bool hook_arguments_are_callers(struct hooks *hooks, const struct hook_binding *binding)
+{
+    const struct hook_function *function = binding->function;
+    const uint64_t *gpr = binding->entry.gpr;
+
+    for (size_t i = 0; function != NULL && i < function->arguments; i++)
+        if (!is_callers(hooks, binding, gpr[registers[i]], size_of(&function->argument[i], gpr)))
+            return false;
+    return true;
+}
