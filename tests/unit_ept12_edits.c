@@ -19,9 +19,11 @@
 static struct ept12_builder b;
 static struct extent_table table;
 static struct ept12_edits edits;
+static struct ept12_kept kept;
 
 static void setup(void)
 {
+    kept = (struct ept12_kept){0};
     builder_create(&b);
     table = (struct extent_table){0};
     edits = (struct ept12_edits){0};
@@ -49,6 +51,10 @@ static void leads_to(uint64_t l1, uint64_t length, uint64_t rights)
     ck_assert_uint_eq(translation.l1.value, l1);
     ck_assert_uint_eq(translation.rights, rights);
     ck_assert_uint_eq(translation.page_size, length);
+    for (uint64_t at = 0; at < 16; at += 8)
+        ck_assert_uint_eq(
+            ept12_rights(&kept, &b.l1, b.eptp, l2_at(table.extent[0].l2.value + at), &edits),
+            rights);
 }
 
 static const struct {
@@ -185,6 +191,44 @@ START_TEST(many_edits)
 }
 END_TEST
 
+static uint64_t rights_of(uint64_t l2)
+{
+    struct ept12_translation translation = {0};
+    const int code = ept12_lookup_edited(&translation, &b.l1, b.eptp, l2_at(l2), &edits, NULL);
+    const uint32_t now = ept12_rights(&kept, &b.l1, b.eptp, l2_at(l2), &edits);
+
+    ck_assert_uint_eq(now, code == 0 ? translation.rights : 0);
+    ck_assert_uint_eq(ept12_rights(&kept, &b.l1, b.eptp, l2_at(l2), &edits), now);
+    return now;
+}
+
+/* What is kept is given up when an entry of any level says another thing, also of a page that is
+ * not there. */
+START_TEST(kept_rights)
+{
+    setup();
+    ck_assert_uint_eq(rights_of(L2), 0);
+    builder_map(&b, L2, L1, RWX);
+    ck_assert_uint_eq(rights_of(L2), RWX);
+    ck_assert_uint_eq(rights_of(L2 + PAGE_SIZE), 0);
+    for (unsigned int level = 1; level <= 4; level++) {
+        uint64_t *entry = builder_entry(&b, L2, level);
+
+        ck_assert_uint_eq(rights_of(L2), RWX);
+        *entry &= ~(uint64_t)W;
+        ck_assert_uint_eq(rights_of(L2), R | X);
+        *entry &= ~(uint64_t)R; /* no such rights */
+        ck_assert_uint_eq(rights_of(L2), 0);
+        *entry |= RWX;
+    }
+    ck_assert_uint_eq(rights_of(L2), RWX);
+    b.eptp |= MEZZ_EPTP_DIRTY_FLAGS;
+    ck_assert_uint_eq(rights_of(L2), R | X);
+    ck_assert_uint_eq(rights_of(1ULL << 50), 0);
+    finish();
+}
+END_TEST
+
 RUN_CASES("ept12 edits", 60, EACH(dirty_flags, ELEMENTS(dirty_table)), ONCE(edit),
           ONCE(edit_under_a_narrower_table), EACH(edit_that_moves_to_another_level, 2),
-          ONCE(two_edits_of_one_page), ONCE(many_edits))
+          ONCE(two_edits_of_one_page), ONCE(many_edits), ONCE(kept_rights))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hookguard/hook_calls.h"
 
+#include <string.h>
+
 #include "hookguard/hook_judgement.h"
 #include "host/hot.h"
 
@@ -200,8 +202,9 @@ HOT void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct ho
 {
     struct hook_judgement it = {.hooks = hooks, .vcpu = vcpu, .access = access, .outcome = outcome};
 
-    *outcome = (struct hook_outcome){
-        .action = HOOK_NOT_OURS, .from = vcpu->view, .caller = access->registers.rip};
+    memset(outcome, 0, offsetof(struct hook_outcome, registers));
+    outcome->from = vcpu->view;
+    outcome->caller = access->registers.rip;
     it.from = hook_binding_of(hooks, vcpu);
     if (it.from == NULL)
         hook_enter_view(&it, NULL);

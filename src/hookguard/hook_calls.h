@@ -108,7 +108,6 @@ struct hook_access {
     uint64_t frame;  /* accessed, page-aligned */
     uint64_t offset; /* of data in it */
     uint64_t index;  /* that the gate was told */
-    struct hook_registers registers;
 
     /* The kernel's first fetch: what the processor pushed. */
     struct {
@@ -119,6 +118,7 @@ struct hook_access {
         uint64_t rflags;
         bool call_instruction; /* INT 80h lies at rip */
     } interrupt;
+    struct hook_registers registers; /* the last: whoever clears an access leaves these */
 };
 
 enum hook_reason {
@@ -162,13 +162,13 @@ bool hook_is_refusal(enum hook_reason reason);
 const char *hook_verdict_name(enum mezz_guard_verdict verdict);
 
 enum hook_action {
-    HOOK_NOT_OURS,
-    HOOK_GO_ON,   /* in vcpu->view, with `registers` if `load` says so */
-    HOOK_ASK,     /* the same, with `registers` and the answer in RAX */
-    HOOK_SERVE,   /* the data access happens */
-    HOOK_NOTHING, /* the data access does not: reads give ones */
-    HOOK_KILL,    /* the same, and the program gets a general protection fault */
-    HOOK_STOP,    /* the L2 ends */
+    HOOK_NOT_OURS, /* 0 */
+    HOOK_GO_ON,    /* in vcpu->view, with `registers` if `load` says so */
+    HOOK_ASK,      /* the same, with `registers` and the answer in RAX */
+    HOOK_SERVE,    /* the data access happens */
+    HOOK_NOTHING,  /* the data access does not: reads give ones */
+    HOOK_KILL,     /* the same, and the program gets a general protection fault */
+    HOOK_STOP,     /* the L2 ends */
     HOOK_ACTIONS
 };
 
@@ -186,12 +186,12 @@ struct hook_outcome {
     enum mezz_guard_verdict verdict; /* HOOK_REASON_RETURN and _KILLED */
     bool load;
     bool to_user; /* and ring 3 again, from the kernel's first instruction */
-    struct hook_registers registers;
     /* The frame that the processor pushed gets these, and the kernel goes on at another vector. */
     bool rewrite;
     uint64_t frame_rip;
     uint64_t frame_rsp;
     bool system_call_vector;
+    struct hook_registers registers; /* good only with `load`, or of HOOK_ASK */
 };
 
 /* Whether hook_judge would give pages to a view or take them: until views are made of that, no

@@ -251,9 +251,10 @@ int ept12_walk(struct extent_table *table, const struct l1_memory *l1, uint64_t 
     return ept12_walk_edited(table, l1, eptp, NULL, fault);
 }
 
-HOT int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_memory *l1,
-                            uint64_t eptp, l2_address address, struct ept12_edits *edits,
-                            struct ept12_fault *fault)
+/* kept: NULL, or what is to have the entries that are read. */
+static int look_up(struct ept12_translation *translation, const struct l1_memory *l1, uint64_t eptp,
+                   l2_address address, struct ept12_edits *edits, struct ept12_kept *kept,
+                   struct ept12_fault *fault)
 {
     uint64_t entry = eptp;
     uint64_t page = 0;
@@ -266,10 +267,15 @@ HOT int ept12_lookup_edited(struct ept12_translation *translation, const struct 
     if (code == 0 && address.value >> L2_ADDRESS_BITS)
         return 0;
     for (unsigned int next = LEVEL_PML4E; code == 0 && kind == ENTRY_TABLE; next--) {
+        const uint64_t *entries = entries_of(l1, entry & MEZZ_EPT_ADDRESS);
+
         level = next;
         page = address.value & ~(span(level) - 1);
-        entry =
-            read_entry(entries_of(l1, entry & MEZZ_EPT_ADDRESS), table_index(address.value, level));
+        entry = read_entry(entries, table_index(address.value, level));
+        if (kept != NULL) {
+            kept->at[kept->entries] = entries + table_index(address.value, level);
+            kept->entry[kept->entries++] = entry;
+        }
         code = check_entry(l1, entry, level, &kind);
         if (kind == ENTRY_TABLE)
             rights &= (uint32_t)(entry & MEZZ_EPT_RWX);
@@ -288,6 +294,40 @@ HOT int ept12_lookup_edited(struct ept12_translation *translation, const struct 
         translation->page = l2_at(page);
     }
     return 0;
+}
+
+HOT int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_memory *l1,
+                            uint64_t eptp, l2_address address, struct ept12_edits *edits,
+                            struct ept12_fault *fault)
+{
+    return look_up(translation, l1, eptp, address, edits, NULL, fault);
+}
+
+COLD static uint32_t look_up_rights(struct ept12_kept *kept, const struct l1_memory *l1,
+                                    uint64_t eptp, uint64_t page, struct ept12_edits *edits)
+{
+    struct ept12_translation translation;
+
+    *kept = (struct ept12_kept){.eptp = eptp, .page = page};
+    if (look_up(&translation, l1, eptp, l2_at(page), edits, kept, NULL) != 0 || edits->count != 0) {
+        kept->entries = 0;
+        return translation.rights;
+    }
+    kept->rights = translation.rights;
+    return kept->rights;
+}
+
+HOT uint32_t ept12_rights(struct ept12_kept *kept, const struct l1_memory *l1, uint64_t eptp,
+                          l2_address address, struct ept12_edits *edits)
+{
+    const uint64_t page = address.value & ~(PAGE_SIZE - 1);
+    uint64_t differ = (kept->eptp ^ eptp) | (kept->page ^ page) | edits->count;
+
+    for (unsigned int i = 0; i < kept->entries && differ == 0; i++)
+        differ = read_entry(kept->at[i], 0) ^ kept->entry[i];
+    if (differ == 0 && kept->entries > 0)
+        return kept->rights;
+    return look_up_rights(kept, l1, eptp, page, edits);
 }
 
 int ept12_lookup(struct ept12_translation *translation, const struct l1_memory *l1, uint64_t eptp,

@@ -115,6 +115,21 @@ int ept12_lookup_edited(struct ept12_translation *translation, const struct l1_m
                         uint64_t eptp, l2_address address, struct ept12_edits *edits,
                         struct ept12_fault *fault);
 
+/* A look-up of rights that need not be made again: as long as the entries that it read are what
+ * they were, and nothing is edited, it comes to the same. Zeroed: nothing is kept. */
+struct ept12_kept {
+    uint64_t eptp;
+    uint64_t page;
+    uint32_t rights;
+    unsigned int entries;
+    const uint64_t *at[4];
+    uint64_t entry[4];
+};
+
+/* The rights now; of an EPT12 with a mistake there, none. */
+uint32_t ept12_rights(struct ept12_kept *kept, const struct l1_memory *l1, uint64_t eptp,
+                      l2_address address, struct ept12_edits *edits);
+
 /* Translates one address; an entry that is not present is no error. `address` past 2^48 is not
  * present. fault may be NULL. */
 int ept12_lookup(struct ept12_translation *translation, const struct l1_memory *l1, uint64_t eptp,

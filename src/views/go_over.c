@@ -85,7 +85,7 @@ INLINE struct view_core *sibling(const struct view_vcpu *vcpu, const struct spac
     return to;
 }
 
-COLD static int let_go(struct space_view *view)
+HOT static int let_go(struct space_view *view)
 {
     space_view_idle(view);
     return 0;

@@ -254,7 +254,7 @@ int space_view_get(struct space *space, uint64_t eptp, struct space_overlay *ove
     return 0;
 }
 
-void space_view_idle(struct space_view *view)
+HOT void space_view_idle(struct space_view *view)
 {
     view->space->idle++;
     evict(view->space);

@@ -123,6 +123,10 @@ uint64_t space_changes(const struct space *space);
 int space_view_lookup(struct space_view *view, l2_address address,
                       struct ept12_translation *translation);
 
+/* What EPT12 alone allows now; kept: this caller's own. */
+uint32_t space_view_ept_rights(struct space_view *view, struct ept12_kept *kept,
+                               l2_address address);
+
 /* EPT12 alone. */
 int space_view_lookup_ept(struct space_view *view, l2_address address,
                           struct ept12_translation *translation);

@@ -126,11 +126,11 @@ struct space {
     struct view_vcpu *vcpus;
     uint32_t vcpu_count;
     uint32_t list_count;
-    struct table_log log;
+    struct space_figures figures;
+    uint64_t changes;     /* space_changes() */
+    struct table_log log; /* its head first: from here on it is large, and seldom looked at */
     struct carried_msrs msrs;
     struct fresh_vcpu fresh;
-    struct space_figures figures;
-    uint64_t changes;                        /* space_changes() */
     struct space_view *list[MEZZ_MAX_VIEWS]; /* list_count of them */
 };
 

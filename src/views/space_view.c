@@ -138,6 +138,12 @@ HOT int space_view_lookup_ept(struct space_view *view, l2_address address,
                                &view->ept->edits, NULL);
 }
 
+HOT uint32_t space_view_ept_rights(struct space_view *view, struct ept12_kept *kept,
+                                   l2_address address)
+{
+    return ept12_rights(kept, view->space->config.l1, view->eptp, address, &view->ept->edits);
+}
+
 int space_view_lookup(struct space_view *view, l2_address address,
                       struct ept12_translation *translation)
 {

@@ -77,11 +77,12 @@ struct l2_vcpu {
 
     struct l2_exit exit;                 /* the exit being dispatched */
     const struct extent *extent;         /* of a data access in the view, or NULL */
+    struct ept12_kept kept;              /* of the last exit that EPT12 was asked about */
+    unsigned int queued;                 /* in `queue` */
+    struct l2_string string;             /* what is left of a string I/O */
+    struct kept_walks walks;             /* to instructions that were not fetched */
     struct l2_exit queue[L2_EXIT_QUEUE]; /* further ones that the same instruction made */
-    unsigned int queued;
-    struct l2_string string; /* what is left of a string I/O */
-    struct kept_walks walks; /* to instructions that were not fetched */
-    struct callback *asked;  /* the handler that runs, or NULL */
+    struct callback *asked;              /* the handler that runs, or NULL */
     uint64_t groups_loaded[MEZZ_GROUP_COUNT];
     uint8_t written[MEZZ_PAGE_SIZE]; /* by a string OUT: KVM's buffer for it is one page */
     uint8_t bitmaps[];

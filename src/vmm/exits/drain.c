@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/hot.h"
 #include "vmm/l2_view.h"
 #include "vmm/vmcs/x86.h"
 
@@ -56,7 +57,7 @@ static bool is_string(uint8_t opcode)
     return (opcode >= 0xa4 && opcode <= 0xa7) || (opcode >= 0xaa && opcode <= 0xaf);
 }
 
-bool l2_runs_64_bit(struct l2_vcpu *vcpu)
+HOT bool l2_runs_64_bit(struct l2_vcpu *vcpu)
 {
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
 

@@ -94,13 +94,9 @@ bool l2_exit_next(struct l2_vcpu *vcpu)
 }
 
 /* What EPT12 allows there, as the SDM's exit qualification says it. */
-HOT static uint64_t rights_by_walk(const struct l2_vcpu *vcpu, uint64_t gpa)
+HOT static uint64_t rights_by_walk(struct l2_vcpu *vcpu, uint64_t gpa)
 {
-    struct ept12_translation translation;
-
-    if (space_view_lookup_ept(vcpu->place.view, l2_at(gpa), &translation) != 0)
-        return 0;
-    return (uint64_t)translation.rights << 3;
+    return (uint64_t)space_view_ept_rights(vcpu->place.view, &vcpu->kept, l2_at(gpa)) << 3;
 }
 
 /* The same of a data access: where the view has it all, as the view has it. The extent is kept for

@@ -19,12 +19,13 @@ HOT static void begin(struct l2_vcpu *vcpu, struct hook_access *access)
     const struct kvm_regs *regs = l2_regs(vcpu);
     const struct kvm_sregs *sregs = l2_sregs(vcpu);
 
-    *access = (struct hook_access){
-        .cpl = sregs->ss.dpl,
-        .cr3 = guest_space(sregs->cr3),
-        .other_mode = !l2_runs_64_bit(vcpu),
-        .registers = {.rip = regs->rip, .rflags = regs->rflags},
-    };
+    /* All but the registers, which are more than the rest, and are replaced. */
+    memset(access, 0, offsetof(struct hook_access, registers));
+    access->cpl = sregs->ss.dpl;
+    access->cr3 = guest_space(sregs->cr3);
+    access->other_mode = !l2_runs_64_bit(vcpu);
+    access->registers.rip = regs->rip;
+    access->registers.rflags = regs->rflags;
     memcpy(access->registers.gpr, &regs->rax, sizeof(access->registers.gpr));
 }
 

@@ -61,7 +61,7 @@ HOT static enum l2_verdict go_on(struct hook_policy *guard, struct l2_vcpu *vcpu
                                  const struct hook_outcome *outcome)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
-    uint64_t rip = outcome->registers.rip;
+    uint64_t rip = outcome->load ? outcome->registers.rip : 0;
     int code = outcome->rewrite ? rewrite(guard, access, outcome) : 0;
 
     if (outcome->system_call_vector &&

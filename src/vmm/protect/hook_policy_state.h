@@ -46,11 +46,11 @@ struct hook_policy {
     struct hooks *hooks;
     struct hook_memory callbacks;
     struct guest_memory memory;
+    struct hook_walks *walks[HOOK_VIEWS]; /* NULL: none yet */
     struct guest_known known;
     struct hook_view view[HOOK_VIEWS + 1];
     struct hook_place place[MEZZ_MAX_L2_VCPUS];
-    struct hook_content *content;         /* of each page of the plan */
-    struct hook_walks *walks[HOOK_VIEWS]; /* NULL: none yet */
+    struct hook_content *content; /* of each page of the plan */
     bool claimed;
     struct view_patch *patch;
     size_t patches;

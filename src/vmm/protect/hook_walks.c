@@ -16,23 +16,22 @@
 #define ENTRY_ADDRESS 0x000ffffffffff000ULL
 #define NOWHERE       UINT64_MAX
 
-/* Entries that lie one behind the other in a table. */
-struct run {
-    const uint64_t *memory; /* where they lie */
-    uint64_t at;            /* L2-physical */
-    size_t first;
-    size_t count;
+#define ENTRIES       (HOOK_PAGES_LIMIT + 64U)
+
+/* An entry, and where in the root's memory it lies. */
+struct noted {
+    const uint64_t *memory;
+    uint64_t entry;
 };
 
 struct hook_walks {
     uint64_t cr3;
     uint64_t eptp;
-    uint64_t changes; /* space_changes(): where the runs lie */
+    uint64_t changes; /* space_changes(): where the entries lie */
     struct guest_paging paging;
-    struct run run[64];
-    size_t runs; /* 0: nothing is noted */
-    uint64_t entry[HOOK_PAGES_LIMIT + 64];
-    size_t entries;
+    size_t entries; /* 0: nothing is noted */
+    struct noted noted[ENTRIES];
+    uint64_t at[ENTRIES]; /* L2-physical, of each */
 };
 
 void hook_walks_destroy(struct hook_policy *guard)
@@ -43,29 +42,18 @@ void hook_walks_destroy(struct hook_policy *guard)
 
 static const uint64_t *find_noted(const struct hook_walks *walks, uint64_t at)
 {
-    for (size_t i = 0; i < walks->runs; i++) {
-        const struct run *run = &walks->run[i];
-
-        if (at - run->at < run->count * sizeof(uint64_t))
-            return &walks->entry[run->first + (at - run->at) / sizeof(uint64_t)];
-    }
+    for (size_t i = 0; i < walks->entries; i++)
+        if (walks->at[i] == at)
+            return &walks->noted[i].entry;
     return NULL;
 }
 
 static int add(struct hook_walks *walks, const uint64_t *memory, uint64_t at, uint64_t entry)
 {
-    struct run *last = walks->runs == 0 ? NULL : &walks->run[walks->runs - 1];
-
-    if (walks->entries == sizeof(walks->entry) / sizeof(walks->entry[0]))
+    if (walks->entries == ENTRIES)
         return -ENOSPC;
-    if (last == NULL || at != last->at + last->count * sizeof(uint64_t) || at % PAGE_SIZE == 0) {
-        if (walks->runs == sizeof(walks->run) / sizeof(walks->run[0]))
-            return -ENOSPC;
-        last = &walks->run[walks->runs++];
-        *last = (struct run){memory, at, walks->entries, 0};
-    }
-    walks->entry[walks->entries++] = entry;
-    last->count++;
+    walks->at[walks->entries] = at;
+    walks->noted[walks->entries++] = (struct noted){memory, entry};
     return 0;
 }
 
@@ -140,37 +128,39 @@ void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr
     walks->eptp = guard->memory.vcpu->place.eptp;
     walks->changes = space_changes(guard->l2->space);
     walks->paging = *paging;
-    walks->runs = walks->entries = 0;
+    walks->entries = 0;
     if (!(paging->efer & EFER_LMA) || !(paging->cr0 & CR0_PG) || paging->cr4 & CR4_LA57 ||
         !note_all(guard, walks, frames))
-        walks->runs = 0;
+        walks->entries = 0;
 }
 
-/* What differs in some entry. */
-HOT static uint64_t difference(const struct hook_walks *walks, const struct run *run)
+static inline uint64_t difference(const struct noted *noted)
 {
-    const uint64_t *noted = &walks->entry[run->first];
-    uint64_t differ = 0;
-
-    for (size_t i = 0; i < run->count; i++)
-        differ |= __atomic_load_n(&run->memory[i], __ATOMIC_RELAXED) ^ noted[i];
-    return differ & ~ENTRY_NOTES;
+    return __atomic_load_n(noted->memory, __ATOMIC_RELAXED) ^ noted->entry;
 }
 
 HOT bool hook_walks_same(const struct hook_policy *guard, unsigned int number, uint64_t cr3)
 {
     const struct guest_paging *paging = &guard->memory.paging;
     const struct hook_walks *walks = guard->walks[number];
+    const struct noted *noted;
     uint64_t differ = 0;
+    size_t count;
+    size_t i = 0;
 
     /* Of what else a walk looks at, a read by ring 3 depends on nothing. */
-    if (walks == NULL || walks->runs == 0 || walks->cr3 != cr3 ||
+    if (walks == NULL || walks->entries == 0 || walks->cr3 != cr3 ||
         walks->eptp != guard->memory.vcpu->place.eptp ||
         walks->changes != space_changes(guard->l2->space) ||
         (paging->cr0 ^ walks->paging.cr0) & CR0_PG || paging->cr4 != walks->paging.cr4 ||
         paging->efer != walks->paging.efer)
         return false;
-    for (size_t i = 0; i < walks->runs; i++)
-        differ |= difference(walks, &walks->run[i]);
-    return differ == 0;
+    noted = walks->noted;
+    count = walks->entries;
+    for (; i + 4 <= count; i += 4)
+        differ |= difference(&noted[i]) | difference(&noted[i + 1]) | difference(&noted[i + 2]) |
+                  difference(&noted[i + 3]);
+    for (; i < count; i++)
+        differ |= difference(&noted[i]);
+    return (differ & ~ENTRY_NOTES) == 0;
 }
