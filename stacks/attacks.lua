@@ -36,7 +36,7 @@ local function guarded(attack, how, without)
             api_send = { args = { "value", { "buffer", length = 3 }, "value" } },
             api_receive = { args = { { "memory", length = 2 }, "value" } },
             api_sum = { args = { { "memory", length = 2 }, "value" } },
-            api_append = { args = { "cstring", "value", "value" } },
+            api_append = { args = { "cstring", { "buffer", length = 3 }, "value" } },
         },
     }
     local result = stack:run { timeout = "900s", quiet = true,

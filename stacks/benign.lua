@@ -7,12 +7,12 @@ local calls = 100000
 
 local functions = {
     api_open = { args = { "cstring", "value" } },
-    api_read = { args = { "value", "value", "value" } },
+    api_read = { args = { "value", { "memory", length = 3 }, "value" } },
     api_write = { args = { "value", { "buffer", length = 3 }, "value" } },
     api_close = { args = { "value" } },
     api_send = { args = { "value", { "buffer", length = 3 }, "value" } },
-    api_receive = { args = { "value", "value" } },
-    api_sum = { args = { "value", "value" } },
+    api_receive = { args = { { "memory", length = 2 }, "value" } },
+    api_sum = { args = { { "memory", length = 2 }, "value" } },
     api_append = { args = { "cstring", { "buffer", length = 3 }, "value" } },
 }
 

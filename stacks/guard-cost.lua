@@ -9,7 +9,8 @@ local function run(engine)
     local tiny = l1:l2 { name = "tiny", image = "tiny-os.elf", memory = "16M", engine = engine,
         programs = { "libapi.elf", "agent.elf", "callcost.elf" } }
     tiny:guard { library = "libapi.elf", agent = "agent.elf",
-        functions = { api_open = { args = { "cstring", "value" } }, api_sum = {} } }
+        functions = { api_open = { args = { "cstring", "value" } }, 
+            api_sum = { args = { { "memory", length = 2 }, "value" } } } }
     local result = stack:run { timeout = "120s" }
     mezz.expect(result.status == "done", (engine or "default") .. ": L1 ended the machine, and well")
     return tiny

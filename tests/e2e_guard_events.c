@@ -7,14 +7,15 @@
 #include "mezz_process.h"
 #include "runner.h"
 
-#define HEARING                                                                          \
-    "local s = mezz.stack { memory = '64M' }\n"                                          \
-    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = '%s' }\n"      \
-    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"       \
-    "    programs = { 'libapi.elf', 'agent.elf', 'denied.elf' } }\n"                     \
-    "tiny:guard { library = 'libapi.elf', agent = 'agent.elf', %s\n"                     \
-    "    functions = { api_open = { args = { 'cstring', 'value' } }, api_sum = {} } }\n" \
-    "%s\n"                                                                               \
+#define HEARING                                                                     \
+    "local s = mezz.stack { memory = '64M' }\n"                                     \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = '%s' }\n" \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"  \
+    "    programs = { 'libapi.elf', 'agent.elf', 'denied.elf' } }\n"                \
+    "tiny:guard { library = 'libapi.elf', agent = 'agent.elf', %s\n"                \
+    "    functions = { api_open = { args = { 'cstring', 'value' } },   "            \
+    "        api_sum = { args = { { 'memory', length = 2 }, 'value' } } } }\n"      \
+    "%s\n"                                                                          \
     "s:run { timeout = '120s', may_die = true }\n"
 
 static void hear(struct mezz_process *mezz, const char *cmdline, const char *more,
@@ -226,21 +227,23 @@ END_TEST
 
 /* --- inside a call --- */
 
-#define INSIDE                                                                                    \
-    "local s = mezz.stack { memory = '64M' }\n"                                                   \
-    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M' }\n"                               \
-    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"                \
-    "    programs = { 'libapi.elf', 'agent-waits.elf', 'inside.elf %s', 'notes.elf' } }\n"        \
-    "tiny:guard { library = 'libapi.elf', agent = 'agent-waits.elf', decide = 'script',\n"        \
-    "    functions = { api_open = { args = { 'cstring', 'value' } }, api_read = {}, api_write = " \
-    "{},\n"                                                                                       \
-    "        api_close = {}, api_append = { args = { 'cstring', 'value', 'value' } } } }\n"       \
-    "tiny:on('guard', function(e)\n"                                                              \
-    "    if e.type == 'asked' and e.caller:find('inside.elf', 1, true) then\n"                    \
-    "        mezz.row { name = e.name, first = tostring(e.args[1]) }\n"                           \
-    "    end\n"                                                                                   \
-    "    return e.args[1] == 'forbid' and e.name == 'api_open' and -77 or 'allow'\n"              \
-    "end)\n"                                                                                      \
+#define INSIDE                                                                                 \
+    "local s = mezz.stack { memory = '64M' }\n"                                                \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M' }\n"                            \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"             \
+    "    programs = { 'libapi.elf', 'agent-waits.elf', 'inside.elf %s', 'notes.elf' } }\n"     \
+    "tiny:guard { library = 'libapi.elf', agent = 'agent-waits.elf', decide = 'script',\n"     \
+    "    functions = { api_open = { args = { 'cstring', 'value' } },"                          \
+    "        api_read = { args = { 'value', { 'memory', length = 3 }, 'value' } },\n"          \
+    "        api_write = { args = { 'value', 'value', 'value' } },\n"                          \
+    "        api_close = { args = { 'value' } }, api_append = { args = { 'cstring', 'value', " \
+    "'value' } } } }\n"                                                                        \
+    "tiny:on('guard', function(e)\n"                                                           \
+    "    if e.type == 'asked' and e.caller:find('inside.elf', 1, true) then\n"                 \
+    "        mezz.row { name = e.name, first = tostring(e.args[1]) }\n"                        \
+    "    end\n"                                                                                \
+    "    return e.args[1] == 'forbid' and e.name == 'api_open' and -77 or 'allow'\n"           \
+    "end)\n"                                                                                   \
     "s:run { timeout = '120s', may_die = true }\n"
 
 /* Functions that call each other are looked at each time and keep their results; what goes wrong

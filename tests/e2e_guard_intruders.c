@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Callers that name the agent's memory for their own, and what comes of it. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,9 @@
     "    programs = { 'libapi.elf', 'agent.elf', 'intrude.elf %s' } }\n"                        \
     "tiny:guard { library = 'libapi.elf', agent = 'agent.elf', functions = {\n"                 \
     "    api_open = { args = { 'cstring', 'value' } }, api_close = { args = { '%s' } },\n"      \
-    "    api_read = { args = { 'value', { 'memory', length = 3 }, 'value' } },\n"               \
+    "    api_read = { %s },\n"                                                                  \
     "    api_write = { args = { 'value', { 'buffer', length = 3 }, 'value' } },\n"              \
-    "    api_sum = { args = { { 'memory', length = 2 }, 'value' } } } }\n"                      \
+    "    api_sum = { %s } } }\n"                                                                \
     "s:run { timeout = '120s' }\n"
 
 static const struct {
@@ -35,6 +36,7 @@ static const struct {
     {"value", "number", "intrude: value: -9\n", NULL},
     {"direction", "value", "intrude: direction: 1\n", NULL},
     {"chance", "value", "intrude: chance: -9\n", NULL},
+    {"undeclared", "value", "intrude: undeclared: 0\n", NULL},
 };
 
 START_TEST(intruder)
@@ -42,10 +44,13 @@ START_TEST(intruder)
     const char *argv[] = {"run", "t.lua", "--json", "out.json", NULL};
     struct mezz_process mezz;
     char text[2048], path[128];
+    const bool declared = strcmp(intruders[_i].way, "undeclared") != 0;
     const char *console;
     json_t *json;
 
-    snprintf(text, sizeof(text), STACK, intruders[_i].way, intruders[_i].close_takes);
+    snprintf(text, sizeof(text), STACK, intruders[_i].way, intruders[_i].close_takes,
+             declared ? "args = { 'value', { 'memory', length = 3 }, 'value' }" : "",
+             declared ? "args = { { 'memory', length = 2 }, 'value' }" : "");
     mezz_begin(&mezz);
     mezz_write(&mezz, "t.lua", text, strlen(text));
     mezz_run(&mezz, argv);

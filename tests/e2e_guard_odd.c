@@ -9,15 +9,17 @@
 #include "mezz_process.h"
 #include "runner.h"
 
-#define STACK                                                                                   \
-    "local s = mezz.stack { memory = '64M' }\n"                                                 \
-    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback' }\n" \
-    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"              \
-    "    programs = { 'odd-library.elf', 'odd-agent.elf', 'odd.elf %s' } }\n"                   \
-    "%s tiny:guard { library = 'odd-library.elf', agent = 'odd-agent.elf',\n"                   \
-    "    functions = { odd_add = { args = { 'value', 'value' } }, odd_pair = {},\n"             \
-    "        odd_through = {}, odd_deep = {}, odd_large = {}, odd_code = {},\n"                 \
-    "        odd_left = {}, odd_right = {} }, %s }\n"                                           \
+#define STACK                                                                                     \
+    "local s = mezz.stack { memory = '64M' }\n"                                                   \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback' }\n"   \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"                \
+    "    programs = { 'odd-library.elf', 'odd-agent.elf', 'odd.elf %s' } }\n"                     \
+    "%s tiny:guard { library = 'odd-library.elf', agent = 'odd-agent.elf',\n"                     \
+    "    functions = { odd_add = { args = { 'value', 'value' } },\n"                              \
+    "        odd_pair = { args = { 'value' } }, odd_through = { args = { 'value', 'value' } },\n" \
+    "        odd_deep = { args = { 'value' } }, odd_large = { args = { 'value' } },\n"            \
+    "        odd_code = { args = { 'value' } }, odd_left = { args = { 'value' } },\n"             \
+    "        odd_right = { args = { 'value' } } }, %s }\n"                                        \
     "s:run { timeout = '120s', may_die = true }\n"
 
 static json_t *run(struct mezz_process *mezz, const char *program, const char *before,

@@ -13,9 +13,12 @@
     "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"              \
     "    cmdline = 'hostile', %s programs = { 'libapi.elf', 'agent.elf', %s } }\n"              \
     "tiny:guard { library = 'libapi.elf', agent = 'agent.elf',\n"                               \
-    "    functions = { api_open = { args = { 'cstring', 'value' } }, api_append = {},\n"        \
+    "    functions = { api_open = { args = { 'cstring', 'value' } },\n"                         \
+    "        api_append = { args = { 'cstring', { 'buffer', length = 3 }, 'value' } },\n"       \
     "        api_write = { args = { 'value', { 'buffer', length = 3 }, 'value' } },\n"          \
-    "        api_sum = {}, api_read = {}, api_close = {} }, %s }\n"                             \
+    "        api_sum = { args = { { 'memory', length = 2 }, 'value' } },\n"                     \
+    "        api_read = { args = { 'value', { 'memory', length = 3 }, 'value' } },\n"           \
+    "        api_close = { args = { 'value' } } }, %s }\n"                                      \
     "s:run { timeout = '120s', may_die = true }\n"
 
 static json_t *run(struct mezz_process *mezz, const char *engine, const char *programs,

@@ -86,6 +86,34 @@ START_TEST(argument)
 }
 END_TEST
 
+/* What the function does not take it does not get, and the caller has it again afterwards. */
+START_TEST(not_declared)
+{
+    static const unsigned int registers[] = {HOOK_RDI, HOOK_RSI, HOOK_RDX, 2, 8, 9};
+    const size_t declared = (size_t)_i;
+
+    world_boot(HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    plan.function[0].arguments = declared;
+    for (size_t i = 0; i < declared; i++)
+        plan.function[0].argument[i] =
+            (struct mezz_guard_argument){MEZZ_GUARD_NUMBER, MEZZ_GUARD_NO_LENGTH, 0};
+    world_at(LEFT, world_open_function()->entry);
+    for (size_t i = 0; i < ELEMENTS(registers); i++)
+        world_access.registers.gpr[registers[i]] = AGENT_DATA + i;
+    world_judge();
+    world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
+    for (size_t i = 0; i < ELEMENTS(registers); i++)
+        ck_assert_uint_eq(outcome.registers.gpr[registers[i]], i < declared ? AGENT_DATA + i : 0);
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RBX], 0x1001);
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RSP], STACK + 0x800);
+    world_at_door(LEFT, 0, MEZZ_GUARD_DENIED);
+    world_judge();
+    world_must(HOOK_GO_ON, HOOK_REASON_RETURN, false);
+    for (size_t i = 0; i < ELEMENTS(registers); i++)
+        ck_assert_uint_eq(outcome.registers.gpr[registers[i]], AGENT_DATA + i);
+}
+END_TEST
+
 /* Another program's agent is, too, once that has one; before that the page is a page. */
 START_TEST(data_of_another_agent)
 {
@@ -159,6 +187,6 @@ START_TEST(stack_that_changes)
 }
 END_TEST
 
-RUN_CASES("hook_arguments", 60, EACH(argument, ELEMENTS(calls)), ONCE(data_of_another_agent),
-          ONCE(an_open_agent), EACH(mapped_while_it_waits, 2), EACH(stack, 2),
-          ONCE(stack_that_changes))
+RUN_CASES("hook_arguments", 60, EACH(argument, ELEMENTS(calls)), EACH(not_declared, 7),
+          ONCE(data_of_another_agent), ONCE(an_open_agent), EACH(mapped_while_it_waits, 2),
+          EACH(stack, 2), ONCE(stack_that_changes))

@@ -19,7 +19,8 @@ START_TEST(a_call)
     world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
     ck_assert(outcome.load);
     ck_assert_uint_eq(outcome.registers.rip, world_open_function()->entry + HOOK_GATE_BYTES);
-    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RDI], 0x1005);
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RDI], 0); /* is not declared */
+    ck_assert_uint_eq(outcome.registers.gpr[HOOK_RBX], 0x1001);
     ck_assert_ptr_eq(outcome.function, world_open_function());
     world_at_door(LEFT, 42, MEZZ_GUARD_ALLOWED);
     world_judge();

@@ -34,7 +34,8 @@
 #define MEZZ_GUARD_COPY_LIMIT   4096U         /* bytes of one argument's copy */
 #define MEZZ_GUARD_MEMORY_LIMIT 0x1000000U    /* of MEMORY: an agent denies more than 16 MiB */
 
-/* What a caller gives is its own memory: an agent refuses pointers to its own, in all of them but
+/* Of a call from outside, registers that are declared to be no argument are 0.
+ * What a caller gives is its own memory: an agent refuses pointers to its own, in all of them but
  * NUMBER. */
 enum mezz_guard_kind {
     MEZZ_GUARD_VALUE,   /* a number, or a pointer that is passed on as it is */

@@ -69,6 +69,12 @@ HOT bool hook_is_closed(struct hooks *hooks, uint64_t frame)
 
 /* --- arguments --- */
 
+HOT void hook_give_arguments(const struct hook_function *function, struct hook_registers *given)
+{
+    for (size_t i = function->arguments; i < MEZZ_GUARD_ARGUMENTS; i++)
+        given->gpr[registers[i]] = 0;
+}
+
 /* Bytes from the argument on that the agent or the function may touch, if the agent does not deny
  * the call for their number. */
 static uint64_t size_of(const struct mezz_guard_argument *declared, const uint64_t *gpr)

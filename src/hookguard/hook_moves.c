@@ -167,6 +167,7 @@ HOT void hook_enter(const struct hook_judgement *it, const struct hook_function 
         hook_refuse(it, HOOK_REASON_BAD_ARGUMENT);
         return;
     }
+    hook_give_arguments(function, &registers);
     registers.rip = function->entry + HOOK_GATE_BYTES;
     binding->calls = true;
     binding->waits = binding->stray = false;

@@ -70,6 +70,8 @@ void hook_release(struct hooks *hooks, struct hook_binding *binding);
 
 /* hook_arguments.c: the default view has less of the frame's data than a security view. */
 bool hook_is_closed(struct hooks *hooks, uint64_t frame);
+/* Takes away what the function is not declared to take: it could be an address of the agent's. */
+void hook_give_arguments(const struct hook_function *function, struct hook_registers *given);
 /* Whether what the binding's call names is no such frame, wherever that is mapped. */
 bool hook_arguments_are_callers(struct hooks *hooks, const struct hook_binding *binding);
 

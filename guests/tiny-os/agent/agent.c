@@ -113,8 +113,8 @@ static enum mezz_guard_verdict copy_argument(const struct mezz_guard_argument *d
     return verdict;
 }
 
-/* What is not declared is not looked at: a register that is no argument has whatever was there, an
- * address of the agent's, too, if a function left it in RDX. */
+/* What is not declared is 0 in a call from outside: the root sees to that. Within a call it has
+ * whatever was there, an address of the agent's, too, and is not looked at. */
 static enum mezz_guard_verdict take_arguments(const struct mezz_guard_function *function,
                                               const uint64_t *argument, bool outermost,
                                               struct mezz_guard_record *record)

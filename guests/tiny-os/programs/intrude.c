@@ -66,6 +66,22 @@ static int64_t by_direction(void)
     return result == upwards;
 }
 
+/* Of functions that are declared without arguments: how many bytes of the agent's make a
+ * difference, at its own addresses and by a length that runs into it; and that the kernel writes
+ * none. */
+static int64_t by_nothing_declared(void)
+{
+    int64_t nothing = api_sum(0, 0);
+    int64_t found = 0;
+
+    for (uint64_t i = 0; i < 64; i++) {
+        found += api_sum((const void *)(AGENT_DATA + i), 1) != nothing;
+    }
+    found += api_sum((const void *)(EXCHANGE - 64), 64) != nothing;
+    found += api_read(handle, (void *)(EXCHANGE - 0x800), 0x800) > 0;
+    return found;
+}
+
 /* No intruder: what is no argument has an address of the agent's by chance. */
 static int64_t by_chance(void)
 {
@@ -87,7 +103,7 @@ static const struct {
 } ways[] = {
     {"memory", by_memory},       {"length", by_length}, {"buffer", by_buffer},
     {"text", by_text},           {"value", by_value},   {"stack", by_stack},
-    {"direction", by_direction}, {"chance", by_chance},
+    {"direction", by_direction}, {"chance", by_chance}, {"undeclared", by_nothing_declared},
 };
 
 static bool equal(const char *a, const char *b)
