@@ -142,6 +142,9 @@ START_TEST(no_answer_is_a_denial)
     json = mezz_json(&mezz);
     ck_assert(mezz_tiny_says(json, "denied: public.txt: refused with -1\n"));
     ck_assert(mezz_tiny_says(json, "denied: secret.txt: refused with -13"));
+    /* It was nobody's word. */
+    expect_logged(&mezz, "late", "public.txt");
+    ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.guard.unheard"), 1);
     json_decref(json);
     mezz_end(&mezz, 3);
 }

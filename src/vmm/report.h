@@ -82,7 +82,8 @@ struct guard_report {
     uint64_t held;                          /* events that waited for a call's end */
     uint64_t forced_out;                    /* and those that did not, the budget being spent */
     uint64_t unlogged;
-    uint64_t unheard; /* events that the stack file's handler was to hear of and did not */
+    uint64_t unheard; /* events that the stack file's handler was to hear of, or to answer in time,
+                       * and did not */
 };
 
 struct l2_report {

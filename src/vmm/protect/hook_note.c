@@ -119,7 +119,7 @@ static const char *decided_by(const struct hook_policy *guard, const struct hook
     if (outcome->verdict == MEZZ_GUARD_ALLOWED ||
         ((outcome->verdict == MEZZ_GUARD_DENIED || outcome->verdict == MEZZ_GUARD_KILLED) &&
          view->denied && view->denied_function == event->function))
-        return deciders[guard->config->decider];
+        return view->denied && view->late ? "late" : deciders[guard->config->decider];
     return deciders[GUARD_AGENT];
 }
 
@@ -179,12 +179,16 @@ HOT static bool is_told(enum hook_reason reason)
 static int64_t tell(struct hook_policy *guard, const struct guard_event *event)
 {
     const struct guard_listener *listener = guard->l2->machine->listener;
+    const uint64_t patience = guard->config->patience_ns;
+    const bool asked = event->reason == HOOK_REASON_ASKED;
     bool heard = false;
     int64_t answer = -EPERM;
 
     if (listener != NULL && guard->config->heard)
-        answer = listener->event(listener->context, event, guard->config->patience_ns, &heard);
-    guard->l2->record->report.guard.unheard += guard->config->heard && !heard;
+        answer = listener->event(listener->context, event, patience, &heard);
+    guard->late = asked && guard->config->decider == GUARD_SCRIPT && answer == -EPERM &&
+                  machine_time(guard->l2->machine) - event->time_ns >= patience;
+    guard->l2->record->report.guard.unheard += guard->config->heard && (!heard || guard->late);
     return answer;
 }
 

@@ -16,6 +16,7 @@ struct hook_view {
     uint64_t version;              /* of the guard's pages that it was made of */
     /* Whoever was asked last about a call in there said no, to a call of this function. */
     bool denied;
+    bool late; /* and that only since he did not answer in time */
     uint64_t denied_function;
 };
 
@@ -57,6 +58,7 @@ struct hook_policy {
     size_t patch_capacity;
     int patch_code;
     uint64_t events; /* that were told */
+    bool late;       /* the stack file's answer to the last one: was not there in time */
     struct guard_event event;
 };
 

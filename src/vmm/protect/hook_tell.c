@@ -78,6 +78,7 @@ static void go_on(struct hook_policy *guard, struct l2_vcpu *vcpu, int64_t answe
     struct hook_view *view = &guard->view[place->asked_view];
 
     view->denied = answer != MEZZ_GUARD_ALLOW;
+    view->late = guard->late;
     view->denied_function = place->asked_function;
     place->answered.gpr[HOOK_RAX] = (uint64_t)answer;
     hook_load(vcpu, &place->answered);
