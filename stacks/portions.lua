@@ -62,6 +62,8 @@ local attacks = {
     { "vault-read.elf", "read-outside" },
     { "vault-kernel.elf", "kernel-read" },
     { "vault-write.elf", "write-outside" },
+    { "vault-early.elf", "data-differs" },
+    { "vault-early.elf kernel", "data-differs" },
     { "vault-alias.elf", "alias" },
     { "vault-pattern.elf", "pattern" },
     { "vault-inject.elf", "pattern", tolerate = { "write-outside" } },

@@ -88,7 +88,7 @@ static const struct {
 } attacks[] = {
     {"-middle", "not-an-entry-point"}, {"-read", "read-outside"},
     {"-write", "write-outside"},       {"-alias", "alias"},
-    {"-stack", "resume-point-moved"},
+    {"-stack", "resume-point-moved"},  {"-early", "data-differs"},
 };
 
 /* Each attack on each engine. */
@@ -230,13 +230,16 @@ static const struct {
 } answers[] = {
     {"-read", "on_refusal = 'log'", SUCCEEDED, NULL},
     {"-middle", "on_refusal = 'log'", SUCCEEDED, NULL},
+    {"-early", "on_refusal = 'log'", SUCCEEDED, NULL},
     {"-read", "on_refusal = 'error'", "read", "vault_key"},
     {"-write", "on_refusal = 'error'", "write", "vault_check"},
     {"-middle", "on_refusal = 'error'", FAILED, NULL},
+    {"-early", "on_refusal = 'error'", FAILED, NULL},
     {"-read", "on_refusal = 'kill'", "general protection rip", NULL},
     {"-kernel", "on_refusal = 'kill'", FAILED, NULL},
     {"-read", "on_refusal = 'stop'", NULL, NULL},
     {"-middle", "on_refusal = 'stop'", NULL, NULL},
+    {"-early", "on_refusal = 'stop'", NULL, NULL},
 };
 
 /* Where a compiler has put what the program is after. */

@@ -49,6 +49,7 @@ struct guard_access world_access(enum portion_access kind, uint64_t cr3, uint64_
 void world_judge(const struct guard_access *access, enum decision_verdict verdict,
                  enum decision_reason reason);
 void world_fetch(uint64_t linear, enum decision_verdict verdict, enum decision_reason reason);
+/* By SIGN, in the first process, whose key the portion then makes: frame 3 is full of 0xaa. */
 void world_enter(void);
 
 /* The kernel's first instruction after the portion was interrupted at rip. */

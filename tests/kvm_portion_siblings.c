@@ -16,7 +16,7 @@
 #define MIB        (1ULL << 20)
 #define TIMEOUT_NS (60ULL * 1000000000)
 
-/* The portion's code as the L1 has it. */
+/* The portion's code as the L1 has it, and its key. */
 __asm__(".pushsection .rodata\nvault_text:\n" VAULT_TEXT "vault_text_end:\n.popsection");
 extern const uint8_t vault_text[], vault_text_end[];
 
@@ -24,15 +24,16 @@ static struct {
     Elf64_Ehdr header;
     Elf64_Phdr segment[2];
     uint8_t code[PAGE_SIZE];
+    uint64_t key[PAGE_SIZE / sizeof(uint64_t)];
 } program;
 
-static void make_segment(Elf64_Phdr *segment, uint32_t flags, uint64_t address, uint64_t in_file)
+static void make_segment(Elf64_Phdr *segment, uint32_t flags, uint64_t address, uint64_t offset)
 {
     *segment = (Elf64_Phdr){.p_type = PT_LOAD,
                             .p_flags = flags,
-                            .p_offset = offsetof(__typeof__(program), code),
+                            .p_offset = offset,
                             .p_vaddr = address,
-                            .p_filesz = in_file,
+                            .p_filesz = PAGE_SIZE,
                             .p_memsz = PAGE_SIZE,
                             .p_align = 1};
 }
@@ -50,9 +51,10 @@ static void make_program(void)
     program.header.e_ehsize = sizeof(Elf64_Ehdr);
     program.header.e_phentsize = sizeof(Elf64_Phdr);
     program.header.e_phnum = 2;
-    make_segment(&program.segment[0], PF_R | PF_X, VAULT_CODE, PAGE_SIZE);
-    make_segment(&program.segment[1], PF_R | PF_W, VAULT_KEY, 0);
+    make_segment(&program.segment[0], PF_R | PF_X, VAULT_CODE, offsetof(__typeof__(program), code));
+    make_segment(&program.segment[1], PF_R | PF_W, VAULT_KEY, offsetof(__typeof__(program), key));
     memcpy(program.code, vault_text, (size_t)(vault_text_end - vault_text));
+    program.key[0] = VAULT_SECRET;
 }
 
 static struct portion_table table;

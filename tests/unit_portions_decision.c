@@ -30,7 +30,8 @@ enum change {
     GONE = 1 << 7,
     RETURNS_IN = 1 << 8,
     STACK_IN = 1 << 9,
-    OTHER_MODE = 1 << 10
+    OTHER_MODE = 1 << 10,
+    ALTERED = 1 << 11
 };
 
 static const struct {
@@ -76,6 +77,11 @@ static const struct {
     {OTHER_MODE, IDENTITY_NEW, SCAN_CLEAN, VERDICT_KILL, REASON_NOT_64_BIT},
     {OTHER_MODE | EXACT, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_KILL, REASON_NOT_64_BIT},
     {OTHER_MODE | KERNEL, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_ERROR, REASON_KERNEL_FETCH},
+    {ALTERED, IDENTITY_NEW, SCAN_CLEAN, VERDICT_KILL, REASON_DATA_DIFFERS},
+    {ALTERED, IDENTITY_NEW, SCAN_DUE, VERDICT_SCAN, REASON_NONE},
+    {ALTERED, IDENTITY_NEW, SCAN_MATCHED, VERDICT_KILL, REASON_PATTERN},
+    {ALTERED | NO_ENTRY, IDENTITY_NEW, SCAN_CLEAN, VERDICT_KILL, REASON_NOT_ENTRY},
+    {ALTERED | STACK_IN, IDENTITY_NEW, SCAN_CLEAN, VERDICT_KILL, REASON_STACK_INSIDE},
     /* released */
     {NOTHING, IDENTITY_REMAPPED, SCAN_CLEAN, VERDICT_RELEASE, REASON_REMAPPED},
     {NO_ENTRY | EXACT, IDENTITY_REMAPPED, SCAN_CLEAN, VERDICT_RELEASE, REASON_REMAPPED},
@@ -95,6 +101,7 @@ static struct decision_request entry_row(size_t i)
     request.room = !(changes & NO_ROOM);
     request.gone = changes & GONE;
     request.other_mode = changes & OTHER_MODE;
+    request.altered = changes & ALTERED;
     request.stack = changes & RETURNS_IN ? STACK_RETURNS_INSIDE
                     : changes & STACK_IN ? STACK_INSIDE
                                          : STACK_OUTSIDE;
@@ -292,6 +299,8 @@ static void check_rules(const struct decision_request *request, const struct dec
         HOLDS(lets || request->entry || request->resume == RESUME_EXACT);
         HOLDS(lets || request->scan == SCAN_CLEAN);
         HOLDS(lets || request->stack == STACK_OUTSIDE);
+        HOLDS(lets || !request->altered);
+        HOLDS(decision->reason != REASON_DATA_DIFFERS || request->scan == SCAN_CLEAN);
     }
     if (request->target != 0 && !own && request->access != ACCESS_FETCH)
         HOLDS(decision->refused || decision->verdict == VERDICT_RELEASE);
@@ -325,7 +334,7 @@ START_TEST(all_requests)
     const unsigned int parts = 3 * 3 * IDENTITY_KINDS * RESUME_KINDS;
 
     for (unsigned int i = 0; i < parts; i++)
-        for (unsigned int bits = 0; bits < 256; bits++) {
+        for (unsigned int bits = 0; bits < 512; bits++) {
             struct decision_request request = {
                 .access = (enum portion_access)_i,
                 .from = i % 3,
@@ -340,6 +349,7 @@ START_TEST(all_requests)
                 .entry = bits & 32,
                 .room = bits & 64,
                 .stack = bits & 128 ? STACK_RETURNS_INSIDE : STACK_OUTSIDE,
+                .altered = bits & 256 && i / 9 % IDENTITY_KINDS == IDENTITY_NEW,
             };
 
             check_outcomes(&request);

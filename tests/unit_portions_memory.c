@@ -38,6 +38,52 @@ START_TEST(malicious_from_the_start)
 }
 END_TEST
 
+/* Data that somebody has written before the first entry is not what the portion starts with. */
+START_TEST(altered)
+{
+    struct guard_access access;
+
+    world_setup_rules("rule evil { strings: $a = \"MARKER\" condition: $a }", REFUSAL_KILL);
+    world_frame[3][PAGE_SIZE - 1] = 1;
+    world_fetch(MIDDLE, VERDICT_KILL, REASON_NOT_ENTRY);
+    world_fetch(SIGN, VERDICT_KILL, REASON_DATA_DIFFERS);
+    ck_assert_uint_eq(vcpu.view, 0);
+    /* Another process is not concerned. */
+    world_map_process(0x2000, 1, 5);
+    access = world_access(ACCESS_FETCH, 0x2000, SIGN);
+    world_judge(&access, VERDICT_SWITCH, REASON_ENTRY);
+    world_finish();
+}
+END_TEST
+
+/* The program fills it before: its code is judged as ever. */
+START_TEST(altered_and_tolerated)
+{
+    world_setup_rules("rule evil { strings: $a = \"MARKER\" condition: $a }", REFUSAL_KILL);
+    world_tolerate(REASON_DATA_DIFFERS);
+    world_frame[3][0] = 1;
+    world_fetch(MIDDLE, VERDICT_KILL, REASON_NOT_ENTRY);
+    world_fetch(SIGN, VERDICT_SWITCH, REASON_DATA_DIFFERS);
+    ck_assert(outcome.decision.refused);
+    ck_assert_uint_eq(vcpu.view, 1);
+    ck_assert_uint_eq(guard_scans(guard), 1);
+    ck_assert_uint_eq(world_frame[3][0], 1);
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    world_fetch(SIGN, VERDICT_SWITCH, REASON_ENTRY); /* said once */
+    world_finish();
+}
+END_TEST
+
+START_TEST(altered_with_other_code)
+{
+    world_setup_rules("rule any_code { condition: true }", REFUSAL_KILL);
+    world_tolerate(REASON_DATA_DIFFERS);
+    world_frame[3][0] = 1;
+    world_fetch(SIGN, VERDICT_KILL, REASON_PATTERN);
+    world_finish();
+}
+END_TEST
+
 /* 9: a page of the portion leads elsewhere: what was there is lost, and to nobody's profit. */
 START_TEST(remapped)
 {
@@ -181,11 +227,20 @@ static int many_translate(void *context, uint64_t cr3, uint64_t linear, uint64_t
     return 0;
 }
 
+static int many_read(void *context, uint64_t frame, void *to)
+{
+    if (frame / PAGE_SIZE < FRAMES)
+        return world_memory.read(context, frame, to);
+    memset(to, 0, PAGE_SIZE);
+    return 0;
+}
+
 START_TEST(many_processes)
 {
     struct guard_memory many = world_memory;
 
     many.translate = many_translate;
+    many.read = many_read;
     world_setup();
     guard_destroy(guard);
     ck_assert_int_eq(guard_create(&guard, &table, &many), 0);
@@ -226,7 +281,8 @@ START_TEST(listed_frames)
 }
 END_TEST
 
-RUN_CASES("portions_memory", 60, ONCE(malicious), ONCE(malicious_from_the_start), ONCE(remapped),
+RUN_CASES("portions_memory", 60, ONCE(malicious), ONCE(malicious_from_the_start), ONCE(altered),
+          ONCE(altered_and_tolerated), ONCE(altered_with_other_code), ONCE(remapped),
           ONCE(remapped_and_still_seen), ONCE(remapped_and_tolerated), ONCE(remapped_code),
           ONCE(other_process), ONCE(reused_page), ONCE(forgotten), ONCE(many_processes),
           ONCE(listed_frames))

@@ -43,6 +43,7 @@ static const char *const reason_names[REASON_KINDS] = {
     [REASON_RETURN_ADDRESS] = "return-address",
     [REASON_STACK_INSIDE] = "stack-inside",
     [REASON_NOT_64_BIT] = "not-64-bit",
+    [REASON_DATA_DIFFERS] = "data-differs",
 };
 
 const char *decision_verdict_name(enum decision_verdict verdict)
@@ -68,7 +69,7 @@ enum decision_reason decision_tolerable_by_name(const char *name)
     return REASON_KINDS;
 }
 
-_Static_assert(REASON_NOT_ENTRY == 10 && REASON_UNSAFE_SPACE == 28 && REASON_NOT_64_BIT == 31,
+_Static_assert(REASON_NOT_ENTRY == 10 && REASON_UNSAFE_SPACE == 28 && REASON_DATA_DIFFERS == 32,
                "docs/portions-policy.md lists the numbers");
 _Static_assert(REASON_KINDS <= 64, "decision_request.tolerated has a bit for each");
 
@@ -200,7 +201,9 @@ static enum decision_reason entry_obstacle(const struct decision_request *reques
         return request->resume == RESUME_MOVED ? REASON_RESUME_MOVED : REASON_NOT_ENTRY;
     if (stack_reason[request->stack] != REASON_NONE)
         return stack_reason[request->stack];
-    return request->room ? REASON_NONE : REASON_TOO_MANY_CALLS;
+    if (!request->room)
+        return REASON_TOO_MANY_CALLS;
+    return request->altered ? REASON_DATA_DIFFERS : REASON_NONE;
 }
 
 /* The portion that is left, if there is one, in a fetch that is allowed. */
@@ -216,6 +219,7 @@ static struct decision decide_entry(const struct decision_request *request)
 {
     enum decision_reason obstacle = entry_obstacle(request);
     bool resumes = request->resume == RESUME_EXACT && request->identity == IDENTITY_BOUND;
+    bool is_right = obstacle == REASON_NONE || obstacle == REASON_DATA_DIFFERS;
     struct decision decision = {.verdict = VERDICT_SWITCH,
                                 .reason = resumes ? REASON_RESUME_POINT : REASON_ENTRY,
                                 .to = request->target};
@@ -225,11 +229,12 @@ static struct decision decide_entry(const struct decision_request *request)
     /* Whoever mapped something else there has lost what was there. */
     if (obstacle == REASON_REMAPPED)
         return (struct decision){.verdict = VERDICT_RELEASE, .reason = REASON_REMAPPED};
-    if (obstacle == REASON_NONE && request->scan == SCAN_DUE)
+    /* Who tolerates other data does not tolerate other code. */
+    if (is_right && request->scan == SCAN_DUE)
         return (struct decision){.verdict = VERDICT_SCAN};
-    if (obstacle == REASON_NONE && request->scan == SCAN_MATCHED)
+    if (is_right && request->scan == SCAN_MATCHED)
         obstacle = REASON_PATTERN;
-    else if (obstacle == REASON_NONE && request->scan != SCAN_CLEAN)
+    else if (is_right && request->scan != SCAN_CLEAN)
         obstacle = REASON_NOT_SCANNED;
     if (obstacle != REASON_NONE)
         decision = refuse(request, obstacle);

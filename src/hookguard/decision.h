@@ -82,7 +82,8 @@ struct decision_request {
     bool executable;
     bool other_mode; /* not 64-bit: the code's bytes are other instructions then */
     enum portion_identity identity;
-    bool entry; /* the address is an entry point */
+    bool altered; /* IDENTITY_NEW: its data is not what the program's file has there */
+    bool entry;   /* the address is an entry point */
     enum portion_resume resume;
     bool room; /* for one more call of the portion */
     enum portion_stack stack;
@@ -141,6 +142,7 @@ enum decision_reason {
     REASON_RETURN_ADDRESS,
     REASON_STACK_INSIDE,
     REASON_NOT_64_BIT,
+    REASON_DATA_DIFFERS,
     REASON_KINDS
 };
 

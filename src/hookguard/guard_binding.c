@@ -245,6 +245,18 @@ enum portion_identity guard_examine(struct guard *guard, const struct portion *p
     return guard_find_free(guard) != NULL || reap(guard) ? IDENTITY_NEW : IDENTITY_FULL;
 }
 
+bool guard_is_altered(struct guard *guard, const struct portion *portion)
+{
+    const struct guard_memory *memory = guard->memory;
+
+    for (size_t page = 0; page < portion->own_pages; page++)
+        if (!constant(portion, page) &&
+            (memory->read(memory->context, guard->frames[page], guard->seen) != 0 ||
+             !holds_page(guard, portion, page)))
+            return true;
+    return false;
+}
+
 struct guard_binding *guard_bind(struct guard *guard, const struct portion *portion, uint64_t cr3)
 {
     struct guard_binding *binding = guard_find_free(guard);

@@ -203,6 +203,8 @@ static void find_target_facts(struct guard *guard, struct guard_facts *facts)
     if (request->target == request->from && facts->owner != facts->from)
         request->target = UNBOUND(facts->portion);
     request->identity = identify(guard, facts);
+    request->altered = access->access == ACCESS_FETCH && request->identity == IDENTITY_NEW &&
+                       guard_is_altered(guard, facts->portion);
     request->entry = portion_is_entry(facts->portion, access->rip);
     find_resume(facts);
     if (access->access == ACCESS_FETCH && access->cpl == 3)

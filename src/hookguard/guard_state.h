@@ -69,6 +69,8 @@ bool guard_maps(struct guard *guard, const struct guard_binding *binding, size_t
 /* IDENTITY_NEW and the frames in guard->frames, or why it cannot be bound. */
 enum portion_identity guard_examine(struct guard *guard, const struct portion *portion,
                                     uint64_t cr3);
+/* Right after guard_examine said IDENTITY_NEW: whether somebody has written its data already. */
+bool guard_is_altered(struct guard *guard, const struct portion *portion);
 /* Right after guard_examine said IDENTITY_NEW. NULL: no memory. */
 struct guard_binding *guard_bind(struct guard *guard, const struct portion *portion, uint64_t cr3);
 /* Wipes its writable frames, unless the portion tolerates this reason. */

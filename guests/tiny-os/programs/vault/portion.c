@@ -7,7 +7,7 @@
 #define SECRET __attribute__((section(".secret")))
 
 SECRET uint64_t vault_key[VAULT_KEY_WORDS] = {0};
-SECRET static uint64_t has_key = 0;
+SECRET uint64_t vault_has_key = 0;
 
 /* Room for what an attacker writes: never run. */
 __asm__(".pushsection .vault, \"ax\", @progbits\n"
@@ -33,7 +33,7 @@ CODE static void make_key(void)
         __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
         vault_key[i] = ((uint64_t)high << 32 | low) * 0xd1342543de82ef95u + i;
     }
-    has_key = 1;
+    vault_has_key = 1;
 }
 
 CODE uint64_t vault_key_word(uint64_t i)
@@ -43,7 +43,7 @@ CODE uint64_t vault_key_word(uint64_t i)
 
 CODE uint64_t vault_sign(uint64_t message, uint64_t rounds)
 {
-    if (!has_key) {
+    if (!vault_has_key) {
         make_key();
     }
     return vault_signature(vault_key, message, rounds);

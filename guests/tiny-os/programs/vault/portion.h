@@ -13,6 +13,7 @@
 
 /* The rest: for attackers. */
 extern uint64_t vault_key[VAULT_KEY_WORDS];
+extern uint64_t vault_has_key;  /* it is made */
 extern uint8_t vault_spare[64]; /* room among the code */
 uint64_t vault_key_word(uint64_t i);
 
