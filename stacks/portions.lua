@@ -52,6 +52,12 @@ mezz.expect(asks.portions.refused == 0, "a system call: nothing is refused")
 mezz.expect(asks.portions.entries == 11 and asks.portions.allowed["resume-point"] >= 10,
     "a system call: the portion is come back to")
 
+-- A kernel that single-steps the program: the portion is left and come back to at each instruction.
+local steps = run({ "vault-step.elf" },
+    { entries = { "vault_sign", "vault_sign_process", "vault_sign_and_call", "vault_jump" } })
+mezz.expect(steps.console:find "vault-step.elf: 16 of 16 answers are right", "single steps: the answers are right")
+mezz.expect(steps.portions.refused == 0, "single steps: nothing is refused")
+
 local slow = run({ "vault.elf" }, { strict = true })
 mezz.expect(slow.console:find "vault.elf: 80 of 80 answers are right", "strict: the same answers")
 

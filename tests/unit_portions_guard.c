@@ -106,8 +106,42 @@ START_TEST(forged_frame)
     world_interrupt(MIDDLE, false, REASON_INTERRUPT_FRAME);
     world_go_back(MIDDLE, STACK - 64, VERDICT_KILL, REASON_NOT_ENTRY);
     world_enter();
-    world_interrupt(MAIN, true, REASON_INTERRUPT_FRAME);
+    world_interrupt(MAIN, true, REASON_LEFT); /* it jumped, and then came the kernel */
     world_go_back(MAIN, STACK - 64, VERDICT_RESUME, REASON_NONE);
+    world_finish();
+}
+END_TEST
+
+/* The kernel right after an instruction that led out of the portion: a single step over it. */
+static void step_out(uint64_t rip, uint64_t rsp, uint64_t stack, enum decision_reason reason)
+{
+    static const struct guard_registers registers = {.gpr = {5}};
+    struct guard_access access = world_access(ACCESS_FETCH, 0x1000, HANDLER);
+
+    access.cpl = 0;
+    access.rsp = 0xffffffff80200000;
+    access.keep = &registers;
+    access.frame_of_interrupt.known = access.frame_of_interrupt.trusted = true;
+    access.frame_of_interrupt.cpl = 3;
+    access.frame_of_interrupt.rip = rip;
+    access.frame_of_interrupt.rsp = rsp;
+    access.frame_of_interrupt.stack_known = access.frame_of_interrupt.after_call = true;
+    access.frame_of_interrupt.stack = stack;
+    world_judge(&access, VERDICT_SWITCH, reason);
+    ck_assert_uint_eq(vcpu.view, 0);
+}
+
+START_TEST(stepped_out)
+{
+    world_setup();
+    world_enter();
+    step_out(MAIN, STACK + 8, 0, REASON_RETURN);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_KILL, REASON_NOT_ENTRY);
+    world_enter();
+    step_out(MAIN + 64, STACK - 32, MIDDLE, REASON_CALL_OUT);
+    world_go_back(MIDDLE, STACK - 24, VERDICT_SWITCH, REASON_RESUME_POINT);
+    ck_assert(!outcome.restore);
+    step_out(MAIN + 64, STACK, MAIN, REASON_LEFT);
     world_finish();
 }
 END_TEST
@@ -333,6 +367,6 @@ START_TEST(described)
 END_TEST
 
 RUN_CASES("portions_guard", 60, ONCE(call_and_return), EACH(outsider, ELEMENTS(outsiders)),
-          ONCE(interrupted), ONCE(forged_frame), ONCE(system_call), ONCE(calls_out),
-          EACH(stack_at_the_door, ELEMENTS(doors)), ONCE(return_address_changed), ONCE(sibling),
-          ONCE(many_calls), ONCE(log_only), ONCE(described))
+          ONCE(interrupted), ONCE(forged_frame), ONCE(stepped_out), ONCE(system_call),
+          ONCE(calls_out), EACH(stack_at_the_door, ELEMENTS(doors)), ONCE(return_address_changed),
+          ONCE(sibling), ONCE(many_calls), ONCE(log_only), ONCE(described))

@@ -52,7 +52,7 @@ static void leave(struct guard_facts *facts, const struct decision *decision)
     }
     call->waits = true;
     call->kept = false;
-    if (access->cpl == 0) {
+    if (access->cpl == 0 && decision->reason == REASON_INTERRUPT) {
         call->rip = access->frame_of_interrupt.rip;
         call->next_rip = access->frame_of_interrupt.next_rip;
         call->rsp = access->frame_of_interrupt.rsp;
@@ -61,9 +61,11 @@ static void leave(struct guard_facts *facts, const struct decision *decision)
         if (call->kept)
             call->registers = *access->keep;
     } else {
-        call->rip = access->stack;
+        const bool stepped = access->cpl == 0;
+
+        call->rip = stepped ? access->frame_of_interrupt.stack : access->stack;
         call->next_rip = 0;
-        call->rsp = access->rsp + 8;
+        call->rsp = (stepped ? access->frame_of_interrupt.rsp : access->rsp) + 8;
     }
 }
 

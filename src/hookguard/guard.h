@@ -112,6 +112,10 @@ struct guard_access {
         uint64_t rip;
         uint64_t rsp;
         uint64_t next_rip;
+        /* As above, at this RSP. */
+        bool stack_known;
+        uint64_t stack;
+        bool after_call;
     } frame_of_interrupt;
 
     /* Whoever was asked allows it: a refusal is only logged. */

@@ -92,27 +92,50 @@ static bool is_code(const struct portion *portion, uint64_t address)
     return pages != NULL && pages->inside & MEZZ_EPT_EXECUTE;
 }
 
+/* Out of the portion: where to, and what the stack is then. */
+struct way_out {
+    uint64_t rip;
+    uint64_t rsp;
+    bool stack_known;
+    uint64_t stack;
+    bool after_call;
+};
+
+static enum portion_leave how_it_goes(const struct guard_facts *facts, const struct way_out *way)
+{
+    const struct guard_call *call = facts->from_call;
+
+    if (call == NULL)
+        return LEAVE_OTHER;
+    if (way->rsp == call->entry_rsp + 8 && call->return_known && way->rip == call->return_address)
+        return LEAVE_RETURN;
+    /* Deeper than at the entry: what lies there now, the portion has pushed. */
+    if (way->stack_known && way->after_call && way->rsp < call->entry_rsp &&
+        is_code(facts->from->portion, way->stack))
+        return LEAVE_CALL;
+    return LEAVE_OTHER;
+}
+
+/* The kernel may also come right after the portion's last instruction, by a single step over its
+ * `ret` or an interrupt then: the portion has gone to where the frame leads. */
 static enum portion_leave how_it_leaves(const struct guard_facts *facts)
 {
     const struct guard_access *access = facts->access;
-    const struct guard_call *call = facts->from_call;
+    const struct way_out now = {access->rip, access->rsp, access->stack_known, access->stack,
+                                access->after_call};
+    const struct way_out before = {access->frame_of_interrupt.rip, access->frame_of_interrupt.rsp,
+                                   access->frame_of_interrupt.stack_known,
+                                   access->frame_of_interrupt.stack,
+                                   access->frame_of_interrupt.after_call};
 
-    if (access->cpl == 0)
-        return access->frame_of_interrupt.known && access->frame_of_interrupt.trusted &&
-                       access->frame_of_interrupt.cpl == 3 && call != NULL &&
-                       is_code(facts->from->portion, access->frame_of_interrupt.rip)
-                   ? LEAVE_INTERRUPT
-                   : LEAVE_FORGED;
-    if (call == NULL)
-        return LEAVE_OTHER;
-    if (access->rsp == call->entry_rsp + 8 && call->return_known &&
-        access->rip == call->return_address)
-        return LEAVE_RETURN;
-    /* Deeper than at the entry: what lies there now, the portion has pushed. */
-    if (access->stack_known && access->after_call && access->rsp < call->entry_rsp &&
-        is_code(facts->from->portion, access->stack))
-        return LEAVE_CALL;
-    return LEAVE_OTHER;
+    if (access->cpl != 0)
+        return how_it_goes(facts, &now);
+    if (!access->frame_of_interrupt.known || !access->frame_of_interrupt.trusted ||
+        access->frame_of_interrupt.cpl != 3 || facts->from_call == NULL)
+        return LEAVE_FORGED;
+    if (is_code(facts->from->portion, before.rip))
+        return LEAVE_INTERRUPT;
+    return access->system_call ? LEAVE_FORGED : how_it_goes(facts, &before);
 }
 
 struct guard_call *guard_free_call(struct guard_binding *binding)

@@ -112,6 +112,11 @@ static int64_t call_wrmsr(const struct arguments *args)
     return hostile_write_msr(args->a, args->b);
 }
 
+static int64_t call_step(const struct arguments *args)
+{
+    return hostile_step(args->a);
+}
+
 static int64_t (*const calls[])(const struct arguments *) = {
     [TINY_CALL_EXIT] = call_exit,     [TINY_CALL_WRITE] = call_write,
     [TINY_CALL_YIELD] = call_yield,   [TINY_CALL_TIME] = call_time,
@@ -120,7 +125,7 @@ static int64_t (*const calls[])(const struct arguments *) = {
     [TINY_CALL_STORE] = call_store,   [TINY_CALL_CLOSE] = call_close,
     [TINY_CALL_SEND] = call_send,     [TINY_CALL_RECEIVE] = call_receive,
     [TINY_CALL_FRAME] = call_frame,   [TINY_CALL_MAP] = call_map,
-    [TINY_CALL_WRMSR] = call_wrmsr,
+    [TINY_CALL_WRMSR] = call_wrmsr,   [TINY_CALL_STEP] = call_step,
 };
 
 void call_dispatch(struct frame *frame)

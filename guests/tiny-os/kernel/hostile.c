@@ -15,8 +15,10 @@
 #define PTE_PRESENT  0x001
 #define PTE_ADDRESS  0x000ffffffffff000ul
 #define LARGE_PAGE   0x200000ul
+#define FLAG_STEP    0x100
 
 static bool allowed;
+static const struct process *stepped;
 
 void hostile_allow(void)
 {
@@ -72,6 +74,28 @@ int64_t hostile_map(uint64_t vaddr, uint64_t paddr, uint64_t rights)
                          (rights & TINY_MAP_EXECUTE ? 0 : PTE_NX);
     write_cr3(read_cr3());
     return 0;
+}
+
+int64_t hostile_step(uint64_t on)
+{
+    if (!allowed) {
+        return -TINY_ENOSYS;
+    }
+    stepped = on ? process_current() : NULL;
+    process_current()->frame.rflags &= ~(uint64_t)FLAG_STEP;
+    return 0;
+}
+
+bool hostile_steps(void)
+{
+    return stepped && stepped == process_current();
+}
+
+void hostile_resume(struct frame *frame)
+{
+    if (hostile_steps()) {
+        frame->rflags |= FLAG_STEP;
+    }
 }
 
 int64_t hostile_write_msr(uint64_t msr, uint64_t value)

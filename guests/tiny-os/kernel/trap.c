@@ -5,6 +5,7 @@
 #include "kernel/calls.h"
 #include "kernel/console.h"
 #include "kernel/cpu.h"
+#include "kernel/hostile.h"
 #include "kernel/memory.h"
 #include "kernel/process.h"
 #include "kernel/timer.h"
@@ -72,9 +73,12 @@ struct frame *trap_from_user(struct frame *frame)
     } else if (vector == VECTOR_NMI || vector == VECTOR_DOUBLE_FAULT ||
                vector == VECTOR_MACHINE_CHECK) {
         panic(fault_name(vector), frame);
+    } else if (vector == VECTOR_DEBUG && hostile_steps()) {
+        /* It shall go on. */
     } else {
         end_by_fault(frame);
     }
+    hostile_resume(&process_current()->frame);
     return &process_current()->frame;
 }
 

@@ -101,6 +101,16 @@ static void find_system_call(struct kernel_entry *entry, const struct guest_memo
     }
 }
 
+/* `syscall` and `sysenter` push no frame, and leave RSP where a caller or the kernel has it: what
+ * lies there may look like one. The shadow is true, see address_space.c. */
+static bool is_without_frame(const struct guest_memory *memory)
+{
+    const struct mezz_vmcs12_msrs *msrs = &memory->vcpu->msr_shadow;
+    const uint64_t rip = memory->vcpu->kvm->run->s.regs.regs.rip;
+
+    return rip == msrs->lstar || rip == msrs->cstar || rip == msrs->sysenter_eip;
+}
+
 void kernel_entry_find(struct kernel_entry *entry, const struct guest_memory *memory)
 {
     const struct kvm_sync_regs *now = &memory->vcpu->kvm->run->s.regs;
@@ -108,7 +118,8 @@ void kernel_entry_find(struct kernel_entry *entry, const struct guest_memory *me
     uint64_t at = frame_at(memory);
 
     *entry = (struct kernel_entry){.known = false};
-    if (at == 0 || guest_memory_read_linear(memory, now->sregs.cr3, at, frame, sizeof(frame)) != 0)
+    if (at == 0 || is_without_frame(memory) ||
+        guest_memory_read_linear(memory, now->sregs.cr3, at, frame, sizeof(frame)) != 0)
         return;
     *entry = (struct kernel_entry){.known = true,
                                    .frame = at,

@@ -26,18 +26,26 @@ static bool is_alone(const struct l2 *l2)
     return count == 1;
 }
 
-/* Bytes that the caller pushed, if it was one. */
-static void find_stack(const struct portions *portions, struct guard_access *access)
+/* Bytes that the caller pushed, if it was one. True: they are known. */
+static bool find_stack(const struct portions *portions, uint64_t cr3, uint64_t rsp, uint64_t *stack,
+                       bool *after_call)
 {
     uint8_t before[CALL_SITE_BYTES];
 
-    access->stack_known = guest_memory_read_linear(&portions->memory, access->cr3, access->rsp,
-                                                   &access->stack, sizeof(access->stack)) == 0;
-    access->after_call =
-        access->stack_known &&
-        guest_memory_read_linear(&portions->memory, access->cr3, access->stack - sizeof(before),
-                                 before, sizeof(before)) == 0 &&
-        call_site_ends_here(before);
+    if (guest_memory_read_linear(&portions->memory, cr3, rsp, stack, sizeof(*stack)) != 0)
+        return false;
+    *after_call = guest_memory_read_linear(&portions->memory, cr3, *stack - sizeof(before), before,
+                                           sizeof(before)) == 0 &&
+                  call_site_ends_here(before);
+    return true;
+}
+
+/* The kernel comes right after an instruction of the portion that may have led out of it. */
+static void find_stack_of_frame(const struct portions *portions, struct guard_access *access)
+{
+    access->frame_of_interrupt.stack_known =
+        find_stack(portions, access->cr3, access->frame_of_interrupt.rsp,
+                   &access->frame_of_interrupt.stack, &access->frame_of_interrupt.after_call);
 }
 
 static void keep_registers(struct portion_access_facts *facts, const struct kvm_regs *regs,
@@ -62,6 +70,7 @@ static void find_kernel_entry(const struct portions *portions, const struct kvm_
     access->frame_of_interrupt.rip = entry->rip;
     access->frame_of_interrupt.next_rip = entry->next_rip;
     access->frame_of_interrupt.rsp = entry->rsp;
+    find_stack_of_frame(portions, access);
     access->system_call = entry->system_call;
     keep_registers(facts, regs, entry->known ? entry->rflags : regs->rflags);
 }
@@ -110,7 +119,8 @@ void portion_access_find(struct portions *portions, struct l2_vcpu *vcpu,
     access->linear = refused->linear;
     access->linear_known = true;
     if (access->cpl == 3)
-        find_stack(portions, access);
+        access->stack_known =
+            find_stack(portions, access->cr3, access->rsp, &access->stack, &access->after_call);
     else if (portion_place_of(portions, vcpu)->in.view != 0)
         find_kernel_entry(portions, l2_regs(vcpu), facts);
 }
@@ -130,6 +140,7 @@ void portion_access_of_event(struct portions *portions, struct l2_vcpu *vcpu, un
     access->frame_of_interrupt.cpl = access->cpl;
     access->frame_of_interrupt.rip = regs->rip;
     access->frame_of_interrupt.rsp = regs->rsp;
+    find_stack_of_frame(portions, access);
     access->cpl = 0;
     access->rip = 0;
     access->frame = NO_FRAME;

@@ -74,6 +74,15 @@ static void deliver_call(struct portions *portions, struct l2_vcpu *vcpu,
     l2_regs_changed(vcpu);
 }
 
+/* Its own last instruction led out of the portion, also if the kernel is what runs next: what is in
+ * the registers, the portion has given away. */
+static bool went_by_itself(const struct guard_outcome *outcome)
+{
+    const enum decision_reason reason = outcome->decision.reason;
+
+    return reason == REASON_RETURN || reason == REASON_CALL_OUT || reason == REASON_LEFT;
+}
+
 void portion_answer_switch(struct portions *portions, struct l2_vcpu *vcpu,
                            const struct portion_access_facts *facts,
                            const struct guard_outcome *outcome)
@@ -82,7 +91,8 @@ void portion_answer_switch(struct portions *portions, struct l2_vcpu *vcpu,
         end_delivery(vcpu);
     if (outcome->restore)
         load_registers(vcpu, outcome);
-    else if (facts->access.keep != NULL && !facts->access.system_call && outcome->from != 0)
+    else if (facts->access.keep != NULL && !facts->access.system_call && outcome->from != 0 &&
+             !went_by_itself(outcome))
         hide_registers(vcpu);
     if (facts->entry.call_handler != 0 && outcome->from != 0)
         deliver_call(portions, vcpu, facts);
