@@ -52,6 +52,12 @@ mezz.expect(asks.portions.refused == 0, "a system call: nothing is refused")
 mezz.expect(asks.portions.entries == 11 and asks.portions.allowed["resume-point"] >= 10,
     "a system call: the portion is come back to")
 
+-- A caller's flags are none of the portion's, and its own again after the call.
+local flags = run({ "vault-flags.elf" }, { entries = { "vault_flags", "vault_flags_behind" } })
+mezz.expect(flags.console:find "vault-flags.elf: flags inside 0x0, behind a call 0x0, after 0x44000",
+    "flags: DF, NT and AC stay outside")
+mezz.expect(flags.portions.refused == 0, "flags: nothing is refused")
+
 -- A kernel that single-steps the program: the portion is left and come back to at each instruction.
 local steps = run({ "vault-step.elf" },
     { entries = { "vault_sign", "vault_sign_process", "vault_sign_and_call", "vault_jump" } })

@@ -146,6 +146,26 @@ START_TEST(stepped_out)
 }
 END_TEST
 
+/* What the caller has in its flags is kept for it. */
+START_TEST(caller_flags)
+{
+    struct guard_access access;
+
+    world_setup();
+    access = world_access(ACCESS_FETCH, 0x1000, SIGN);
+    access.rflags = 0x44502;
+    world_judge(&access, VERDICT_SWITCH, REASON_ENTRY);
+    access = world_access(ACCESS_FETCH, 0x1000, MAIN);
+    access.rsp = STACK + 8;
+    world_judge(&access, VERDICT_SWITCH, REASON_RETURN);
+    ck_assert_uint_eq(outcome.flags, 0x44100);
+    world_fetch(SIGN, VERDICT_SWITCH, REASON_ENTRY);
+    world_judge(&access, VERDICT_SWITCH, REASON_RETURN);
+    ck_assert_uint_eq(outcome.flags, 0);
+    world_finish();
+}
+END_TEST
+
 /* A host that delivers a system call as a fault: the kernel goes on behind it. */
 START_TEST(system_call)
 {
@@ -367,6 +387,7 @@ START_TEST(described)
 END_TEST
 
 RUN_CASES("portions_guard", 60, ONCE(call_and_return), EACH(outsider, ELEMENTS(outsiders)),
-          ONCE(interrupted), ONCE(forged_frame), ONCE(stepped_out), ONCE(system_call),
-          ONCE(calls_out), EACH(stack_at_the_door, ELEMENTS(doors)), ONCE(return_address_changed),
-          ONCE(sibling), ONCE(many_calls), ONCE(log_only), ONCE(described))
+          ONCE(interrupted), ONCE(forged_frame), ONCE(stepped_out), ONCE(caller_flags),
+          ONCE(system_call), ONCE(calls_out), EACH(stack_at_the_door, ELEMENTS(doors)),
+          ONCE(return_address_changed), ONCE(sibling), ONCE(many_calls), ONCE(log_only),
+          ONCE(described))

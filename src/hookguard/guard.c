@@ -92,6 +92,7 @@ static bool enter(struct guard *guard, struct guard_vcpu *vcpu, struct guard_fac
         *call = (struct guard_call){.used = true,
                                     .entry_rsp = access->rsp,
                                     .return_address = access->stack,
+                                    .flags = access->rflags & GUARD_CALLER_FLAGS,
                                     .return_known = access->stack_known,
                                     .return_matters = outcome->decision.reason == REASON_ENTRY};
     } else if (call->kept) {
@@ -118,6 +119,8 @@ static void carry_out(struct guard *guard, struct guard_vcpu *vcpu, struct guard
             .verdict = VERDICT_ERROR, .reason = REASON_TOO_MANY_CALLS, .refused = true};
         return;
     }
+    if (outcome->decision.reason == REASON_RETURN && facts->from_call != NULL)
+        outcome->flags = facts->from_call->flags;
     leave(facts, &outcome->decision);
     *vcpu = (struct guard_vcpu){.view = 0};
 }

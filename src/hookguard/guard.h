@@ -90,6 +90,7 @@ struct guard_access {
     uint64_t cr3; /* without flags and PCID */
     uint64_t rip; /* of a fetch: the address itself */
     uint64_t rsp;
+    uint64_t rflags; /* of ring 3: of a fetch */
     bool other_mode; /* not 64-bit */
     uint64_t linear; /* accessed */
     bool linear_known;
@@ -128,6 +129,9 @@ struct guard_access {
     bool system_call;
 };
 
+/* Of RFLAGS, what a caller of a portion may have set and its callee does not alter: TF, NT, AC. */
+#define GUARD_CALLER_FLAGS 0x44100ULL
+
 struct guard_outcome {
     struct decision decision;      /* `to` is a view; never VERDICT_SCAN or VERDICT_RELEASE */
     uint32_t from;                 /* view */
@@ -135,9 +139,10 @@ struct guard_outcome {
     const char *rule;              /* YARA rule, or why there was no scan; NULL */
     uint32_t released;             /* views that were wiped and ended on the way */
     enum decision_reason released_for;
-    bool forgot;  /* an older call can not be come back to any more */
-    bool restore; /* load `registers` */
-    bool result;  /* but not RAX: it is the result of a system call */
+    uint64_t flags; /* REASON_RETURN: GUARD_CALLER_FLAGS that the caller had */
+    bool forgot;    /* an older call can not be come back to any more */
+    bool restore;   /* load `registers` */
+    bool result;    /* but not RAX: it is the result of a system call */
     struct guard_registers registers;
 };
 

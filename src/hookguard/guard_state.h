@@ -14,6 +14,7 @@ struct guard_call {
     bool system_call;
     uint64_t entry_rsp;
     uint64_t return_address;
+    uint64_t flags; /* GUARD_CALLER_FLAGS of its caller */
     bool return_known;
     bool return_matters; /* it has to be there still when the call is come back to */
     uint64_t rip;        /* where it comes back */

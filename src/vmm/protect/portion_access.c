@@ -85,6 +85,7 @@ static void begin(struct l2_vcpu *vcpu, struct portion_access_facts *facts)
                    .cr3 = guest_space(sregs->cr3),
                    .rip = regs->rip,
                    .rsp = regs->rsp,
+                   .rflags = regs->rflags,
                    .other_mode = !l2_runs_64_bit(vcpu)},
     };
 }

@@ -14,6 +14,7 @@
 /* CF, PF, AF, ZF, SF, DF, OF: what a program computes with; the rest of RFLAGS is the kernel's. */
 #define PROGRAM_FLAGS 0xcd5ULL
 #define ALL_ONES      UINT64_MAX
+#define RFLAGS_DF     (1ULL << 10)
 
 /* The kernel is given none of the portion's registers. */
 static void hide_registers(struct l2_vcpu *vcpu)
@@ -83,6 +84,24 @@ static bool went_by_itself(const struct guard_outcome *outcome)
     return reason == REASON_RETURN || reason == REASON_CALL_OUT || reason == REASON_LEFT;
 }
 
+/* A portion's code begins, and goes on behind its calls, with the flags that a compiler takes for
+ * granted, whoever calls it or returns to it: copies go forward, and nothing stops it. */
+static void set_flags(struct l2_vcpu *vcpu, const struct guard_access *access,
+                      const struct guard_outcome *outcome)
+{
+    struct kvm_regs *regs = l2_regs(vcpu);
+    uint64_t flags = regs->rflags;
+
+    if (outcome->decision.to != 0)
+        flags &= ~(RFLAGS_DF | GUARD_CALLER_FLAGS);
+    else if (access->cpl == 3)
+        flags |= outcome->flags;
+    if (flags == regs->rflags)
+        return;
+    regs->rflags = flags;
+    l2_regs_changed(vcpu);
+}
+
 void portion_answer_switch(struct portions *portions, struct l2_vcpu *vcpu,
                            const struct portion_access_facts *facts,
                            const struct guard_outcome *outcome)
@@ -94,6 +113,8 @@ void portion_answer_switch(struct portions *portions, struct l2_vcpu *vcpu,
     else if (facts->access.keep != NULL && !facts->access.system_call && outcome->from != 0 &&
              !went_by_itself(outcome))
         hide_registers(vcpu);
+    else
+        set_flags(vcpu, &facts->access, outcome);
     if (facts->entry.call_handler != 0 && outcome->from != 0)
         deliver_call(portions, vcpu, facts);
 }
