@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "hookguard/decision.h"
 #include "hookguard/portions.h"
@@ -86,6 +87,8 @@ static void write_images(void)
     const uint8_t *program = built_program(0, &size);
 
     write_text("images/vault.elf", program, size);
+    mkdir("images/sub", 0777);
+    write_text("images/sub/vault.elf", program, size - 1);
     write_text("broken.yar", broken, sizeof(broken) - 1);
 }
 
@@ -178,6 +181,31 @@ START_TEST(none)
 }
 END_TEST
 
+#define TWO_OF_A_NAME                                                               \
+    "local s = mezz.stack {}\n"                                                     \
+    "local l1 = s:l1 { image = 'l1.elf', memory = '48M' }\n"                        \
+    "local l2 = l1:l2 { name = 'a', image = 'os.elf', memory = '16M',\n"            \
+    "    programs = { 'vault.elf one', 'vault.elf two', %s } }\n"                   \
+    "l2:protect { program = 'vault.elf', portion = 'p', sections = { '.vault' },\n" \
+    "    entries = { 'sign' } }\n"
+
+/* One is meant, and there are two of its name. The same file twice is one. */
+START_TEST(two_of_a_name)
+{
+    struct stub stub = {.report = {.last_words = ""}};
+    struct error error;
+    char whole[1024];
+
+    snprintf(whole, sizeof(whole), TWO_OF_A_NAME, "'hello.elf'");
+    ck_assert_msg(run_text(&stub, NULL, whole, &error) == 0, "%s", error.text);
+    snprintf(whole, sizeof(whole), TWO_OF_A_NAME, "'sub/vault.elf'");
+    ck_assert_int_eq(run_text(&stub, NULL, whole, &error), -EINVAL);
+    ck_assert_str_eq(error.text,
+                     FILE_NAME ":5: l2:protect: program: L2 a has two programs "
+                               "\"vault.elf\": images/vault.elf and images/sub/vault.elf");
+}
+END_TEST
+
 int main(void)
 {
     const struct runner_case cases[] = {
@@ -185,6 +213,7 @@ int main(void)
         ONCE(declaration),
         ONCE(default_is_to_kill),
         ONCE(none),
+        ONCE(two_of_a_name),
     };
     int status;
 

@@ -13,15 +13,23 @@
 const struct module_config *script_find_module(lua_State *lua, const char *what,
                                                const struct l2_config *l2, const char *program)
 {
+    const struct module_config *found = NULL;
     size_t length = strlen(program);
 
     for (unsigned int i = 0; i < l2->module_count; i++) {
-        const char *line = l2->modules[i].command_line;
+        const struct module_config *module = &l2->modules[i];
+        const char *line = module->command_line;
 
-        if (strncmp(line, program, length) == 0 && (line[length] == '\0' || line[length] == ' '))
-            return &l2->modules[i];
+        if (strncmp(line, program, length) != 0 || (line[length] != '\0' && line[length] != ' '))
+            continue;
+        if (found != NULL && strcmp(found->path, module->path) != 0)
+            script_error(lua, "%s: L2 %s has two programs \"%s\": %s and %s", what, l2->name,
+                         program, found->path, module->path);
+        found = module;
     }
-    script_error(lua, "%s: L2 %s has no program \"%s\"", what, l2->name, program);
+    if (found == NULL)
+        script_error(lua, "%s: L2 %s has no program \"%s\"", what, l2->name, program);
+    return found;
 }
 
 void *script_read_file(lua_State *lua, const char *what, const char *path, size_t *size)
