@@ -296,47 +296,6 @@ START_TEST(answer)
 }
 END_TEST
 
-/* L1 decides by a callback. */
-static const struct {
-    const char *attack;
-    const char *l1;
-    const char *said; /* by L1 */
-    const char *console;
-} asked[] = {
-    {"-read", " portions=allow", "portion 1, reason 22: allowed", SUCCEEDED},
-    {"-read", " portions=refuse", "portion 1, reason 22: refused", "general protection"},
-    {"-write", " portions=allow", "portion 1, reason 23: allowed", SUCCEEDED},
-    {"-write", " portions=refuse", "portion 1, reason 23: refused", "general protection"},
-    {"-middle", " portions=allow", "portion 1, reason 10: allowed", SUCCEEDED},
-    {"-middle", " portions=refuse", "portion 1, reason 10: refused", "general protection"},
-};
-
-START_TEST(l1_decides)
-{
-    struct mezz_process mezz;
-    json_t *json;
-
-    run(&mezz, &(struct wanted){NULL, asked[_i].attack, "", false, asked[_i].l1}, NULL);
-    mezz_expect(&mezz, 0, "");
-    json = mezz_json(&mezz);
-    ck_assert_msg(mezz_tiny_says(json, asked[_i].console), "%s", mezz.out);
-    ck_assert_msg(strstr(mezz.out, asked[_i].said) != NULL, "%s", mezz.out);
-    ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.exits.portion.callback"), 1);
-    json_decref(json);
-    mezz_end(&mezz, 2);
-}
-END_TEST
-
-/* --- the log --- */
-
-static int verify(struct mezz_process *mezz, const char *log)
-{
-    const char *argv[] = {"log", "verify", log, NULL};
-
-    mezz_run(mezz, argv);
-    return mezz->status;
-}
-
 static char *log_of(const struct mezz_process *mezz, size_t *length)
 {
     char path[128];
@@ -360,6 +319,53 @@ static size_t occurrences(const char *text, const char *part)
     return count;
 }
 
+/* L1 decides by a callback. */
+static const struct {
+    const char *attack;
+    const char *l1;
+    const char *said; /* by L1 */
+    const char *console;
+} asked[] = {
+    {"-read", " portions=allow", "portion 1, reason 22: allowed", SUCCEEDED},
+    {"-read", " portions=refuse", "portion 1, reason 22: refused", "general protection"},
+    {"-write", " portions=allow", "portion 1, reason 23: allowed", SUCCEEDED},
+    {"-write", " portions=refuse", "portion 1, reason 23: refused", "general protection"},
+    {"-middle", " portions=allow", "portion 1, reason 10: allowed", SUCCEEDED},
+    {"-middle", " portions=refuse", "portion 1, reason 10: refused", "general protection"},
+};
+
+START_TEST(l1_decides)
+{
+    struct mezz_process mezz;
+    size_t length;
+    json_t *json;
+    char *text;
+
+    run(&mezz, &(struct wanted){NULL, asked[_i].attack, "", false, asked[_i].l1}, "events.log");
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    text = log_of(&mezz, &length);
+    ck_assert_uint_ge(occurrences(text, "\"by\":\"l1\""), 1);
+    ck_assert_uint_eq(occurrences(text, "\"by\":\"stack\""), 0);
+    free(text);
+    ck_assert_msg(mezz_tiny_says(json, asked[_i].console), "%s", mezz.out);
+    ck_assert_msg(strstr(mezz.out, asked[_i].said) != NULL, "%s", mezz.out);
+    ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.exits.portion.callback"), 1);
+    json_decref(json);
+    mezz_end(&mezz, 3);
+}
+END_TEST
+
+/* --- the log --- */
+
+static int verify(struct mezz_process *mezz, const char *log)
+{
+    const char *argv[] = {"log", "verify", log, NULL};
+
+    mezz_run(mezz, argv);
+    return mezz->status;
+}
+
 START_TEST(log_is_whole)
 {
     struct mezz_process mezz;
@@ -379,6 +385,8 @@ START_TEST(log_is_whole)
     ck_assert_uint_eq(occurrences(text, "\"symbol\":\"vault_sign\",\"reason\":\"entry\""), 1);
     ck_assert_uint_eq(occurrences(text, "\"symbol\":\"main\",\"reason\":\"read-outside\""), 1);
     ck_assert_uint_eq(occurrences(text, "\"verdict\":\"kill\""), 1);
+    ck_assert_uint_eq(occurrences(text, "\"by\":\"stack\""), 1);
+    ck_assert_uint_eq(occurrences(text, "\"run\":1,"), occurrences(text, "\"type\":\"event\""));
     ck_assert_int_eq(verify(&mezz, "events.log"), 0);
 
     rip = strstr(text, "\"rip\":\"0x5");

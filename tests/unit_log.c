@@ -83,6 +83,29 @@ START_TEST(escapes)
 }
 END_TEST
 
+/* What the same file has of several runs can be told apart. */
+START_TEST(runs)
+{
+    const struct log_event event = {.time_ns = 7};
+    int fd = sample_file();
+    struct event_log *log = sample_start(dup(fd), 0);
+    struct error error;
+
+    ck_assert_int_eq(event_log_append(log, &event), 0);
+    for (unsigned int run = 0; run < 2; run++) {
+        event_log_begin_run(log);
+        ck_assert_int_eq(event_log_append(log, &event), 0);
+    }
+    ck_assert_int_eq(event_log_close(log, 1, NULL, &error), 0);
+    sample_size = sample_read(fd, sample_bytes, sizeof(sample_bytes));
+    close(fd);
+    ck_assert_int_eq(sample_verify(sample_bytes, sample_size).verdict, LOG_WHOLE);
+    ck_assert_ptr_nonnull(strstr(sample_bytes, "\"time\":7,\"level\""));
+    ck_assert_ptr_nonnull(strstr(sample_bytes, "\"time\":7,\"run\":1,\"level\""));
+    ck_assert_ptr_nonnull(strstr(sample_bytes, "\"time\":7,\"run\":2,\"level\""));
+}
+END_TEST
+
 /* All strings as long and as awkward as they may be still make a record. */
 START_TEST(largest_record)
 {
@@ -289,6 +312,6 @@ START_TEST(by_another_process)
 }
 END_TEST
 
-RUN_CASES("log", 60, ONCE(whole), ONCE(lines_are_json), ONCE(escapes), ONCE(largest_record),
-          ONCE(full_disk), ONCE(full_later), ONCE(size_limit), ONCE(killed),
+RUN_CASES("log", 60, ONCE(whole), ONCE(lines_are_json), ONCE(escapes), ONCE(runs),
+          ONCE(largest_record), ONCE(full_disk), ONCE(full_later), ONCE(size_limit), ONCE(killed),
           ONCE(by_another_process), ONCE(many), ONCE(opening))

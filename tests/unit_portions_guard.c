@@ -371,6 +371,16 @@ START_TEST(described)
     ck_assert_str_eq(event.more[0].text, "vault");
     ck_assert_str_eq(event.more[1].text, "crypto");
     ck_assert_str_eq(event.more[3].text, "0x402033");
+    ck_assert_uint_eq(event.event.more_count, 7);
+    ck_assert_str_eq(event.more[6].name, "by");
+    ck_assert_str_eq(event.more[6].text, "stack");
+    access.asked = access.allowed = true;
+    world_judge(&access, VERDICT_SWITCH, REASON_NOT_ENTRY);
+    guard_describe(guard, &access, &outcome, &event);
+    ck_assert_str_eq(event.more[6].text, "l1");
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    guard_describe(guard, &access, &outcome, &event);
+    ck_assert_uint_eq(event.event.more_count, 6); /* nothing was decided */
     /* Of a kernel's the physical address is all that is known. */
     access = world_access(ACCESS_READ, 0x1000, SIGN);
     access.cpl = 0;

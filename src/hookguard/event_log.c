@@ -26,6 +26,7 @@ struct event_log {
     uint64_t events; /* appended */
     uint64_t lost;
     uint64_t unwritten; /* events in the buffer */
+    uint64_t run;       /* 0: none has begun */
     size_t buffered;
     char head[LOG_HASH_DIGITS + 1];
     struct log_line line; /* that is being made */
@@ -181,6 +182,8 @@ static int append_event(struct event_log *log, const struct log_event *event)
     if (event->more_count > LOG_MORE_LIMIT)
         return -EMSGSIZE;
     begin(log, "event", event->time_ns);
+    if (log->run != 0)
+        log_line_number(line, "run", log->run);
     log_line_number(line, "level", event->level);
     log_line_text(line, "l2", event->l2);
     log_line_number(line, "from", event->from);
@@ -196,6 +199,11 @@ static int append_event(struct event_log *log, const struct log_event *event)
         else
             log_line_number(line, event->more[i].name, event->more[i].number);
     return append_line(log, TRAILER_ROOM);
+}
+
+void event_log_begin_run(struct event_log *log)
+{
+    log->run++;
 }
 
 int event_log_append(struct event_log *log, const struct log_event *event)

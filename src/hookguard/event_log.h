@@ -16,7 +16,7 @@
  *
  *   {"seq":0,"prev":"000...","type":"header","format":1,"time":0,"started":"2026-01-01T00:00:00Z",
  *    "program":"mezz 1.0","hash":"..."}
- *   {"seq":1,"prev":"...","type":"event","time":12,"level":2,"l2":"tiny","from":0,"to":1,
+ *   {"seq":1,"prev":"...","type":"event","time":12,"run":1,"level":2,"l2":"tiny","from":0,"to":1,
  *    "rip":"0x401000","symbol":"sign","reason":"entry","verdict":"switch","hash":"..."}
  *   {"seq":2,"prev":"...","type":"trailer","time":99,"events":1,"lost":0,"hash":"..."}
  *
@@ -71,6 +71,9 @@ int event_log_open(struct event_log **log, const struct event_log_config *config
 /* The same on a descriptor, which the log owns from now on, also after a failure. */
 int event_log_start(struct event_log **log, int fd, const struct event_log_config *config,
                     struct error *error);
+
+/* A run begins: its events have its number, from 1 on. Before the first they have none. */
+void event_log_begin_run(struct event_log *log);
 
 /* Appends to the buffer, which is written when it is full and by event_log_flush. 0; -EFBIG beyond
  * size_limit; or the error of a write, now and ever after, since a chain has no room for a gap.

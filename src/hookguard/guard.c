@@ -197,6 +197,7 @@ void guard_describe(const struct guard *guard, const struct guard_access *access
     static const char *const names[ACCESS_KINDS] = {"read", "write", "fetch"};
     const struct portion *portion = outcome->portion;
     const struct program_symbol *symbol = NULL;
+    size_t count = 6;
 
     if (portion != NULL)
         symbol = program_symbol_at(&guard->table->program[portion->program], access->rip);
@@ -212,8 +213,11 @@ void guard_describe(const struct guard *guard, const struct guard_access *access
     event->more[3] = (struct log_field){"address", event->address, 0};
     event->more[4] = (struct log_field){"cr3", event->space, 0};
     event->more[5] = (struct log_field){"physical", event->physical, 0};
-    event->more[6] = (struct log_field){
-        "released", outcome->released > 0 ? decision_reason_name(outcome->released_for) : "", 0};
+    if (outcome->decision.refused)
+        event->more[count++] = (struct log_field){"by", access->asked ? "l1" : "stack", 0};
+    if (outcome->released > 0)
+        event->more[count++] =
+            (struct log_field){"released", decision_reason_name(outcome->released_for), 0};
     event->event = (struct log_event){
         .level = 2,
         .from = outcome->from,
@@ -224,5 +228,5 @@ void guard_describe(const struct guard *guard, const struct guard_access *access
         .rule = outcome->rule,
         .verdict = decision_verdict_name(outcome->decision.verdict),
         .more = event->more,
-        .more_count = outcome->released > 0 ? 7 : 6};
+        .more_count = count};
 }

@@ -119,7 +119,8 @@ struct guard_access {
         bool after_call;
     } frame_of_interrupt;
 
-    /* Whoever was asked allows it: a refusal is only logged. */
+    /* L1 was asked. It allows it: a refusal is only logged. */
+    bool asked;
     bool allowed;
 
     /* What the root keeps of an interrupted portion, and takes from the kernel: otherwise a kernel
@@ -169,7 +170,7 @@ void guard_forget(struct guard *guard, uint64_t cr3);
 
 struct guard_event {
     struct log_event event;
-    struct log_field more[7];
+    struct log_field more[8];
     char address[24]; /* linear; "": not known */
     char physical[24];
     char space[24];

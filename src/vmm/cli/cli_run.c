@@ -106,6 +106,8 @@ static int run_machine(void *context, const struct machine_config *wanted, struc
     config.process_started_ns = run->started_ns;
     config.trace = run->outputs.trace;
     config.log = run->outputs.log;
+    if (config.log != NULL)
+        event_log_begin_run(config.log);
     config.console = terminal_write;
     config.console_context = &run->terminal;
     run->started_ns = 0;

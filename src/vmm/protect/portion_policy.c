@@ -348,6 +348,7 @@ static void answered(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t va
         return;
     place->asked = false;
     guest_memory_look(&portions->memory, vcpu);
+    facts.access.asked = true;
     facts.access.allowed = value == MEZZ_PORTION_ALLOW;
     if (facts.access.keep != NULL)
         facts.access.keep = &facts.keep;
