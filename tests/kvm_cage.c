@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -285,6 +287,22 @@ START_TEST(no_capabilities)
 }
 END_TEST
 
+static int without_core(void *context)
+{
+    struct rlimit limit;
+
+    (void)context;
+    if (getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_cur != 0 || limit.rlim_max != 0)
+        return 1;
+    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : 2;
+}
+
+START_TEST(no_core)
+{
+    ck_assert_int_eq(cage_a_process(false, CAGE_MAIN, without_core, NULL), 0);
+}
+END_TEST
+
 static int files_by_path(void *context)
 {
     static const char *const paths[] = {"/etc/passwd", "/proc/self/status", "/dev/null", "/", "."};
@@ -415,5 +433,5 @@ RUN_CASES_IF(test_machine_obstacle, "cage", 120, EACH(door_of_main, cage_door_co
              EACH(door_of_vcpu, cage_door_count), ONCE(doors_without_a_filter),
              EACH(every_other_call, CAGE_THREADS), ONCE(every_other_request), ONCE(twenty_calls),
              EACH(foreign_call_numbers, 2 * CAGE_THREADS),
-             EACH(no_handler_saves_it, 2 * CAGE_THREADS), ONCE(no_capabilities),
+             EACH(no_handler_saves_it, 2 * CAGE_THREADS), ONCE(no_capabilities), ONCE(no_core),
              ONCE(no_files_by_landlock), ONCE(a_run), EACH(door_in_a_run, cage_door_count))

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -66,6 +67,15 @@ void cage_destroy(struct cage *cage)
     free(cage);
 }
 
+/* A core would be a file that the process writes after all, guests and environment in it; or it is
+ * piped to a program of the system's that trusts what it reads. */
+static int forbid_core(void)
+{
+    const struct rlimit none = {0, 0};
+
+    return setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? -errno : 0;
+}
+
 static int close_all(struct cage *cage, struct error *error)
 {
     unsigned int abi = landlock_abi();
@@ -76,6 +86,9 @@ static int close_all(struct cage *cage, struct error *error)
     mallopt(M_ARENA_MAX, 1);
     if (drop_capabilities(&cage->facts) != 0)
         return error_set(error, ENODEV, "capabilities: cannot be dropped");
+    code = forbid_core();
+    if (code != 0)
+        return error_set(error, ENODEV, "core dumps: %s", strerror(-code));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_set(error, ENODEV, "no_new_privs: %s", strerror(errno));
     cage->facts.no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;

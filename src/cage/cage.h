@@ -16,6 +16,7 @@
  *   - no capability, in none of the sets, and none to be had by running a program (no_new_privs);
  *   - no file, no network, no signal to others: Landlock, where the kernel has it. Files that are
  *     open stay open;
+ *   - no core dump: nobody but root looks into it, debuggers neither;
  *   - per thread, a list of system calls with what their arguments may be (filters.c). A call that
  *     is not on it is not carried out, and the kernel ends the process by SIGSYS. No code of the
  *     process has a part in that: it may be somebody else's by then.

@@ -38,6 +38,7 @@ static struct {
 } samples[LONGEST];
 static unsigned long count;
 
+/* 0: this user may not look into a machine's process, which only root may. */
 static unsigned long count_files(const char *process)
 {
     char path[300];
