@@ -118,6 +118,12 @@ void l2_reflect(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 
 COLD static void fail_entry(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t check)
 {
+    /* Of an INS, what L1 has answered so far is taken, and the rest begins anew with the next
+     * entry: its elements lie in a run page that may be gone by then. */
+    if (vcpu->string.left > 0 && vcpu->exit.flags & MEZZ_EXIT_PENDING)
+        l2_drain_or_end(vcpu);
+    if (l1->machine->ended)
+        return;
     vcpu->exit = (struct l2_exit){
         .reason = MEZZ_EXIT_INVALID_GUEST_STATE | MEZZ_EXIT_ENTRY_FAILED,
         .qualification = check,

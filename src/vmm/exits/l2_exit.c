@@ -22,9 +22,10 @@ static uint64_t written(const uint8_t *element, uint32_t size)
 static void take_element(struct l2_vcpu *vcpu)
 {
     struct l2_exit *exit = &vcpu->exit;
-    const bool in = exit->qualification & MEZZ_IO_IN;
+    const bool in = vcpu->string.first.qualification & MEZZ_IO_IN;
     uint8_t *element = vcpu->string.next;
 
+    *exit = vcpu->string.first;
     exit->done = false;
     exit->value = in ? 0 : written(element, exit->size);
     exit->answer = in ? element : NULL;
@@ -71,7 +72,10 @@ HOT static void decode_io(struct l2_vcpu *vcpu)
         .value = in ? 0 : written(data, size),
         .answer = in ? data : NULL,
     };
-    vcpu->string = (struct l2_string){data + size, count - 1};
+    vcpu->string.next = data + size;
+    vcpu->string.left = count - 1;
+    if (count > 1)
+        vcpu->string.first = vcpu->exit;
     if (count > 1 && !in)
         keep_written(vcpu, (size_t)(count - 1) * size);
 }

@@ -33,6 +33,7 @@ struct l2_exit {
 struct l2_string {
     uint8_t *next; /* IN: in the run page, where KVM wants it; OUT: in the vCPU's copy */
     uint32_t left;
+    struct l2_exit first; /* of the first; an entry that failed may have come between */
 };
 
 /* Makes the next element of a string I/O, or the next queued exit, vcpu->exit. False: there is
