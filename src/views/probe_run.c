@@ -44,6 +44,20 @@ void probe_run_end(struct probe_run *run)
     kicks_end(&run->before);
 }
 
+void probe_run_flat(struct kvm_sregs *sregs, bool long_mode)
+{
+    const struct kvm_segment data = {
+        .limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
+
+    sregs->cs = (struct kvm_segment){
+        .limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .g = 1};
+    sregs->cs.l = long_mode;
+    sregs->cs.db = !long_mode;
+    sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
+    sregs->tr = (struct kvm_segment){.limit = 0x67, .selector = 24, .type = 11, .present = 1};
+    sregs->ldt = (struct kvm_segment){.unusable = 1};
+}
+
 int probe_run_once(const struct probe_run *run, struct kvm_vcpu *vcpu)
 {
     int code;

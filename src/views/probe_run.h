@@ -3,6 +3,7 @@
 #define VIEWS_PROBE_RUN_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -21,6 +22,9 @@ struct probe_run {
 
 int probe_run_begin(struct probe_run *run, struct error *error);
 void probe_run_end(struct probe_run *run);
+
+/* Segments of 4 GiB for ring 0, with code of 64 bits or of 32. */
+void probe_run_flat(struct kvm_sregs *sregs, bool long_mode);
 
 /* KVM_RUN: 0, or a negative errno; -EINTR when the time is over. */
 int probe_run_once(const struct probe_run *run, struct kvm_vcpu *vcpu);

@@ -90,20 +90,13 @@ static int fill(const struct sides *sides)
 
 static int set_registers(struct kvm_vcpu *vcpu)
 {
-    const struct kvm_segment code = {
-        .limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .db = 1, .g = 1};
-    const struct kvm_segment data = {
-        .limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
     struct kvm_regs regs = {.rip = PAGE_CODE * PAGE_SIZE, .rflags = 2};
     struct kvm_sregs sregs;
     int result = kvm_vcpu_ioctl(vcpu, KVM_GET_SREGS, &sregs);
 
     if (result < 0)
         return result;
-    sregs.cs = code;
-    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-    sregs.tr = (struct kvm_segment){.limit = 0x67, .selector = 24, .type = 11, .present = 1};
-    sregs.ldt = (struct kvm_segment){.unusable = 1};
+    probe_run_flat(&sregs, false);
     sregs.cr0 = 0x11; /* PE, ET */
     sregs.cr3 = sregs.cr4 = sregs.efer = 0;
     result = kvm_vcpu_ioctl(vcpu, KVM_SET_SREGS, &sregs);

@@ -48,10 +48,6 @@ static void fill_memory(const struct memory *memory)
 
 static int set_registers(struct kvm_vcpu *vcpu)
 {
-    const struct kvm_segment code = {
-        .limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
-    const struct kvm_segment data = {
-        .limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
     struct kvm_regs regs = {
         .rip = PAGE_CODE * PAGE_SIZE, .rbx = PAGE_TARGET * PAGE_SIZE, .rflags = 2};
     struct kvm_sregs sregs;
@@ -59,10 +55,7 @@ static int set_registers(struct kvm_vcpu *vcpu)
 
     if (result < 0)
         return result;
-    sregs.cs = code;
-    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
-    sregs.tr = (struct kvm_segment){.limit = 0x67, .selector = 24, .type = 11, .present = 1};
-    sregs.ldt = (struct kvm_segment){.unusable = 1};
+    probe_run_flat(&sregs, true);
     sregs.cr0 = 0x80010033; /* PG, WP, NE, ET, MP, PE */
     sregs.cr4 = 0x20;       /* PAE */
     sregs.efer = 0x500;     /* LMA, LME */
