@@ -92,16 +92,35 @@ static void window(void)
     CHECK_EQ("what L1 then injects arrives", kit_exit(&guest), MEZZ_EXIT_IO);
     CHECK_EQ("vector", guest.vmcs->regs.gpr[MEZZ_RBX], 0x22);
     kit_close(&guest);
-    KIT_LABEL("interrupt window behind STI");
+}
+
+static bool exits_behind_sti(void)
+{
+    bool ran;
+
     kit_open(&guest, KIT_LONG, events_sti);
     guest.vmcs->regs.guest_rflags = KIT_RFLAGS;
     guest.vmcs->controls.cpu_based |= MEZZ_CPU_INTERRUPT_WINDOW_EXITING;
     CHECK_EQ("exit", kit_exit(&guest), MEZZ_EXIT_INTERRUPT_WINDOW);
-    CHECK("not before the instruction behind STI",
-          guest.vmcs->regs.guest_rip >= kit_address(events_sti_after));
-    CHECK_EQ("which ran", guest.vmcs->regs.gpr[MEZZ_RAX], 4);
     CHECK("RFLAGS.IF", guest.vmcs->regs.guest_rflags & KIT_IF);
+    ran = guest.vmcs->regs.guest_rip >= kit_address(events_sti_after) &&
+          guest.vmcs->regs.gpr[MEZZ_RAX] == 4;
     kit_close(&guest);
+    return ran;
+}
+
+/* More than one try: QEMU before 9.1 forgets the shadow if a tick of its host comes right behind
+ * STI, as its VMRUN does not load it from the VMCB (docs/lanes.md). A window that opens too early
+ * by the root's fault does so each time. */
+static void window_behind_sti(void)
+{
+    KIT_LABEL("interrupt window behind STI");
+    CHECK("not before the instruction behind STI",
+          exits_behind_sti() || exits_behind_sti() || exits_behind_sti());
+}
+
+static void window_stays_shut(void)
+{
     KIT_LABEL("interrupt window that stays shut");
     kit_open(&guest, KIT_LONG, events_halt);
     guest.vmcs->regs.guest_rflags = KIT_RFLAGS;
@@ -141,5 +160,7 @@ void group_events(void)
     timer_and_callbacks();
     timer_callback();
     window();
+    window_behind_sti();
+    window_stays_shut();
     window_callback();
 }
