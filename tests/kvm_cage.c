@@ -19,7 +19,6 @@
 #include "cage_promise.h"
 #include "runner.h"
 #include "test_machine.h"
-#include "vmm/cli/cli_caged.h"
 
 #define CALL_NUMBERS 512
 #define LAST_CALL    (SYS_landlock_restrict_self + 5)
@@ -338,100 +337,9 @@ START_TEST(no_files_by_landlock)
 }
 END_TEST
 
-/* A machine's own process. */
-
-static const struct cage_door *chosen;
-
-/* What a guest that has taken over the root would do: it runs in the thread that runs guests, while
- * one of them writes to its console. */
-static void break_out(void *context, unsigned int source, const char *name, const char *text,
-                      size_t length)
-{
-    (void)context;
-    (void)source;
-    (void)name;
-    (void)text;
-    (void)length;
-    if (chosen != NULL)
-        cage_door_open(chosen);
-}
-
-static int run_in_cage(struct caged_run *run, struct machine_report *report, struct error *error)
-{
-    static struct terminal terminal;
-    static struct machine_config config;
-
-    if (terminal.out == NULL)
-        ck_assert_int_eq(terminal_init(&terminal, STDOUT_FILENO, false, false), 0);
-    config = (struct machine_config){
-        .l1_image = test_image("nested_l1.elf"),
-        .l1_memory = 8UL << 20,
-        .timeout_ns = 60000000000ULL,
-        .console = break_out,
-    };
-    *run = (struct caged_run){.config = &config, .terminal = &terminal};
-    return caged_run(run, report, error);
-}
-
-/* The filters of a run's own threads are the ones that were promised. */
-static void check_programs(void)
-{
-    bool seen[CAGE_THREADS] = {false};
-
-    for (unsigned int i = 0; i < CAGE_THREADS; i++) {
-        const struct cage_program *program = cage_program(i);
-        enum cage_thread kind;
-
-        ck_assert_ptr_nonnull(program);
-        ck_assert_int_eq(program->refused, 0);
-        kind = cage_promise_kind(program);
-        ck_assert(!seen[kind]);
-        seen[kind] = true;
-        cage_promise_check(program, kind, true);
-    }
-    ck_assert_ptr_null(cage_program(CAGE_THREADS));
-}
-
-START_TEST(a_run)
-{
-    struct machine_report report;
-    struct caged_run run;
-    struct error error;
-
-    chosen = NULL;
-    cage_programs_watch();
-    ck_assert_msg(run_in_cage(&run, &report, &error) == 0, "%s", error.text);
-    ck_assert_int_eq(report.end, MACHINE_DONE);
-    ck_assert_uint_gt(report.l1.console.length, 0);
-    ck_assert(report.cage.on && report.cage.no_new_privs && report.cage.no_capabilities);
-    ck_assert_uint_eq(report.cage.filtered, 2);
-    ck_assert_uint_eq(report.cage.landlock_abi, cage_offer().landlock_abi);
-    ck_assert_int_eq(run.signal_number, 0);
-    report_release(&report);
-    check_programs();
-}
-END_TEST
-
-START_TEST(door_in_a_run)
-{
-    struct machine_report report;
-    struct caged_run run;
-    struct error error;
-
-    chosen = &cage_doors[_i];
-    if (cage_runtime_call(chosen->number))
-        return;
-    ck_assert_int_eq(run_in_cage(&run, &report, &error), -ECHILD);
-    ck_assert_int_eq(run.signal_number, SIGSYS);
-    ck_assert_msg(strstr(error.text, "the root died of SIGSYS") == error.text &&
-                      strstr(error.text, "its cage") != NULL,
-                  "%s: %s", chosen->name, error.text);
-}
-END_TEST
-
 RUN_CASES_IF(test_machine_obstacle, "cage", 120, EACH(door_of_main, cage_door_count),
              EACH(door_of_vcpu, cage_door_count), ONCE(doors_without_a_filter),
              EACH(every_other_call, CAGE_THREADS), ONCE(every_other_request), ONCE(twenty_calls),
              EACH(foreign_call_numbers, 2 * CAGE_THREADS),
              EACH(no_handler_saves_it, 2 * CAGE_THREADS), ONCE(no_capabilities), ONCE(no_core),
-             ONCE(no_files_by_landlock), ONCE(a_run), EACH(door_in_a_run, cage_door_count))
+             ONCE(no_files_by_landlock))

@@ -104,6 +104,7 @@ static void send_report(const struct inside *inside, const struct machine_report
     const struct patience *trace = inside->run->trace;
     struct event_log *log = inside->run->config->log;
     struct channel_end end = {.terminal_error = inside->run->terminal->patience.error};
+    struct error error;
     size_t length;
     void *bytes;
 
@@ -116,8 +117,13 @@ static void send_report(const struct inside *inside, const struct machine_report
         event_log_tell(log, &end.log);
     }
     bytes = report_pack(report, &length);
-    if (bytes != NULL)
+    if (bytes != NULL) {
         channel_send_report(inside->channel, bytes, length, &end);
+    } else {
+        const int code = error_set(&error, ENOMEM, "no memory to report what the machine did");
+
+        channel_send_failure(inside->channel, code, &error);
+    }
 }
 
 _Noreturn static void run_inside(struct caged_run *run, struct event_line *line, int channel)
@@ -192,14 +198,25 @@ static pid_t start(struct caged_run *run, struct event_line *line, int channel, 
     return child;
 }
 
-/* The status of a process that ended without its last words. */
-static int explain_death(struct caged_run *run, int status, struct error *error)
+/* How a process ended that sent no report. */
+struct death {
+    int status;  /* of waitpid() */
+    bool stayed; /* it closed the channel and went on, until it was killed for that */
+};
+
+/* What no part of mezz does counts as what a taken-over root does, as in take_result(). */
+static int explain_death(struct caged_run *run, const struct death *death, struct error *error)
 {
     const char *why = "";
 
-    if (WIFEXITED(status))
-        return error_set(error, ENOMEM, "the root had no memory to report what it did");
-    run->signal_number = WTERMSIG(status);
+    run->signal_number = SIGSYS;
+    if (death->stayed)
+        return error_set(error, ECHILD,
+                         "the root closed its way to report, went on, and was killed");
+    if (WIFEXITED(death->status))
+        return error_set(error, ECHILD, "the root ended with status %d and without a report",
+                         WEXITSTATUS(death->status));
+    run->signal_number = WTERMSIG(death->status);
     if (run->signal_number == SIGSYS)
         why = ": its cage ends it so for a system call that is not allowed, a mistake in mezz or a "
               "guest that has taken it over (docs/security.md tells how to see which call)";
@@ -207,8 +224,9 @@ static int explain_death(struct caged_run *run, int status, struct error *error)
                      sigabbrev_np(run->signal_number), why);
 }
 
-static int take_result(struct caged_run *run, struct channel_result *result, int status,
-                       struct machine_report *report, struct error *error)
+static int take_result(struct caged_run *run, struct channel_result *result,
+                       const struct death *death, struct machine_report *report,
+                       struct error *error)
 {
     int code;
 
@@ -217,7 +235,7 @@ static int take_result(struct caged_run *run, struct channel_result *result, int
         return result->failure;
     }
     if (!result->ended)
-        return explain_death(run, status, error);
+        return explain_death(run, death, error);
     if (run->trace != NULL)
         patient_fail(run->trace, result->end.trace_error);
     patient_fail(&run->terminal->patience, result->end.terminal_error);
@@ -274,30 +292,32 @@ static void close_way(const struct way *way)
 
 /* One that closed the channel without a report is about to end, and how it ends is to be told. One
  * that stays all the same is not waited for. */
-static int see_off(pid_t child, bool reported)
+static struct death see_off(pid_t child, bool reported)
 {
     struct pollfd end = {.fd = -1, .events = POLLIN};
-    int status = 0;
+    struct death death = {.stayed = false};
+    int ready;
 
     if (!reported)
         end.fd = (int)syscall(SYS_pidfd_open, child, 0);
     if (end.fd >= 0) {
-        while (poll(&end, 1, LAST_WORDS_MS) < 0 && errno == EINTR)
+        while ((ready = poll(&end, 1, LAST_WORDS_MS)) < 0 && errno == EINTR)
             ;
+        death.stayed = ready == 0;
         close(end.fd);
     }
     kill(child, SIGKILL);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    while (waitpid(child, &death.status, 0) < 0 && errno == EINTR)
         ;
-    return status;
+    return death;
 }
 
 int caged_run(struct caged_run *run, struct machine_report *report, struct error *error)
 {
     struct channel_result result;
     struct channel_ear ear;
+    struct death death;
     struct way way;
-    int status;
     pid_t child;
     int code = open_way(&way, run->config, error);
 
@@ -313,11 +333,11 @@ int caged_run(struct caged_run *run, struct machine_report *report, struct error
     code = channel_receive(way.ends[0], way.line != NULL ? &ear : NULL, &result);
     close_way(&way);
     cli_signals_forward(0);
-    status = see_off(child, code == 0 && (result.ended || result.failure != 0));
+    death = see_off(child, code == 0 && (result.ended || result.failure != 0));
     if (code != 0)
         error_set(error, -code, "the machine's report: %s", strerror(-code));
     else
-        code = take_result(run, &result, status, report, error);
+        code = take_result(run, &result, &death, report, error);
     free(result.report);
     return code;
 }

@@ -87,8 +87,10 @@ static bool add_piece(struct channel_result *result, const void *bytes, size_t l
     if (whole > REPORT_LIMIT)
         return false;
     report = realloc(result->report, whole + 1);
-    if (report == NULL)
+    if (report == NULL) {
+        result->failure = error_set(&result->error, ENOMEM, "no memory for the run's report");
         return false;
+    }
     memcpy(report + result->length, bytes, length);
     result->report = report;
     result->length = whole;
