@@ -103,9 +103,11 @@ int run_outputs_open(struct run_outputs *outputs, const char *stack_file)
                                              .program = "mezz " MEZZ_PROGRAM_VERSION,
                                              .size_limit = LOG_SIZE_LIMIT};
 
-        if (event_log_open(&outputs->log, &log, &error) != 0) {
+        const int code = event_log_open(&outputs->log, &log, &error);
+
+        if (code != 0) {
             cli_complain("--log: %s", error.text);
-            return CLI_BAD_INPUT;
+            return code == -ENOMEM ? CLI_HOST : CLI_BAD_INPUT;
         }
     }
     if (outputs->trace_path == NULL || open_trace(outputs) == 0)

@@ -25,7 +25,8 @@ struct run_outputs {
 int run_outputs_terminal(const struct run_outputs *outputs);
 
 /* Before anything runs it is found out what can be written, and that no file is named twice, the
- * stack file among them. CLI_DONE, or CLI_BAD_INPUT after it has complained. */
+ * stack file among them. CLI_DONE, or after it has complained CLI_BAD_INPUT, CLI_HOST without
+ * memory. */
 int run_outputs_open(struct run_outputs *outputs, const char *stack_file);
 
 /* The status of the run, or CLI_HOST after it has complained that the trace or the log is not
