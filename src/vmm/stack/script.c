@@ -41,6 +41,16 @@ void script_no_memory(lua_State *lua, const char *what)
     script_error(lua, "%s", what);
 }
 
+void script_failed(lua_State *lua, const char *what, int code, const struct error *error)
+{
+    char text[MESSAGE_SIZE];
+
+    snprintf(text, sizeof(text), "%s: %s", what, error->text);
+    if (code == -ENOMEM)
+        script_no_memory(lua, text);
+    script_error(lua, "%s", text);
+}
+
 int script_create(struct script **created, const struct script_config *config, struct error *error)
 {
     struct script *script = calloc(1, sizeof(*script));

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,7 +245,7 @@ static void open_program(lua_State *lua, const char *what, const struct l2_confi
 
     free(bytes);
     if (code != 0)
-        script_error(lua, "%s: %s", what, error.text);
+        script_failed(lua, what, code, &error);
 }
 
 /* By these callers are named. A program that is none for the root may still be one for the guest.
@@ -261,12 +262,15 @@ static void open_callers(lua_State *lua, const struct l2_config *l2, struct scri
         struct error error;
         size_t size;
         void *bytes = script_read_file(lua, CALL, l2->modules[i].path, &size);
+        int code;
 
         snprintf(name, sizeof(name), "%.*s", (int)strcspn(line, " "), line);
-        if (program_image_open(&guard->program[guard->config.programs], name, bytes, size,
-                               &error) == 0)
-            guard->config.programs++;
+        code =
+            program_image_open(&guard->program[guard->config.programs], name, bytes, size, &error);
         free(bytes);
+        if (code == -ENOMEM)
+            script_failed(lua, CALL, code, &error);
+        guard->config.programs += code == 0;
     }
 }
 
@@ -278,6 +282,7 @@ int script_guard(lua_State *lua)
     struct l2_config *l2;
     struct draft *draft;
     struct error error;
+    int code;
 
     l2 = script_check_l2(lua, CALL); /* 1: the L2 */
     lua_settop(lua, 2);
@@ -303,9 +308,10 @@ int script_guard(lua_State *lua)
     draft->declaration.asks = guard->config.decider != GUARD_AGENT;
     open_program(lua, CALL ": library", l2, arguments.library, &guard->library);
     open_program(lua, CALL ": agent", l2, arguments.agent, &guard->agent);
-    if (hook_plan_make(&guard->plan, &guard->library, &guard->agent, &draft->declaration, &error) !=
-        0)
-        script_error(lua, CALL ": %s", error.text);
+    code =
+        hook_plan_make(&guard->plan, &guard->library, &guard->agent, &draft->declaration, &error);
+    if (code != 0)
+        script_failed(lua, CALL, code, &error);
     open_callers(lua, l2, guard);
     script_check_callers(lua, l2, guard);
     guard->config.plan = &guard->plan;

@@ -53,6 +53,10 @@ int script_message(lua_State *lua);
 /* Ends the script, whatever it would do about an error: the host has no memory. */
 _Noreturn void script_no_memory(lua_State *lua, const char *what);
 
+/* For what a function failed with, -code and its message: as script_error() with "what: message",
+ * or, when the host has no memory, as script_no_memory(). */
+_Noreturn void script_failed(lua_State *lua, const char *what, int code, const struct error *error);
+
 /* script_keys.c: the named values of a call. */
 enum script_key_type {
     KEY_SIZE,     /* uint64_t: min, max, multiple */

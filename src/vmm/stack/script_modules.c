@@ -40,7 +40,7 @@ void *script_read_file(lua_State *lua, const char *what, const char *path, size_
     int code = input_file_open(&file, path, &error);
 
     if (code != 0)
-        script_error(lua, "%s: %s", what, error.text);
+        script_failed(lua, what, code, &error);
     *size = file.size;
     if (file.size > FILE_LIMIT) {
         input_file_close(&file);
@@ -52,7 +52,7 @@ void *script_read_file(lua_State *lua, const char *what, const char *path, size_
     input_file_close(&file);
     if (code != 0) {
         free(bytes);
-        script_error(lua, "%s: %s", what, error.text);
+        script_failed(lua, what, code, &error);
     }
     return bytes;
 }

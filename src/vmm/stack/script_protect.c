@@ -234,7 +234,7 @@ static void add_program(lua_State *lua, struct script_portions *portions, const 
     code = portion_table_add_program(&portions->table, name, bytes, size, &error);
     free(bytes);
     if (code != 0)
-        script_error(lua, CALL ": program: %s", error.text);
+        script_failed(lua, CALL ": program", code, &error);
 }
 
 static struct patterns *add_rules(lua_State *lua, struct script_portions *portions,
@@ -254,7 +254,7 @@ static struct patterns *add_rules(lua_State *lua, struct script_portions *portio
     code = patterns_compile(&patterns, path, text, size, &error);
     free(text);
     if (code != 0)
-        script_error(lua, CALL ": rules: %s", error.text);
+        script_failed(lua, CALL ": rules", code, &error);
     portions->patterns[portions->pattern_count++] = patterns;
     return patterns;
 }
@@ -283,6 +283,7 @@ int script_protect(lua_State *lua)
     struct l2_config *l2;
     struct draft *draft;
     struct error error;
+    int code;
 
     l2 = script_check_l2(lua, CALL); /* 1: the L2 */
     lua_settop(lua, 2);
@@ -311,8 +312,9 @@ int script_protect(lua_State *lua)
     add_program(lua, portions, arguments.program,
                 script_find_module(lua, CALL ": program", l2, arguments.program)->path);
     to->patterns = add_rules(lua, portions, arguments.rules);
-    if (portion_table_add(&portions->table, to, &error) != 0)
-        script_error(lua, CALL ": %s", error.text);
+    code = portion_table_add(&portions->table, to, &error);
+    if (code != 0)
+        script_failed(lua, CALL, code, &error);
     return 0;
 }
 
