@@ -51,10 +51,8 @@ int guard_create(struct guard **made, const struct portion_table *table,
 
 void guard_destroy(struct guard *guard)
 {
-    for (size_t i = 0; i < GUARD_VIEWS; i++) {
-        free(guard->binding[i].frame);
+    for (size_t i = 0; i < GUARD_VIEWS; i++)
         pattern_cache_destroy(&guard->binding[i].cache);
-    }
     free(guard);
 }
 
@@ -260,15 +258,9 @@ bool guard_is_altered(struct guard *guard, const struct portion *portion)
 struct guard_binding *guard_bind(struct guard *guard, const struct portion *portion, uint64_t cr3)
 {
     struct guard_binding *binding = guard_find_free(guard);
-    uint64_t *frame = malloc((portion->own_pages + 1) * sizeof(*frame));
 
-    if (frame == NULL || binding == NULL) {
-        free(frame);
-        return NULL;
-    }
-    memcpy(frame, guard->frames, portion->own_pages * sizeof(*frame));
-    *binding = (struct guard_binding){
-        .portion = portion, .cr3 = cr3, .serial = ++guard->serial, .frame = frame};
+    *binding = (struct guard_binding){.portion = portion, .cr3 = cr3, .serial = ++guard->serial};
+    memcpy(binding->frame, guard->frames, portion->own_pages * sizeof(binding->frame[0]));
     guard->version++;
     return binding;
 }
@@ -280,7 +272,6 @@ void guard_release(struct guard *guard, struct guard_binding *binding, enum deci
     for (size_t page = 0; page < binding->portion->own_pages; page++)
         if (wipes && !constant(binding->portion, page))
             guard->memory->wipe(guard->memory->context, binding->frame[page]);
-    free(binding->frame);
     pattern_cache_destroy(&binding->cache);
     *binding = (struct guard_binding){.portion = NULL};
     guard->version++;

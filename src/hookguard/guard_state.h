@@ -29,9 +29,11 @@ struct guard_binding {
     const struct portion *portion; /* NULL: free */
     uint64_t cr3;
     uint64_t serial;
-    uint64_t *frame; /* of each own page, in the order of portion->pages */
     struct pattern_cache cache;
     struct guard_call call[GUARD_CALLS];
+    /* Of each own page, in the order of portion->pages. Here, as there may be no memory to be had
+     * when a program comes to its portion. */
+    uint64_t frame[PORTION_PAGES_LIMIT];
 };
 
 struct guard_claimed {
@@ -72,7 +74,7 @@ enum portion_identity guard_examine(struct guard *guard, const struct portion *p
                                     uint64_t cr3);
 /* Right after guard_examine said IDENTITY_NEW: whether somebody has written its data already. */
 bool guard_is_altered(struct guard *guard, const struct portion *portion);
-/* Right after guard_examine said IDENTITY_NEW. NULL: no memory. */
+/* Right after guard_examine said IDENTITY_NEW. */
 struct guard_binding *guard_bind(struct guard *guard, const struct portion *portion, uint64_t cr3);
 /* Wipes its writable frames, unless the portion tolerates this reason. */
 void guard_release(struct guard *guard, struct guard_binding *binding, enum decision_reason reason);

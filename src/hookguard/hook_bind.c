@@ -13,6 +13,20 @@ bool hook_is_code(const struct hook_page *page)
     return page->kind != HOOK_PAGE_DATA && page->kind != HOOK_PAGE_EXCHANGE;
 }
 
+/* Now, as there may be no memory to be had when a program makes its first call. */
+static int make_room(struct hooks *hooks)
+{
+    for (size_t i = 0; i < HOOK_VIEWS; i++) {
+        struct hook_binding *binding = &hooks->binding[i];
+
+        binding->frame = malloc(hooks->plan->pages * sizeof(*binding->frame));
+        binding->code = malloc(HOOK_EXECUTABLE * sizeof(*binding->code));
+        if (binding->frame == NULL || binding->code == NULL)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 int hooks_create(struct hooks **created, const struct hook_plan *plan,
                  const struct hook_memory *memory, enum portion_refusal on_refusal)
 {
@@ -23,6 +37,10 @@ int hooks_create(struct hooks **created, const struct hook_plan *plan,
     hooks->plan = plan;
     hooks->memory = memory;
     hooks->on_refusal = on_refusal;
+    if (make_room(hooks) != 0) {
+        hooks_destroy(hooks);
+        return -ENOMEM;
+    }
     *created = hooks;
     return 0;
 }
@@ -294,7 +312,6 @@ enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_bindin
     struct hook_binding *binding = free_binding(hooks);
     enum hook_reason reason = examine(hooks, cr3);
     struct collector collector = {hooks, binding};
-    size_t size = hooks->plan->pages * sizeof(*binding->frame);
 
     if (reason != HOOK_REASON_NONE)
         return reason;
@@ -305,20 +322,18 @@ enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_bindin
         .cr3 = cr3,
         .serial = ++hooks->serial,
         .version = binding->version + 1, /* its number may have been another's */
-        .frame = malloc(size),
-        .code = calloc(HOOK_EXECUTABLE, sizeof(*binding->code)),
+        .frame = binding->frame,
+        .code = binding->code,
     };
-    if (binding->frame != NULL && binding->code != NULL) {
-        memcpy(binding->frame, hooks->frames, size);
-        if (hooks->memory->executable(hooks->memory->context, cr3, collect, &collector) == 0 &&
-            start_data(hooks, binding) == 0) {
-            for (size_t i = 0; i < HOOK_VIEWS; i++)
-                hooks->binding[i].version++; /* none of them has this one's data */
-            hooks->version++;
-            note_walks(hooks, binding);
-            *bound = binding;
-            return HOOK_REASON_NONE;
-        }
+    memcpy(binding->frame, hooks->frames, hooks->plan->pages * sizeof(*binding->frame));
+    if (hooks->memory->executable(hooks->memory->context, cr3, collect, &collector) == 0 &&
+        start_data(hooks, binding) == 0) {
+        for (size_t i = 0; i < HOOK_VIEWS; i++)
+            hooks->binding[i].version++; /* none of them has this one's data */
+        hooks->version++;
+        note_walks(hooks, binding);
+        *bound = binding;
+        return HOOK_REASON_NONE;
     }
     hook_release(hooks, binding);
     return HOOK_REASON_TOO_MANY_PROGRAMS;
@@ -330,11 +345,10 @@ void hook_release(struct hooks *hooks, struct hook_binding *binding)
 
     if (!binding->used)
         return;
-    for (size_t i = 0; binding->frame != NULL && i < hooks->plan->pages; i++)
+    for (size_t i = 0; i < hooks->plan->pages; i++)
         if (!hook_is_code(&hooks->plan->page[i]))
             hooks->memory->write(hooks->memory->context, binding->frame[i], zeros, PAGE_SIZE);
-    free(binding->frame);
-    free(binding->code);
-    *binding = (struct hook_binding){.version = binding->version + 1};
+    *binding = (struct hook_binding){
+        .version = binding->version + 1, .frame = binding->frame, .code = binding->code};
     hooks->version++;
 }
