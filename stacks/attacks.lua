@@ -86,6 +86,16 @@ local attacks = {
         reason = "bad-argument", on_refusal = "error" },
     { "10f", "alias as the caller's stack", program = "alias-stack", off = { "agent-hidden" },
         reason = "no-stack", on_refusal = "error" },
+    { "10g", "page table in the exchange", program = "table-pages", off = { "table-check" },
+        reason = "bad-tables", on_refusal = "error" },
+    { "10h", "interrupt's stack in the agent's", program = "table-stack", off = { "table-check" },
+        reason = "bad-tables", on_refusal = "error" },
+    { "10i", "IDT in the exchange", program = "table-idt", off = { "table-check" },
+        reason = "bad-tables", on_refusal = "error" },
+    { "10j", "GDT in the exchange", program = "table-gdt", off = { "table-check" },
+        reason = "bad-tables", on_refusal = "error" },
+    { "10k", "TSS in the exchange", program = "table-tss", off = { "table-check" },
+        reason = "bad-tables", on_refusal = "error" },
     { "13", "argument race", program = "race", helper = true, agent = "agent-waits.elf",
         off = { "copies" }, because = "the function has the copies" },
     { "14a", "shared stack: return address", program = "return", helper = true,
@@ -96,6 +106,8 @@ local attacks = {
     { "15", "interrupt in the security view", program = "interrupt", helper = true,
         agent = "agent-waits.elf", off = { "kernel-nx" }, needs = { "app-nx" },
         reason = "not-an-entry" },
+    { "15b", "handler on a page of later", program = "handler", off = { "table-check" },
+        reason = "bad-tables", on_refusal = "error" },
 }
 
 -- What no defence stops, by its nature: whose address space it is can have other code than the

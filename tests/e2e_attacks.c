@@ -20,7 +20,7 @@ START_TEST(matrix)
     mezz_begin(&mezz);
     json = mezz_run_stack(&mezz, "attacks.lua");
     rows = mezz_at(json, "rows");
-    ck_assert_uint_ge(json_array_size(rows), 44);
+    ck_assert_uint_ge(json_array_size(rows), 50);
     json_array_foreach(rows, i, row)
     {
         const char *with = json_string_value(mezz_at(row, "with"));
@@ -32,7 +32,7 @@ START_TEST(matrix)
         natural += strcmp(with, "succeeded") == 0;
         both += strcmp(with, "stopped") == 0 && strcmp(without, "succeeded") == 0;
     }
-    ck_assert_uint_ge(both, 29);
+    ck_assert_uint_ge(both, 35);
     ck_assert_uint_eq(natural, 1);
     json_decref(json);
     mezz_end(&mezz, 1);

@@ -16,6 +16,7 @@ struct hook_outcome outcome;
 struct hook_access world_access;
 uint8_t world_memory[FRAMES][PAGE_SIZE];
 uint64_t world_code_frame[HOOK_PAGES_LIMIT];
+bool world_sound = true;
 
 static struct program_image library, agent;
 static struct error error;
@@ -38,7 +39,15 @@ static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *fra
     if (found == NULL)
         return -EFAULT;
     *frame = found->frame;
-    return 0;
+    return found->barred ? -EACCES : 0;
+}
+
+static bool sound(void *context, unsigned int number, uint64_t cr3)
+{
+    (void)context;
+    ck_assert_uint_lt(number, HOOK_VIEWS);
+    ck_assert(cr3 == LEFT || cr3 == RIGHT);
+    return world_sound;
 }
 
 static int read_memory(void *context, uint64_t address, void *to, size_t length)
@@ -72,7 +81,7 @@ static int executable(void *context, uint64_t cr3,
 }
 
 static const struct hook_memory guest = {translate, read_memory, write_memory, executable,
-                                         NULL,      NULL,        NULL};
+                                         NULL,      NULL,        sound,        NULL};
 
 uint64_t world_new_frame(void)
 {
@@ -82,7 +91,7 @@ uint64_t world_new_frame(void)
 
 void world_map(uint64_t cr3, uint64_t linear, uint64_t frame)
 {
-    mapping[mappings++] = (struct mapping){cr3, linear, frame};
+    mapping[mappings++] = (struct mapping){cr3, linear, frame, false};
 }
 
 void world_put_word(uint64_t cr3, uint64_t linear, uint64_t word)

@@ -38,7 +38,11 @@ extern uint64_t world_code_frame[HOOK_PAGES_LIMIT];
 
 struct mapping {
     uint64_t cr3, linear, frame;
+    bool barred; /* by a table that lies in an agent's frame */
 };
+
+/* Whether the processor's own tables are the kernel's. */
+extern bool world_sound;
 
 /* NULL: not mapped. */
 struct mapping *world_mapped(uint64_t cr3, uint64_t linear);

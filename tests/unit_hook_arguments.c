@@ -187,6 +187,71 @@ START_TEST(stack_that_changes)
 }
 END_TEST
 
+/* Page tables that are an agent's: of the argument, of the agent itself, at the first call and
+ * later; and what the processor goes by at an event. */
+static void spoil(unsigned int what)
+{
+    world_sound = what != 0;
+    if (what != 0)
+        world_mapped(LEFT, what == 1 ? OWN : AGENT_DATA)->barred = true;
+}
+
+START_TEST(tables_of_an_agent)
+{
+    const unsigned int what = (unsigned int)_i / 2;
+
+    boot(MEZZ_GUARD_MEMORY, 0, HOOK_ALL_DEFENCES, REFUSAL_ERROR);
+    if (_i % 2 != 0) {
+        call_with(OWN, 8);
+        world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
+        world_at_door(LEFT, 0, MEZZ_GUARD_ALLOWED);
+        world_judge();
+    }
+    spoil(what);
+    call_with(OWN, 8);
+    world_must(HOOK_GO_ON, HOOK_REASON_BAD_TABLES, false);
+    ck_assert_int_eq((int64_t)outcome.registers.gpr[HOOK_RAX], -1);
+    ck_assert_ptr_eq(outcome.function, world_open_function());
+}
+END_TEST
+
+START_TEST(tables_that_change)
+{
+    boot(MEZZ_GUARD_MEMORY, 0, HOOK_ALL_DEFENCES, REFUSAL_KILL);
+    call_with(OWN, 8);
+    world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
+    world_interrupted(LEFT, 32, AGENT_CODE + 0x10);
+    spoil((unsigned int)_i);
+    world_call(LEFT, plan.door);
+    world_must(HOOK_KILL, HOOK_REASON_BAD_TABLES, false);
+    ck_assert_ptr_eq(outcome.function, world_open_function());
+    world_call(LEFT, plan.door);
+    world_must(HOOK_KILL, HOOK_REASON_NO_CALL, false);
+}
+END_TEST
+
+START_TEST(tables_unchecked)
+{
+    boot(MEZZ_GUARD_MEMORY, 0, HOOK_ALL_DEFENCES & ~HOOK_TABLE_CHECK, REFUSAL_KILL);
+    spoil(0);
+    call_with(OWN, 8);
+    world_must(HOOK_GO_ON, HOOK_REASON_CALL, true);
+}
+END_TEST
+
+/* Of code only what the space executed when it was bound does not run. */
+START_TEST(code_that_runs)
+{
+    boot(MEZZ_GUARD_MEMORY, 0, HOOK_ALL_DEFENCES & ~(_i == 0 ? 0U : HOOK_KERNEL_NX), REFUSAL_KILL);
+    call_with(OWN, 8);
+    ck_assert(!hook_runs(hooks, vcpu.view, world_mapped(LEFT, CODE)->frame));
+    ck_assert(hook_runs(hooks, vcpu.view, KERNEL) == (_i != 0));
+    ck_assert(hook_runs(hooks, vcpu.view, world_mapped(LEFT, AGENT_CODE)->frame));
+    ck_assert(hook_runs(hooks, vcpu.view, world_new_frame()));
+}
+END_TEST
+
 RUN_CASES("hook_arguments", 60, EACH(argument, ELEMENTS(calls)), EACH(not_declared, 7),
           ONCE(data_of_another_agent), ONCE(an_open_agent), EACH(mapped_while_it_waits, 2),
-          EACH(stack, 2), ONCE(stack_that_changes))
+          EACH(stack, 2), ONCE(stack_that_changes), EACH(tables_of_an_agent, 6),
+          EACH(tables_that_change, 3), ONCE(tables_unchecked), EACH(code_that_runs, 2))

@@ -2,6 +2,7 @@
 /* What a call from outside may name. The agent looks at addresses; but rights are of frames, and a
  * kernel may have mapped the agent's to the caller at another address. The function, which has the
  * agent's view, would read and write there what its caller cannot. */
+#include <errno.h>
 #include <string.h>
 
 #include "hookguard/hook_judgement.h"
@@ -102,30 +103,36 @@ static bool is_at_home(const struct hooks *hooks, const struct hook_binding *bin
 }
 
 /* What is not mapped makes a fault, which ends the call. */
-static bool is_callers(struct hooks *hooks, const struct hook_binding *binding, uint64_t from,
-                       uint64_t size)
+static enum hook_reason check_range(struct hooks *hooks, const struct hook_binding *binding,
+                                    uint64_t from, uint64_t size)
 {
     const struct hook_memory *memory = hooks->memory;
     const uint64_t last = from + size - 1 < from ? UINT64_MAX : from + size - 1;
     uint64_t frame;
+    int code;
 
     if (size == 0)
-        return true;
+        return HOOK_REASON_NONE;
     for (uint64_t page = PAGE_OF(from); page - PAGE_OF(from) <= last - PAGE_OF(from);
-         page += PAGE_SIZE)
-        if (memory->translate(memory->context, binding->cr3, page, &frame) == 0 &&
-            hook_is_closed(hooks, frame) && !is_at_home(hooks, binding, page, frame))
-            return false;
-    return true;
+         page += PAGE_SIZE) {
+        code = memory->translate(memory->context, binding->cr3, page, &frame);
+        if (code == -EACCES)
+            return HOOK_REASON_BAD_TABLES;
+        if (code == 0 && hook_is_closed(hooks, frame) && !is_at_home(hooks, binding, page, frame))
+            return HOOK_REASON_BAD_ARGUMENT;
+    }
+    return HOOK_REASON_NONE;
 }
 
-HOT bool hook_arguments_are_callers(struct hooks *hooks, const struct hook_binding *binding)
+HOT enum hook_reason hook_check_arguments(struct hooks *hooks, const struct hook_binding *binding)
 {
     const struct hook_function *function = binding->function;
     const uint64_t *gpr = binding->entry.gpr;
+    enum hook_reason reason = HOOK_REASON_NONE;
 
-    for (size_t i = 0; function != NULL && i < function->arguments; i++)
-        if (!is_callers(hooks, binding, gpr[registers[i]], size_of(&function->argument[i], gpr)))
-            return false;
-    return true;
+    for (size_t i = 0; function != NULL && i < function->arguments && reason == HOOK_REASON_NONE;
+         i++)
+        reason =
+            check_range(hooks, binding, gpr[registers[i]], size_of(&function->argument[i], gpr));
+    return reason;
 }

@@ -184,7 +184,7 @@ static bool is_bounded(struct hooks *hooks, uint64_t cr3)
     uint64_t frame;
 
     return hooks->memory->translate(hooks->memory->context, cr3, hooks->plan->stack - PAGE_SIZE,
-                                    &frame) != 0;
+                                    &frame) == -EFAULT;
 }
 
 static void note_walks(struct hooks *hooks, const struct hook_binding *binding)
@@ -215,6 +215,27 @@ HOT bool hook_intact(struct hooks *hooks, const struct hook_binding *binding)
     return true;
 }
 
+enum hook_reason hook_why_moved(struct hooks *hooks, const struct hook_binding *binding)
+{
+    const struct hook_plan *plan = hooks->plan;
+    const struct hook_memory *memory = hooks->memory;
+    uint64_t frame;
+
+    for (size_t i = 0; i < plan->pages; i++)
+        if (memory->translate(memory->context, binding->cr3, plan->page[i].linear, &frame) ==
+            -EACCES)
+            return HOOK_REASON_BAD_TABLES;
+    return HOOK_REASON_REMAPPED;
+}
+
+HOT bool hook_is_sound(const struct hooks *hooks, const struct hook_binding *binding)
+{
+    const struct hook_memory *memory = hooks->memory;
+
+    return !(hooks->plan->defences & HOOK_TABLE_CHECK) || memory->sound == NULL ||
+           memory->sound(memory->context, (unsigned int)(binding - hooks->binding), binding->cr3);
+}
+
 /* Data that is anyone else's, or twice the same. */
 static bool is_taken(const struct hooks *hooks, size_t page)
 {
@@ -236,10 +257,13 @@ static enum hook_reason examine(struct hooks *hooks, uint64_t cr3)
 {
     const struct hook_plan *plan = hooks->plan;
 
-    for (size_t i = 0; i < plan->pages; i++)
-        if (hooks->memory->translate(hooks->memory->context, cr3, plan->page[i].linear,
-                                     &hooks->frames[i]) != 0)
-            return HOOK_REASON_NOT_MAPPED;
+    for (size_t i = 0; i < plan->pages; i++) {
+        const int code = hooks->memory->translate(hooks->memory->context, cr3, plan->page[i].linear,
+                                                  &hooks->frames[i]);
+
+        if (code != 0)
+            return code == -EACCES ? HOOK_REASON_BAD_TABLES : HOOK_REASON_NOT_MAPPED;
+    }
     if (!is_bounded(hooks, cr3))
         return HOOK_REASON_REMAPPED;
     for (size_t i = 0; i < plan->pages; i++) {

@@ -38,7 +38,8 @@
 struct hooks;
 
 struct hook_memory {
-    /* Where ring 3 of this address space has the linear page: 0, or a negative errno. */
+    /* Where ring 3 of this address space has the linear page: 0, or a negative errno; -EACCES if
+     * the way there is by a page table in a frame of hook_is_closed(). */
     int (*translate)(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame);
     /* L2-physical, within a page. */
     int (*read)(void *context, uint64_t address, void *to, size_t length);
@@ -52,6 +53,9 @@ struct hook_memory {
      * each table still is as it was then. */
     void (*note)(void *context, unsigned int number, uint64_t cr3, const uint64_t *frames);
     bool (*same)(void *context, unsigned int number, uint64_t cr3);
+    /* May be NULL. Whether what the processor itself reads and writes when an event leaves view
+     * number + 1 lies in no frame of hook_is_closed(), and leads to nothing of hook_runs(). */
+    bool (*sound)(void *context, unsigned int number, uint64_t cr3);
     void *context;
 };
 
@@ -154,6 +158,7 @@ enum hook_reason {
     HOOK_REASON_KILLED, /* the callback's wish */
     HOOK_REASON_NOT_64_BIT,
     HOOK_REASON_BAD_ARGUMENT, /* names what its caller cannot reach */
+    HOOK_REASON_BAD_TABLES,   /* the processor's own, in frames of agents */
     HOOK_REASONS
 };
 
@@ -203,6 +208,12 @@ bool hook_moves_pages(struct hooks *hooks, const struct hook_vcpu *vcpu,
  * whatever the outcome is. */
 void hook_judge(struct hooks *hooks, struct hook_vcpu *vcpu, const struct hook_access *access,
                 struct hook_outcome *outcome);
+
+/* The default view has less of the frame's data than a security view: which frames these are is
+ * another thing with another hook_version(hooks, 0) only. */
+bool hook_is_closed(struct hooks *hooks, uint64_t frame);
+/* Code of the frame would run in this security view. */
+bool hook_runs(const struct hooks *hooks, uint32_t view, uint64_t frame);
 
 /* The vCPU is no more; if it was inside, the call is over. */
 void hook_vcpu_gone(struct hooks *hooks, struct hook_vcpu *vcpu);

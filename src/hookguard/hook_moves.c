@@ -121,16 +121,23 @@ void hook_abandon(const struct hook_judgement *it, struct hook_binding *binding,
 
 HOT enum hook_reason hook_find_space(const struct hook_judgement *it, struct hook_binding **binding)
 {
+    enum hook_reason reason = HOOK_REASON_NONE;
+    bool intact = it->intact;
+
     *binding = it->space;
-    if (*binding == NULL)
-        return hook_bind(it->hooks, it->access->cr3, binding);
-    if (hook_has(it, HOOK_MAPPING_CHECK) && !it->intact) {
+    if (*binding == NULL) {
+        reason = hook_bind(it->hooks, it->access->cr3, binding);
+        /* Its page tables may lie in what has become its agent's. */
+        intact = reason != HOOK_REASON_NONE || !hook_has(it, HOOK_MAPPING_CHECK) ||
+                 hook_intact(it->hooks, *binding);
+    }
+    if (reason == HOOK_REASON_NONE && hook_has(it, HOOK_MAPPING_CHECK) && !intact) {
+        reason = hook_why_moved(it->hooks, *binding);
         /* Its frames are its own for as long as another vCPU is in there. */
         if ((*binding)->inside == 0)
             hook_release(it->hooks, *binding);
-        return HOOK_REASON_REMAPPED;
     }
-    return HOOK_REASON_NONE;
+    return reason;
 }
 
 /* Where the caller comes back to, from a stack of its own: the agent takes one that is the agent's
@@ -157,14 +164,15 @@ HOT void hook_enter(const struct hook_judgement *it, const struct hook_function 
         reason = HOOK_REASON_BUSY;
     if (reason == HOOK_REASON_NONE && !find_return(it, &binding->return_address))
         reason = HOOK_REASON_NO_STACK;
+    if (reason == HOOK_REASON_NONE && !hook_is_sound(it->hooks, binding))
+        reason = HOOK_REASON_BAD_TABLES;
+    if (reason == HOOK_REASON_NONE) {
+        binding->function = function;
+        binding->entry = it->access->registers;
+        reason = hook_check_arguments(it->hooks, binding);
+    }
     if (reason != HOOK_REASON_NONE) {
         hook_refuse(it, reason);
-        return;
-    }
-    binding->function = function;
-    binding->entry = it->access->registers;
-    if (!hook_arguments_are_callers(it->hooks, binding)) {
-        hook_refuse(it, HOOK_REASON_BAD_ARGUMENT);
         return;
     }
     hook_give_arguments(function, &registers);
@@ -179,6 +187,7 @@ void hook_come_back(const struct hook_judgement *it)
 {
     struct hook_binding *binding = it->space;
     struct hook_registers registers;
+    enum hook_reason reason;
 
     if (binding == NULL || !binding->calls || !binding->waits ||
         it->access->registers.rip != it->hooks->plan->door) {
@@ -191,13 +200,15 @@ void hook_come_back(const struct hook_judgement *it)
         return;
     }
     if (hook_has(it, HOOK_MAPPING_CHECK) && !it->intact) {
-        hook_abandon(it, binding, HOOK_REASON_REMAPPED);
+        hook_abandon(it, binding, hook_why_moved(it->hooks, binding));
         hook_release(it->hooks, binding);
         return;
     }
     /* The kernel has run, and may have mapped other pages there. */
-    if (!hook_arguments_are_callers(it->hooks, binding)) {
-        hook_abandon(it, binding, HOOK_REASON_BAD_ARGUMENT);
+    reason = hook_is_sound(it->hooks, binding) ? hook_check_arguments(it->hooks, binding)
+                                               : HOOK_REASON_BAD_TABLES;
+    if (reason != HOOK_REASON_NONE) {
+        hook_abandon(it, binding, reason);
         return;
     }
     registers = binding->kept;

@@ -6,8 +6,9 @@
 #include "mezz/exit.h"
 
 static const char *const names[] = {
-    "padding",      "api-nx",      "app-nx", "gate-sites",   "gate-index",    "read-only",
-    "agent-hidden", "agent-stack", "copies", "return-check", "mapping-check", "kernel-nx",
+    "padding",       "api-nx",       "app-nx",      "gate-sites", "gate-index",
+    "read-only",     "agent-hidden", "agent-stack", "copies",     "return-check",
+    "mapping-check", "kernel-nx",    "table-check",
 };
 
 #define NAMES (sizeof(names) / sizeof(names[0]))
@@ -65,6 +66,7 @@ static const char *const reason_names[HOOK_REASONS] = {
     [HOOK_REASON_KILLED] = "killed",
     [HOOK_REASON_NOT_64_BIT] = "not-64-bit",
     [HOOK_REASON_BAD_ARGUMENT] = "bad-argument",
+    [HOOK_REASON_BAD_TABLES] = "bad-tables",
 };
 
 const char *hook_reason_name(enum hook_reason reason)

@@ -46,7 +46,8 @@ enum hook_defence {
     HOOK_RETURN_CHECK = 1U << 9,   /* "return-check" */
     HOOK_MAPPING_CHECK = 1U << 10, /* "mapping-check" */
     HOOK_KERNEL_NX = 1U << 11,     /* "kernel-nx" */
-    HOOK_ALL_DEFENCES = (1U << 12) - 1
+    HOOK_TABLE_CHECK = 1U << 12,   /* "table-check" */
+    HOOK_ALL_DEFENCES = (1U << 13) - 1
 };
 
 /* 0 if there is none of this name. */

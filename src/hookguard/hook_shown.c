@@ -80,6 +80,17 @@ int hook_each_patch(const struct hooks *hooks, uint32_t view,
     return code;
 }
 
+bool hook_runs(const struct hooks *hooks, uint32_t view, uint64_t frame)
+{
+    const struct hook_binding *binding = &hooks->binding[view - 1];
+
+    for (size_t i = 0; i < binding->codes; i++)
+        if (binding->code[i].frame == frame)
+            return !(hooks->plan->defences &
+                     (binding->code[i].user ? HOOK_APP_NX : HOOK_KERNEL_NX));
+    return true;
+}
+
 HOT int hook_agent_address(const struct hooks *hooks, uint32_t view, uint64_t linear,
                            uint64_t *address)
 {

@@ -68,11 +68,16 @@ bool hook_intact(struct hooks *hooks, const struct hook_binding *binding);
 enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_binding **binding);
 void hook_release(struct hooks *hooks, struct hook_binding *binding);
 
-/* hook_arguments.c: the default view has less of the frame's data than a security view. */
-bool hook_is_closed(struct hooks *hooks, uint64_t frame);
-/* Takes away what the function is not declared to take: it could be an address of the agent's. */
+/* Why it is not. */
+enum hook_reason hook_why_moved(struct hooks *hooks, const struct hook_binding *binding);
+/* What the processor goes by in the binding's view is the kernel's own. */
+bool hook_is_sound(const struct hooks *hooks, const struct hook_binding *binding);
+
+/* hook_arguments.c. Takes away what the function is not declared to take: it could be an address of
+ * the agent's. */
 void hook_give_arguments(const struct hook_function *function, struct hook_registers *given);
-/* Whether what the binding's call names is no such frame, wherever that is mapped. */
-bool hook_arguments_are_callers(struct hooks *hooks, const struct hook_binding *binding);
+/* HOOK_REASON_NONE if what the binding's call names is no frame of hook_is_closed(), wherever that
+ * is mapped, and its page tables are none. */
+enum hook_reason hook_check_arguments(struct hooks *hooks, const struct hook_binding *binding);
 
 #endif

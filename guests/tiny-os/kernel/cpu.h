@@ -69,6 +69,27 @@ static inline void write_msr(uint32_t msr, uint64_t value)
                      : "memory");
 }
 
+/* What LIDT and LGDT load. */
+struct table_pointer {
+    uint16_t limit;
+    uint64_t base;
+} __attribute__((packed));
+
+static inline void load_idt(const struct table_pointer *pointer)
+{
+    __asm__ volatile("lidt %0" : : "m"(*pointer) : "memory");
+}
+
+static inline void load_gdt(const struct table_pointer *pointer)
+{
+    __asm__ volatile("lgdt %0" : : "m"(*pointer) : "memory");
+}
+
+static inline void load_tss(uint16_t selector)
+{
+    __asm__ volatile("ltr %0" : : "r"(selector) : "memory");
+}
+
 static inline uint64_t read_tsc(void)
 {
     uint32_t low, high;

@@ -2,13 +2,16 @@
 #include "kernel/hostile.h"
 
 #include "abi/calls.h"
+#include "abi/tables.h"
 #include "kernel/cpu.h"
+#include "kernel/layout.h"
 #include "kernel/memory.h"
 #include "kernel/process.h"
 
 #include <stddef.h>
 
 #define PTE_USER     0x065 /* present, user, accessed, dirty */
+#define PTE_TABLE    0x067
 #define PTE_WRITABLE 0x002
 #define PTE_LARGE    0x080
 #define PTE_NX       0x8000000000000000ul
@@ -19,6 +22,16 @@
 #define DR6_NONE     0xffff0ff0ul
 #define DR6_MET      0x0001
 #define DR6_STEP     0x4000
+
+#define GATE_SIZE    16
+#define GATE_IST     4 /* bytes into the gate */
+#define TSS_SIZE     104
+#define TSS_IST2     44
+#define TSS_FREE     0x89 /* type of one that is not in use */
+#define TSS_TYPE     5    /* bytes into the descriptor */
+
+extern uint8_t kernel_idt[], kernel_gdt[], kernel_tss[];
+extern const struct table_pointer idt_pointer, gdt_pointer;
 
 static bool allowed;
 static const struct process *stepped;
@@ -138,4 +151,92 @@ int64_t hostile_write_msr(uint64_t msr, uint64_t value)
     }
     write_msr((uint32_t)msr, value);
     return 0;
+}
+
+/* --- the processor's tables --- */
+
+static uint64_t direct(uint64_t paddr, const void *otherwise)
+{
+    return paddr ? DIRECT_BASE + paddr : (uint64_t)otherwise;
+}
+
+/* The descriptor's base: bytes 2 to 4, and 7 to 11. */
+static void move_tss(uint64_t base)
+{
+    uint8_t *descriptor = kernel_gdt + SELECTOR_TSS;
+
+    for (unsigned i = 0; i < 8; i++) {
+        descriptor[i < 3 ? 2 + i : 4 + i] = (uint8_t)(base >> 8 * i);
+    }
+    descriptor[TSS_TYPE] = TSS_FREE;
+    load_tss(SELECTOR_TSS);
+}
+
+/* The gate's offset: bytes 0 and 1, and 6 to 11. */
+static void set_handler(uint64_t handler)
+{
+    uint8_t *gate = kernel_idt + VECTOR_PAGE_FAULT * GATE_SIZE;
+
+    for (unsigned i = 0; i < 8; i++) {
+        gate[i < 2 ? i : 4 + i] = (uint8_t)(handler >> 8 * i);
+    }
+}
+
+/* The second one of the IST's, which is free. */
+static void set_stack(uint64_t top)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        kernel_tss[TSS_IST2 + i] = (uint8_t)(top >> 8 * i);
+    }
+    kernel_idt[VECTOR_PAGE_FAULT * GATE_SIZE + GATE_IST] = top ? 2 : 0;
+}
+
+static int64_t copy_table(uint64_t kind, uint64_t to)
+{
+    switch (kind - TINY_TABLE_COPY) {
+    case TINY_TABLE_IDT:
+        return copy_to_user(to, kernel_idt, idt_pointer.limit + 1ul);
+    case TINY_TABLE_GDT:
+        return copy_to_user(to, kernel_gdt, gdt_pointer.limit + 1ul);
+    case TINY_TABLE_TSS:
+        return copy_to_user(to, kernel_tss, TSS_SIZE);
+    default:
+        return -TINY_EINVAL;
+    }
+}
+
+int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr)
+{
+    struct table_pointer idt = {idt_pointer.limit, direct(where, kernel_idt)};
+    struct table_pointer gdt = {gdt_pointer.limit, direct(where, kernel_gdt)};
+
+    if (!allowed) {
+        return -TINY_ENOSYS;
+    }
+    switch (kind) {
+    case TINY_TABLE_IDT:
+        load_idt(&idt);
+        return 0;
+    case TINY_TABLE_GDT:
+        load_gdt(&gdt);
+        return 0;
+    case TINY_TABLE_TSS:
+        move_tss(direct(where, kernel_tss));
+        return 0;
+    case TINY_TABLE_STACK:
+        set_stack(where ? DIRECT_BASE + where : 0);
+        return 0;
+    case TINY_TABLE_HANDLER:
+        set_handler(where ? where : KERNEL_BASE + KERNEL_TEXT + 16 * VECTOR_PAGE_FAULT);
+        return 0;
+    case TINY_TABLE_PAGES:
+        if (!is_page_of_user(vaddr)) {
+            return -TINY_EINVAL;
+        }
+        *space_large_entry(process_current()->cr3, vaddr) = where | PTE_TABLE;
+        write_cr3(read_cr3());
+        return 0;
+    default:
+        return copy_table(kind, where);
+    }
 }

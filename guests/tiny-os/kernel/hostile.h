@@ -25,6 +25,9 @@ int64_t hostile_break(uint64_t vaddr);
 bool hostile_debug(void);
 void hostile_resume(struct frame *frame);
 
+/* Puts a table of the processor, or what it names, elsewhere. kind: TINY_TABLE_*. */
+int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr);
+
 /* One that the processor refuses is the kernel's end. */
 int64_t hostile_write_msr(uint64_t msr, uint64_t value);
 

@@ -57,6 +57,7 @@ kernel_pt:
     .endm
 
     .balign 16
+    .globl kernel_idt
 kernel_idt:
     .set index, 0
     .rept VECTOR_PLAIN
@@ -74,6 +75,7 @@ kernel_idt:
 kernel_idt_end:
 
     .balign 16
+    .globl kernel_gdt
 kernel_gdt:
     .quad 0
     .quad 0x00af9b000000ffff /* ring 0 code */

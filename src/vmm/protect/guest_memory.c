@@ -137,8 +137,14 @@ int guest_memory_write(struct guest_memory *memory, uint64_t physical, const voi
 
 HOT static const void *pointer(void *context, l2_address address, size_t length)
 {
+    const struct guest_memory *memory = context;
+
     (void)length; /* of an entry: within a page */
-    return find(context, address.value);
+    if (memory->barred != NULL && memory->barred(memory->owner, address.value & ~(PAGE_SIZE - 1))) {
+        memory->known->met_barred = true;
+        return NULL;
+    }
+    return find(memory, address.value);
 }
 
 HOT int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
@@ -146,15 +152,19 @@ HOT int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, 
 {
     const struct walked_memory walked = {pointer, (void *)(uintptr_t)memory,
                                          memory->vcpu->place.eptp,
-                                         space_changes(memory->vcpu->l2->space)};
+                                         space_changes(memory->vcpu->l2->space) + memory->version};
     struct guest_paging paging = memory->paging;
     struct guest_translation translation;
     struct guest_fault fault;
 
     paging.cr3 = cr3;
     if (kept_walk(&memory->known->walks, &walked, &translation, &paging, linear, access, &fault) !=
-        0)
-        return -EFAULT;
+        0) {
+        const int code = memory->known->met_barred ? -EACCES : -EFAULT;
+
+        memory->known->met_barred = false;
+        return code;
+    }
     *physical = translation.address.value;
     return 0;
 }

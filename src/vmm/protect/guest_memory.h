@@ -22,6 +22,7 @@ struct guest_known {
     uint64_t changes;
     uint64_t page[GUEST_KNOWN];
     uint8_t *at[GUEST_KNOWN]; /* NULL: nothing is known */
+    bool met_barred;          /* by the walk that is being made */
     struct kept_walks walks;
 };
 
@@ -30,6 +31,11 @@ struct guest_memory {
     struct l2_vcpu *vcpu;       /* by whose EPT12 */
     struct guest_paging paging; /* of that vCPU, but for CR3 */
     uint64_t writes;            /* counts guest_memory_write and what guest_memory_wrote was told */
+    /* NULL, or which pages no walk goes by: as long as the version is the same, which only grows.
+     */
+    bool (*barred)(void *owner, uint64_t page);
+    void *owner;
+    uint64_t version;
 };
 
 /* To be called with the vCPU that exited, before its memory is looked at: reads its registers. */
@@ -48,7 +54,7 @@ int guest_memory_write(struct guest_memory *memory, uint64_t physical, const voi
  * nowhere. Good as long as space_changes() says the same. */
 const void *guest_memory_at(const struct guest_memory *memory, uint64_t physical);
 
-/* Where a linear address is. access: enum guest_access. */
+/* Where a linear address is. access: enum guest_access. -EACCES: a page table is barred. */
 int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
                            unsigned int access, uint64_t *physical);
 int guest_memory_read_linear(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,

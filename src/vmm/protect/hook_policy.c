@@ -12,9 +12,11 @@
 
 HOT static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame)
 {
-    const struct hook_policy *guard = context;
-    int code = guest_memory_translate(&guard->memory, cr3, linear, GUEST_READ | GUEST_USER, frame);
+    struct hook_policy *guard = context;
+    int code;
 
+    guard->memory.version = hook_version(guard->hooks, 0);
+    code = guest_memory_translate(&guard->memory, cr3, linear, GUEST_READ | GUEST_USER, frame);
     *frame &= ~(PAGE_SIZE - 1);
     return code;
 }
@@ -51,6 +53,18 @@ HOT static bool same(void *context, unsigned int number, uint64_t cr3)
     return hook_walks_same(context, number, cr3);
 }
 
+HOT static bool sound(void *context, unsigned int number, uint64_t cr3)
+{
+    return hook_structures_sound(context, number, cr3);
+}
+
+static bool barred(void *context, uint64_t page)
+{
+    const struct hook_policy *guard = context;
+
+    return hook_is_closed(guard->hooks, page);
+}
+
 void hook_policy_fail(const struct hook_policy *guard, int code)
 {
     machine_end(guard->l2->machine, MACHINE_HOST, "guard of L2 %s: %s", guard->l2->name,
@@ -64,6 +78,7 @@ static void destroy(struct l2_policy *policy)
     hooks_destroy(guard->hooks);
     hook_views_destroy(guard);
     hook_walks_destroy(guard);
+    hook_structures_destroy(guard);
     free(guard);
 }
 
@@ -224,8 +239,10 @@ int hook_policy_add(struct l2 *l2, const struct guard_config *config)
     guard->l2 = l2;
     guard->memory.known = &guard->known;
     guard->config = config;
-    guard->callbacks =
-        (struct hook_memory){translate, read_memory, write_memory, executable, note, same, guard};
+    guard->memory.barred = config->plan->defences & HOOK_TABLE_CHECK ? barred : NULL;
+    guard->memory.owner = guard;
+    guard->callbacks = (struct hook_memory){translate, read_memory, write_memory, executable,
+                                            note,      same,        sound,        guard};
     code = hooks_create(&guard->hooks, config->plan, &guard->callbacks, config->on_refusal);
     if (code == 0)
         code = hook_views_create(guard);

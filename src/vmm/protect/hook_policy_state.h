@@ -48,6 +48,7 @@ struct hook_policy {
     struct hook_memory callbacks;
     struct guest_memory memory;
     struct hook_walks *walks[HOOK_VIEWS]; /* NULL: none yet */
+    struct hook_structures *structures[MEZZ_MAX_L2_VCPUS];
     struct guest_known known;
     struct hook_view view[HOOK_VIEWS + 1];
     struct hook_place place[MEZZ_MAX_L2_VCPUS];
@@ -78,6 +79,10 @@ void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr
                      const uint64_t *frames);
 bool hook_walks_same(const struct hook_policy *guard, unsigned int number, uint64_t cr3);
 void hook_walks_destroy(struct hook_policy *guard);
+
+/* hook_structures.c. As struct hook_memory says, of the vCPU that the memory was looked at with. */
+bool hook_structures_sound(struct hook_policy *guard, unsigned int number, uint64_t cr3);
+void hook_structures_destroy(struct hook_policy *guard);
 
 /* hook_views.c. 0 or a negative errno of the host, after which the L2 cannot go on. */
 int hook_views_create(struct hook_policy *guard);

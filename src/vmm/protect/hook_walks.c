@@ -28,6 +28,7 @@ struct hook_walks {
     uint64_t cr3;
     uint64_t eptp;
     uint64_t changes; /* space_changes(): where the entries lie */
+    uint64_t version; /* of which frames may not have tables */
     struct guest_paging paging;
     size_t entries; /* 0: nothing is noted */
     struct noted noted[ENTRIES];
@@ -68,6 +69,8 @@ static int note_entry(const struct guest_memory *memory, struct hook_walks *walk
         *entry = *noted;
         return 0;
     }
+    if (memory->barred != NULL && memory->barred(memory->owner, at & ~(PAGE_SIZE - 1)))
+        return -EACCES;
     there = guest_memory_at(memory, at);
     if (there == NULL)
         return -EFAULT;
@@ -127,6 +130,7 @@ void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr
     walks->cr3 = cr3;
     walks->eptp = guard->memory.vcpu->place.eptp;
     walks->changes = space_changes(guard->l2->space);
+    walks->version = hook_version(guard->hooks, 0);
     walks->paging = *paging;
     walks->entries = 0;
     if (!(paging->efer & EFER_LMA) || !(paging->cr0 & CR0_PG) || paging->cr4 & CR4_LA57 ||
@@ -152,6 +156,7 @@ HOT bool hook_walks_same(const struct hook_policy *guard, unsigned int number, u
     if (walks == NULL || walks->entries == 0 || walks->cr3 != cr3 ||
         walks->eptp != guard->memory.vcpu->place.eptp ||
         walks->changes != space_changes(guard->l2->space) ||
+        walks->version != hook_version(guard->hooks, 0) ||
         (paging->cr0 ^ walks->paging.cr0) & CR0_PG || paging->cr4 != walks->paging.cr4 ||
         paging->efer != walks->paging.efer)
         return false;

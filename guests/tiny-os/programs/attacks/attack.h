@@ -33,6 +33,8 @@ attack attack_overwrite, attack_overwrite_agent, attack_read_hook, attack_discov
     attack_alias;
 attack attack_alias_large, attack_read_strange, attack_copy;
 attack attack_alias_read, attack_alias_write, attack_alias_stack;
+attack attack_table_pages, attack_table_stack, attack_table_idt, attack_table_gdt, attack_table_tss,
+    attack_handler;
 attack attack_race, help_race, attack_return, help_return, attack_stack, help_stack;
 attack attack_interrupt, help_interrupt;
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What TINY_CALL_TABLE puts elsewhere. */
+#ifndef TINY_ABI_TABLES_H
+#define TINY_ABI_TABLES_H
+
+/* Tables of the processor and what they name; 0 puts back what was there. */
+enum tiny_table {
+    TINY_TABLE_IDT, /* (physical address): it lies there */
+    TINY_TABLE_GDT,
+    TINY_TABLE_TSS,
+    TINY_TABLE_STACK,   /* (physical address): what page faults push ends there */
+    TINY_TABLE_HANDLER, /* (address): page faults lead there */
+    TINY_TABLE_PAGES,   /* (physical page, address): the page table for the 2 MiB there */
+    TINY_TABLE_COPY     /* + IDT, GDT, TSS: (buffer): the bytes of the one in use */
+};
+
+#endif
