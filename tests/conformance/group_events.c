@@ -94,19 +94,16 @@ static void window(void)
     kit_close(&guest);
 }
 
-static bool exits_behind_sti(void)
+static uint64_t exit_behind_sti(void)
 {
-    bool ran;
+    uint64_t reason;
 
     kit_open(&guest, KIT_LONG, events_sti);
     guest.vmcs->regs.guest_rflags = KIT_RFLAGS;
     guest.vmcs->controls.cpu_based |= MEZZ_CPU_INTERRUPT_WINDOW_EXITING;
-    CHECK_EQ("exit", kit_exit(&guest), MEZZ_EXIT_INTERRUPT_WINDOW);
-    CHECK("RFLAGS.IF", guest.vmcs->regs.guest_rflags & KIT_IF);
-    ran = guest.vmcs->regs.guest_rip >= kit_address(events_sti_after) &&
-          guest.vmcs->regs.gpr[MEZZ_RAX] == 4;
+    reason = (uint64_t)kit_exit(&guest);
     kit_close(&guest);
-    return ran;
+    return reason;
 }
 
 /* More than one try: QEMU before 9.1 forgets the shadow if a tick of its host comes right behind
@@ -114,9 +111,19 @@ static bool exits_behind_sti(void)
  * by the root's fault does so each time. */
 static void window_behind_sti(void)
 {
+    uint64_t reason = 0;
+
     KIT_LABEL("interrupt window behind STI");
+    for (int tries = 0; tries < 3; tries++) {
+        reason = exit_behind_sti();
+        if (guest.vmcs->regs.gpr[MEZZ_RAX] == 4)
+            break;
+    }
+    CHECK_EQ("exit", reason, MEZZ_EXIT_INTERRUPT_WINDOW);
     CHECK("not before the instruction behind STI",
-          exits_behind_sti() || exits_behind_sti() || exits_behind_sti());
+          guest.vmcs->regs.guest_rip >= kit_address(events_sti_after));
+    CHECK_EQ("which ran", guest.vmcs->regs.gpr[MEZZ_RAX], 4);
+    CHECK("RFLAGS.IF", guest.vmcs->regs.guest_rflags & KIT_IF);
 }
 
 static void window_stays_shut(void)
