@@ -78,6 +78,8 @@ static bool enter(struct guard *guard, struct guard_vcpu *vcpu, struct guard_fac
 
     if (binding == NULL) {
         binding = guard_bind(guard, facts->portion, access->cr3);
+        if (binding == NULL)
+            return false;
         binding->cache = facts->fresh;
         facts->fresh = (struct pattern_cache){.page = NULL};
     }

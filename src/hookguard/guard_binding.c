@@ -259,6 +259,8 @@ struct guard_binding *guard_bind(struct guard *guard, const struct portion *port
 {
     struct guard_binding *binding = guard_find_free(guard);
 
+    if (binding == NULL)
+        return NULL;
     *binding = (struct guard_binding){.portion = portion, .cr3 = cr3, .serial = ++guard->serial};
     memcpy(binding->frame, guard->frames, portion->own_pages * sizeof(binding->frame[0]));
     guard->version++;

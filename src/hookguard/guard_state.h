@@ -74,7 +74,7 @@ enum portion_identity guard_examine(struct guard *guard, const struct portion *p
                                     uint64_t cr3);
 /* Right after guard_examine said IDENTITY_NEW: whether somebody has written its data already. */
 bool guard_is_altered(struct guard *guard, const struct portion *portion);
-/* Right after guard_examine said IDENTITY_NEW. */
+/* Right after guard_examine said IDENTITY_NEW. NULL: none is free, which decide() rules out. */
 struct guard_binding *guard_bind(struct guard *guard, const struct portion *portion, uint64_t cr3);
 /* Wipes its writable frames, unless the portion tolerates this reason. */
 void guard_release(struct guard *guard, struct guard_binding *binding, enum decision_reason reason);

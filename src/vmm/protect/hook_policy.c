@@ -246,10 +246,13 @@ int hook_policy_add(struct l2 *l2, const struct guard_config *config)
     code = hooks_create(&guard->hooks, config->plan, &guard->callbacks, config->on_refusal);
     if (code == 0)
         code = hook_views_create(guard);
+    if (code == 0)
+        code = hook_structures_create(guard);
     code = code != 0 ? MEZZ_E_HOST : l2_policy_add(l2, &guard->policy);
     if (code != 0) {
         hooks_destroy(guard->hooks);
         hook_views_destroy(guard);
+        hook_structures_destroy(guard);
         free(guard);
         return code;
     }

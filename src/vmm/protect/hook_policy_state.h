@@ -48,7 +48,7 @@ struct hook_policy {
     struct hook_memory callbacks;
     struct guest_memory memory;
     struct hook_walks *walks[HOOK_VIEWS]; /* NULL: none yet */
-    struct hook_structures *structures[MEZZ_MAX_L2_VCPUS];
+    struct hook_structures *structures;   /* of each vCPU */
     struct guest_known known;
     struct hook_view view[HOOK_VIEWS + 1];
     struct hook_place place[MEZZ_MAX_L2_VCPUS];
@@ -74,13 +74,30 @@ int hook_tables_executable(const struct guest_memory *memory, uint64_t cr3,
                            int (*function)(void *argument, uint64_t frame, bool user),
                            void *argument);
 
+/* How an address space is walked by somebody who keeps the entries. */
+struct hook_way {
+    /* The entry at this L2-physical address: 0, or a negative errno that ends the walk. */
+    int (*read)(void *context, uint64_t at, uint64_t *entry);
+    void *context;
+    uint64_t cr3; /* of four levels; without its flags */
+    bool user;    /* only by what ring 3 may use */
+};
+
+#define HOOK_NOWHERE UINT64_MAX
+
+/* From the top down to the page, or to where there is none: then *frame is HOOK_NOWHERE. *runs: no
+ * entry on the way forbids to execute it. What read() says. */
+int hook_tables_walk(const struct hook_way *way, uint64_t linear, uint64_t *frame, bool *runs);
+
 /* hook_walks.c. As struct hook_memory says. */
 void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr3,
                      const uint64_t *frames);
 bool hook_walks_same(const struct hook_policy *guard, unsigned int number, uint64_t cr3);
 void hook_walks_destroy(struct hook_policy *guard);
 
-/* hook_structures.c. As struct hook_memory says, of the vCPU that the memory was looked at with. */
+/* hook_structures.c. 0 or -ENOMEM. */
+int hook_structures_create(struct hook_policy *guard);
+/* As struct hook_memory says, of the vCPU that the memory was looked at with. */
 bool hook_structures_sound(struct hook_policy *guard, unsigned int number, uint64_t cr3);
 void hook_structures_destroy(struct hook_policy *guard);
 

@@ -13,13 +13,8 @@
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/vmcs/x86.h"
 
-#define LEVELS         4U
 #define CR4_LA57       (1ULL << 12)
-#define ENTRY_PRESENT  (1ULL << 0)
 #define ENTRY_NOTES    (3ULL << 5) /* accessed, dirty: the processor's */
-#define ENTRY_LARGE    (1ULL << 7)
-#define ENTRY_NX       (1ULL << 63)
-#define ENTRY_ADDRESS  0x000ffffffffff000ULL
 #define GATE_SIZE      16U
 #define GATE_PRESENT   0x80U
 #define IDT_SIZE       4096U /* 256 gates */
@@ -67,10 +62,15 @@ struct structures_look {
     bool keeps;
 };
 
+int hook_structures_create(struct hook_policy *guard)
+{
+    guard->structures = calloc(MEZZ_MAX_L2_VCPUS, sizeof(*guard->structures));
+    return guard->structures == NULL ? -ENOMEM : 0;
+}
+
 void hook_structures_destroy(struct hook_policy *guard)
 {
-    for (size_t i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
-        free(guard->structures[i]);
+    free(guard->structures);
 }
 
 HOT static void fill_words(const struct hook_policy *guard, unsigned int number, uint64_t cr3,
@@ -106,8 +106,9 @@ HOT static void fill_words(const struct hook_policy *guard, unsigned int number,
 
 /* --- looking --- */
 
-static int note_entry(struct structures_look *look, uint64_t at, uint64_t *entry)
+static int note_entry(void *context, uint64_t at, uint64_t *entry)
 {
+    struct structures_look *look = context;
     const struct guest_memory *memory = &look->guard->memory;
     struct hook_structures *structures = look->structures;
     const uint64_t *there;
@@ -139,29 +140,10 @@ static int note_entry(struct structures_look *look, uint64_t at, uint64_t *entry
  * is an agent's. */
 static int find_page(struct structures_look *look, uint64_t linear, uint64_t *frame, bool *runs)
 {
-    uint64_t table = look->cr3;
-    uint64_t entry;
+    const struct hook_way way = {note_entry, look, look->cr3, false};
+    const int code = hook_tables_walk(&way, linear, frame, runs);
 
-    *runs = true;
-    for (unsigned int level = LEVELS; level > 0; level--) {
-        const unsigned int shift = 3 + 9 * level;
-        const int code =
-            note_entry(look, table + (linear >> shift & 0x1ff) * sizeof(entry), &entry);
-
-        if (code != 0)
-            return code;
-        if (!(entry & ENTRY_PRESENT))
-            return -EFAULT;
-        *runs = *runs && !(entry & ENTRY_NX);
-        table = entry & ENTRY_ADDRESS;
-        if (level > 1 && entry & ENTRY_LARGE) {
-            table &= ~((1ULL << shift) - 1);
-            table |= linear & ((1ULL << shift) - 1) & ENTRY_ADDRESS;
-            break;
-        }
-    }
-    *frame = table;
-    return 0;
+    return code == 0 && *frame == HOOK_NOWHERE ? -EFAULT : code;
 }
 
 /* What is not mapped makes a fault, wherever that leads. */
@@ -323,14 +305,10 @@ HOT static bool is_same(const struct hook_structures *structures, const uint64_t
 
 HOT bool hook_structures_sound(struct hook_policy *guard, unsigned int number, uint64_t cr3)
 {
-    struct hook_structures **structures = &guard->structures[guard->memory.vcpu->id - 1];
+    struct hook_structures *structures = &guard->structures[guard->memory.vcpu->id - 1];
     uint64_t words[WORDS];
 
-    if (*structures == NULL)
-        *structures = calloc(1, sizeof(**structures));
-    if (*structures == NULL)
-        return false;
     fill_words(guard, number, cr3, words);
-    return ((*structures)->kept && is_same(*structures, words)) ||
-           look_at_all(guard, number, cr3, *structures);
+    return (structures->kept && is_same(structures, words)) ||
+           look_at_all(guard, number, cr3, structures);
 }

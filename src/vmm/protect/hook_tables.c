@@ -65,3 +65,30 @@ int hook_tables_executable(const struct guest_memory *memory, uint64_t cr3,
         return -EOPNOTSUPP;
     return visit_table(&visit, guest_space(cr3), LEVELS, true);
 }
+
+int hook_tables_walk(const struct hook_way *way, uint64_t linear, uint64_t *frame, bool *runs)
+{
+    const uint64_t open = ENTRY_PRESENT | (way->user ? ENTRY_USER : 0);
+    uint64_t table = way->cr3;
+    uint64_t entry;
+
+    *frame = HOOK_NOWHERE;
+    *runs = true;
+    for (unsigned int level = LEVELS; level > 0; level--) {
+        const unsigned int shift = 3 + 9 * level;
+        const int code =
+            way->read(way->context, table + (linear >> shift & 0x1ff) * sizeof(entry), &entry);
+
+        if (code != 0 || (entry & open) != open)
+            return code;
+        *runs = *runs && !(entry & ENTRY_NX);
+        table = entry & ENTRY_ADDRESS;
+        if (level > 1 && entry & ENTRY_LARGE) {
+            table &= ~((1ULL << shift) - 1);
+            table |= linear & ((1ULL << shift) - 1) & ENTRY_ADDRESS;
+            break;
+        }
+    }
+    *frame = table;
+    return 0;
+}

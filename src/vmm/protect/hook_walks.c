@@ -8,15 +8,10 @@
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/vmcs/x86.h"
 
-#define LEVELS        4U
-#define CR4_LA57      (1ULL << 12)
-#define ENTRY_OPEN    (1ULL << 0 | 1ULL << 2) /* present, and for ring 3 */
-#define ENTRY_NOTES   (3ULL << 5)             /* accessed, dirty: the processor's */
-#define ENTRY_LARGE   (1ULL << 7)
-#define ENTRY_ADDRESS 0x000ffffffffff000ULL
-#define NOWHERE       UINT64_MAX
+#define CR4_LA57    (1ULL << 12)
+#define ENTRY_NOTES (3ULL << 5) /* accessed, dirty: the processor's */
 
-#define ENTRIES       (HOOK_PAGES_LIMIT + 64U)
+#define ENTRIES     (HOOK_PAGES_LIMIT + 64U)
 
 /* An entry, and where in the root's memory it lies. */
 struct noted {
@@ -58,10 +53,18 @@ static int add(struct hook_walks *walks, const uint64_t *memory, uint64_t at, ui
     return 0;
 }
 
+/* One that is being noted. */
+struct walks_look {
+    const struct guest_memory *memory;
+    struct hook_walks *walks;
+};
+
 /* Notes an entry, read once: other vCPUs may alter it meanwhile. */
-static int note_entry(const struct guest_memory *memory, struct hook_walks *walks, uint64_t at,
-                      uint64_t *entry)
+static int note_entry(void *context, uint64_t at, uint64_t *entry)
 {
+    const struct walks_look *look = context;
+    const struct guest_memory *memory = look->memory;
+    struct hook_walks *walks = look->walks;
     const uint64_t *noted = find_noted(walks, at);
     const uint64_t *there;
 
@@ -78,43 +81,19 @@ static int note_entry(const struct guest_memory *memory, struct hook_walks *walk
     return add(walks, there, at, *entry);
 }
 
-/* All entries from the top down to the page, or to where there is none: then *frame is NOWHERE. */
-static int note_page(const struct guest_memory *memory, struct hook_walks *walks, uint64_t linear,
-                     uint64_t *frame)
-{
-    uint64_t table = walks->cr3;
-    uint64_t entry;
-
-    *frame = NOWHERE;
-    for (unsigned int level = LEVELS; level > 0; level--) {
-        const unsigned int shift = 3 + 9 * level;
-        int code =
-            note_entry(memory, walks, table + (linear >> shift & 0x1ff) * sizeof(entry), &entry);
-
-        if (code != 0 || (entry & ENTRY_OPEN) != ENTRY_OPEN)
-            return code;
-        table = entry & ENTRY_ADDRESS;
-        if (level > 1 && entry & ENTRY_LARGE) {
-            table &= ~((1ULL << shift) - 1);
-            table |= linear & ((1ULL << shift) - 1) & ENTRY_ADDRESS;
-            break;
-        }
-    }
-    *frame = table;
-    return 0;
-}
-
 static bool note_all(struct hook_policy *guard, struct hook_walks *walks, const uint64_t *frames)
 {
     const struct hook_plan *plan = guard->config->plan;
+    struct walks_look look = {&guard->memory, walks};
+    const struct hook_way way = {note_entry, &look, walks->cr3, true};
     uint64_t frame;
+    bool runs;
 
     for (size_t i = 0; i < plan->pages; i++)
-        if (note_page(&guard->memory, walks, plan->page[i].linear, &frame) != 0 ||
-            frame != frames[i])
+        if (hook_tables_walk(&way, plan->page[i].linear, &frame, &runs) != 0 || frame != frames[i])
             return false;
-    return note_page(&guard->memory, walks, plan->stack - PAGE_SIZE, &frame) == 0 &&
-           frame == NOWHERE;
+    return hook_tables_walk(&way, plan->stack - PAGE_SIZE, &frame, &runs) == 0 &&
+           frame == HOOK_NOWHERE;
 }
 
 void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr3,
