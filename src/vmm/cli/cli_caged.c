@@ -19,6 +19,8 @@
 
 /* That a process has to end in, once it has closed the channel. */
 #define LAST_WORDS_MS 1000
+/* The exit status of a process that could not send what it had to. */
+#define MUTE 3
 
 /* The process that runs the machine. */
 struct inside {
@@ -99,7 +101,7 @@ static int build(const struct inside *inside, struct machine **machine, struct e
     return code;
 }
 
-static void send_report(const struct inside *inside, const struct machine_report *report)
+static bool send_report(const struct inside *inside, const struct machine_report *report)
 {
     const struct patience *trace = inside->run->trace;
     struct event_log *log = inside->run->config->log;
@@ -117,13 +119,10 @@ static void send_report(const struct inside *inside, const struct machine_report
         event_log_tell(log, &end.log);
     }
     bytes = report_pack(report, &length);
-    if (bytes != NULL) {
-        channel_send_report(inside->channel, bytes, length, &end);
-    } else {
-        const int code = error_set(&error, ENOMEM, "no memory to report what the machine did");
-
-        channel_send_failure(inside->channel, code, &error);
-    }
+    if (bytes != NULL)
+        return channel_send_report(inside->channel, bytes, length, &end);
+    error_set(&error, ENOMEM, "no memory to report what the machine did");
+    return channel_send_failure(inside->channel, -ENOMEM, &error);
 }
 
 _Noreturn static void run_inside(struct caged_run *run, struct event_line *line, int channel)
@@ -148,16 +147,13 @@ _Noreturn static void run_inside(struct caged_run *run, struct event_line *line,
     code = note_inherited(&inside, &error);
     if (code == 0)
         code = build(&inside, &machine, &error);
-    if (code != 0) {
-        channel_send_failure(channel, code, &error);
-        _exit(EXIT_FAILURE);
-    }
+    if (code != 0)
+        _exit(channel_send_failure(channel, code, &error) ? EXIT_FAILURE : MUTE);
     close_inherited(&inside);
     cli_signals_watch(machine);
     machine_run(machine, &report);
     terminal_end_line(run->terminal);
-    send_report(&inside, &report);
-    _exit(EXIT_SUCCESS);
+    _exit(send_report(&inside, &report) ? EXIT_SUCCESS : MUTE);
 }
 
 /* The machine's process does not outlive this one, whatever ends it. */
@@ -168,8 +164,7 @@ static void tie_to_parent(pid_t parent, int channel)
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
         code = error_set(&error, errno, "the machine's process: prctl: %s", strerror(errno));
-        channel_send_failure(channel, code, &error);
-        _exit(EXIT_FAILURE);
+        _exit(channel_send_failure(channel, code, &error) ? EXIT_FAILURE : MUTE);
     }
     if (getppid() != parent)
         _exit(EXIT_FAILURE);
@@ -204,11 +199,13 @@ struct death {
     bool stayed; /* it closed the channel and went on, until it was killed for that */
 };
 
-/* What no part of mezz does counts as what a taken-over root does, as in take_result(). */
+/* What else no part of mezz does counts as what a taken-over root does, as in take_result(). */
 static int explain_death(struct caged_run *run, const struct death *death, struct error *error)
 {
     const char *why = "";
 
+    if (!death->stayed && WIFEXITED(death->status) && WEXITSTATUS(death->status) == MUTE)
+        return error_set(error, EIO, "the root could not send its report");
     run->signal_number = SIGSYS;
     if (death->stayed)
         return error_set(error, ECHILD,

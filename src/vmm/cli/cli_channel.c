@@ -42,16 +42,16 @@ static bool send_packet(int channel, const struct packet *packet, size_t length)
     return sent == (ssize_t)(HEAD + length);
 }
 
-void channel_send_failure(int channel, int code, const struct error *error)
+bool channel_send_failure(int channel, int code, const struct error *error)
 {
     struct packet packet = {.kind = CHANNEL_FAILED};
 
     packet.failed.code = code;
     packet.failed.error = *error;
-    send_packet(channel, &packet, sizeof(packet.failed));
+    return send_packet(channel, &packet, sizeof(packet.failed));
 }
 
-void channel_send_report(int channel, const void *bytes, size_t length,
+bool channel_send_report(int channel, const void *bytes, size_t length,
                          const struct channel_end *end)
 {
     struct packet packet = {.kind = CHANNEL_PIECE};
@@ -61,11 +61,11 @@ void channel_send_report(int channel, const void *bytes, size_t length,
 
         memcpy(packet.piece, (const char *)bytes + at, size);
         if (!send_packet(channel, &packet, size))
-            return;
+            return false;
     }
     packet.kind = CHANNEL_END;
     packet.end = *end;
-    send_packet(channel, &packet, sizeof(packet.end));
+    return send_packet(channel, &packet, sizeof(packet.end));
 }
 
 bool channel_send_event(int channel, const void *bytes, size_t length)

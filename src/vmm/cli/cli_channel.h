@@ -30,12 +30,12 @@ struct channel_end {
 /* The two ends: [0] receives. 0 or a negative errno. */
 int channel_open(int ends[2]);
 
-/* The sender's side. What cannot be sent is the receiver's to notice. */
-void channel_send_failure(int channel, int code, const struct error *error);
-void channel_send_report(int channel, const void *bytes, size_t length,
+/* The sender's side. False: it is not on its way. */
+bool channel_send_failure(int channel, int code, const struct error *error);
+bool channel_send_report(int channel, const void *bytes, size_t length,
                          const struct channel_end *end);
 
-/* While the machine runs. False: it is not on its way. */
+/* While the machine runs. */
 bool channel_send_event(int channel, const void *bytes, size_t length);
 
 /* Who takes events. */
