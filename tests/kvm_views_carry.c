@@ -312,45 +312,6 @@ START_TEST(msrs_at_a_gate)
 }
 END_TEST
 
-static void set_breakpoint(struct kvm_vcpu *vcpu, uint64_t address)
-{
-    struct kvm_debugregs debug = {.db = {address}, .dr6 = 0xffff0ff0, .dr7 = 0x402};
-
-    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &debug), 0);
-}
-
-static uint64_t breakpoint(struct kvm_vcpu *vcpu)
-{
-    struct kvm_debugregs debug;
-
-    ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_DEBUGREGS, &debug), 0);
-    return debug.db[0];
-}
-
-/* Whoever alters them, the guest or somebody else, and wherever. */
-START_TEST(debug_registers)
-{
-    const struct guest_run read = {.code = CODE_READ, .ring = 3, .rbx = GUEST_DATA};
-    struct guest_views guest;
-
-    create(&guest, (enum engine_kind)_i);
-    for (uint64_t i = 1; i < 20; i++) {
-        if (i % 4 == 0) {
-            set_breakpoint(guest.vcpu.kvm, 0x1000 * i);
-            view_vcpu_debug_loaded(&guest.vcpu);
-        }
-        guest_switch(&guest, (uint32_t)i % VIEWS, CARRY_DEBUG);
-        ck_assert_uint_eq(breakpoint(guest.vcpu.kvm), 0x1000 * (i - i % 4));
-        guest_run(&guest, &read);
-        if (i % 2 == 0) {
-            view_vcpu_debug_is_same(&guest.vcpu);
-            guest_switch(&guest, (uint32_t)(i - 1) % VIEWS, CARRY_GATE);
-        }
-    }
-    guest_destroy(&guest);
-}
-END_TEST
-
 /* What an earlier vCPU left behind in the KVM vCPUs: the types of memory, a base, XCR0. */
 static void leave_behind(struct kvm_vcpu *vcpu)
 {
@@ -440,5 +401,5 @@ END_TEST
 
 RUN_CASES_IF(guest_obstacle, "views: carry", 120, EACH(every_register, ENGINE_KINDS),
              ONCE(what_seldom_changes), EACH(msrs_at_a_gate, ENGINE_KINDS),
-             EACH(debug_registers, ENGINE_KINDS), EACH(a_new_vcpu_inherits_nothing, ENGINE_KINDS),
-             EACH(time_goes_on, ENGINE_KINDS), EACH(random_instructions, ENGINE_KINDS))
+             EACH(a_new_vcpu_inherits_nothing, ENGINE_KINDS), EACH(time_goes_on, ENGINE_KINDS),
+             EACH(random_instructions, ENGINE_KINDS))

@@ -182,12 +182,10 @@ void view_vcpu_destroy(struct view_vcpu *vcpu);
  * What goes over to the other view. With remap and slots it is the same KVM vCPU, and nothing needs
  * to. CARRY_GATE: general and system registers, pending events; what a gate's stub does not use by
  * contract (XMM, x87, debug registers) is left behind. MSRs go along if they changed
- * (view_vcpu_msrs_changed). CARRY_DEBUG: debug registers, too, for an ioctl or two.
- * CARRY_ALL: everything, at any instruction.
+ * (view_vcpu_msrs_changed). CARRY_ALL: everything, at any instruction.
  */
 enum view_carry {
     CARRY_GATE,
-    CARRY_DEBUG,
     CARRY_ALL
 };
 
@@ -212,11 +210,6 @@ int view_vcpu_overlay(struct view_vcpu *vcpu, struct space_overlay *overlay, enu
 void view_vcpu_msrs_changed(struct view_vcpu *vcpu);
 extern const uint32_t view_carried_msrs[];
 extern const uint32_t view_carried_msr_count;
-
-/* For CARRY_DEBUG, which does not load what is there already. loaded: somebody did so in the vCPU.
- * is_same: it is in a view in which nothing has altered them since it came. */
-void view_vcpu_debug_loaded(struct view_vcpu *vcpu);
-void view_vcpu_debug_is_same(struct view_vcpu *vcpu);
 
 /* Before each KVM_RUN, in a view: reads stale EPT12s again, makes page tables that changed
  * elsewhere known. -EBUSY: another vCPU of the L2 must leave KVM_RUN first. A positive mezz_error:

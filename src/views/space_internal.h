@@ -19,13 +19,6 @@
 
 struct view_vm;
 
-/* The debug registers that a KVM vCPU had after so many runs. */
-struct known_debug {
-    struct kvm_debugregs has;
-    uint64_t runs;
-    bool known;
-};
-
 /* A KVM vCPU: what one L2 vCPU is in one VM. */
 struct view_core {
     struct kvm_vcpu kvm;
@@ -39,7 +32,6 @@ struct view_core {
     uint8_t side;   /* the one that it sees */
     uint64_t tlb;   /* vm->tlb.address when it was attached to it; 0: never */
     struct dirty_ring ring;
-    struct known_debug debug;
 };
 
 /* What the way of a gate touches stands first, and is aligned so that it lies in one page. */

@@ -108,39 +108,6 @@ static int empty_tlb(struct view_vcpu *vcpu, struct view_core *to, bool is_new)
     return 0;
 }
 
-static void note_debug(struct view_core *core, const struct kvm_debugregs *now)
-{
-    core->debug.has = *now;
-    core->debug.runs = core->kvm.runs;
-    core->debug.known = true;
-}
-
-/* What `to` has already is not loaded: it costs as much as to ask. */
-static int carry_debug(struct view_core *to, struct view_core *from)
-{
-    struct kvm_debugregs now;
-    int code = kvm_vcpu_ioctl(&from->kvm, KVM_GET_DEBUGREGS, &now);
-
-    if (code >= 0 && (!to->debug.known || to->debug.runs != to->kvm.runs ||
-                      memcmp(&to->debug.has, &now, sizeof(now)) != 0))
-        code = kvm_vcpu_ioctl(&to->kvm, KVM_SET_DEBUGREGS, &now);
-    if (code < 0)
-        return code;
-    note_debug(from, &now);
-    note_debug(to, &now);
-    return 0;
-}
-
-void view_vcpu_debug_loaded(struct view_vcpu *vcpu)
-{
-    vcpu->core->debug.known = false;
-}
-
-void view_vcpu_debug_is_same(struct view_vcpu *vcpu)
-{
-    vcpu->core->debug.runs = vcpu->core->kvm.runs;
-}
-
 static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum view_carry what)
 {
     struct view_core *from = vcpu->core;
@@ -153,12 +120,8 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
     }
     if (vcpu->space->msrs.count == 0)
         carry_find_msrs(&vcpu->space->msrs, &from->kvm);
-    if (what == CARRY_ALL)
-        to->debug.known = false;
     if (code == 0 && what == CARRY_ALL)
         code = carry_rest(&to->kvm, &from->kvm);
-    else if (code == 0 && what == CARRY_DEBUG)
-        code = carry_debug(to, from);
     if (code == 0 && (what == CARRY_ALL || to->msrs != vcpu->msrs ||
                       carry_base_may_differ(&to->kvm, &from->kvm)))
         code = carry_msrs(&to->kvm, &from->kvm, &vcpu->space->msrs);
@@ -213,27 +176,12 @@ int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *err
     return code;
 }
 
-/* Where the vCPU will be is known, and has run for it: what is left is what a gate does. */
-static int debug_first(struct view_vcpu *vcpu, const struct space_view *view, enum view_carry *what)
-{
-    struct view_core *to = view->vm == NULL ? NULL : view->vm->core[vcpu->number];
-
-    if (view->stale || to == NULL || !to->used)
-        return 0;
-    *what = CARRY_GATE;
-    return to == vcpu->core ? 0 : carry_debug(to, vcpu->core);
-}
-
 HOT static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
                      struct ept12_fault *fault)
 {
     struct space_view *before = vcpu->view;
-    int code = 0;
+    int code;
 
-    if (what == CARRY_DEBUG)
-        code = debug_first(vcpu, view, &what);
-    if (code != 0)
-        return code;
     if (what == CARRY_GATE && view_vcpu_go_over(vcpu, view))
         return 0;
     code = view->stale ? space_view_rebuild(view, fault) : 0;

@@ -30,9 +30,8 @@
 #define TINY_CALL_FRAME  20 /* (pid or 0 for oneself, address): the physical page, or an error */
 #define TINY_CALL_MAP    21 /* (address, physical page, TINY_MAP_* or 0 for nothing): 0 */
 #define TINY_CALL_WRMSR  22 /* (MSR, value): 0, or the kernel's end */
-#define TINY_CALL_STEP   23 /* (1 or 0): the kernel single-steps it; steps that DR6 did not tell */
-#define TINY_CALL_BREAK  24 /* (address or 0): is stopped there once; how often it was before */
-#define TINY_CALL_TABLE  25 /* (abi/tables.h: what, where, address): 0 */
+#define TINY_CALL_STEP   23 /* (1 or 0): the kernel single-steps it from now on; 0 */
+#define TINY_CALL_TABLE  24 /* (abi/tables.h: what, where, address): 0 */
 
 #define TINY_MAP_READ    1
 #define TINY_MAP_WRITE   2

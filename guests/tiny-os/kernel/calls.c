@@ -117,11 +117,6 @@ static int64_t call_step(const struct arguments *args)
     return hostile_step(args->a);
 }
 
-static int64_t call_break(const struct arguments *args)
-{
-    return hostile_break(args->a);
-}
-
 static int64_t call_table(const struct arguments *args)
 {
     return hostile_table(args->a, args->b, args->c);
@@ -136,7 +131,7 @@ static int64_t (*const calls[])(const struct arguments *) = {
     [TINY_CALL_SEND] = call_send,     [TINY_CALL_RECEIVE] = call_receive,
     [TINY_CALL_FRAME] = call_frame,   [TINY_CALL_MAP] = call_map,
     [TINY_CALL_WRMSR] = call_wrmsr,   [TINY_CALL_STEP] = call_step,
-    [TINY_CALL_BREAK] = call_break,   [TINY_CALL_TABLE] = call_table,
+    [TINY_CALL_TABLE] = call_table,
 };
 
 void call_dispatch(struct frame *frame)

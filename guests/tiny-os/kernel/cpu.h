@@ -39,28 +39,6 @@ static inline void write_cr3(uint64_t value)
     __asm__ volatile("movq %0, %%cr3" : : "r"(value) : "memory");
 }
 
-static inline uint64_t read_dr6(void)
-{
-    uint64_t value;
-
-    __asm__ volatile("movq %%dr6, %0" : "=r"(value));
-    return value;
-}
-
-static inline void write_dr6(uint64_t value)
-{
-    __asm__ volatile("movq %0, %%dr6" : : "r"(value));
-}
-
-/* One that stops ring 3 before the instruction there; 0: none. */
-static inline void write_breakpoint(uint64_t address)
-{
-    __asm__ volatile("movq %0, %%dr0\n"
-                     "movq %1, %%dr7"
-                     :
-                     : "r"(address), "r"(address ? 0x402ul : 0x400ul));
-}
-
 static inline void write_msr(uint32_t msr, uint64_t value)
 {
     __asm__ volatile("wrmsr"

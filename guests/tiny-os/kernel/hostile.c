@@ -19,9 +19,6 @@
 #define PTE_ADDRESS  0x000ffffffffff000ul
 #define LARGE_PAGE   0x200000ul
 #define FLAG_STEP    0x100
-#define DR6_NONE     0xffff0ff0ul
-#define DR6_MET      0x0001
-#define DR6_STEP     0x4000
 
 #define GATE_SIZE    16
 #define GATE_IST     4 /* bytes into the gate */
@@ -35,9 +32,6 @@ extern const struct table_pointer idt_pointer, gdt_pointer;
 
 static bool allowed;
 static const struct process *stepped;
-static const struct process *stopped;
-static uint64_t met;
-static uint64_t untold; /* debug exceptions of which DR6 says nothing */
 
 void hostile_allow(void)
 {
@@ -100,46 +94,19 @@ int64_t hostile_step(uint64_t on)
     if (!allowed) {
         return -TINY_ENOSYS;
     }
-    int64_t before = (int64_t)untold;
-    untold = 0;
     stepped = on ? process_current() : NULL;
     process_current()->frame.rflags &= ~(uint64_t)FLAG_STEP;
-    return before;
+    return 0;
 }
 
-int64_t hostile_break(uint64_t vaddr)
+bool hostile_steps(void)
 {
-    if (!allowed) {
-        return -TINY_ENOSYS;
-    }
-    int64_t before = (int64_t)met;
-    met = 0;
-    stopped = vaddr ? process_current() : NULL;
-    write_breakpoint(vaddr);
-    return before;
-}
-
-bool hostile_debug(void)
-{
-    const struct process *p = process_current();
-
-    if (p != stepped && p != stopped) {
-        return false;
-    }
-    uint64_t why = read_dr6();
-    write_dr6(DR6_NONE);
-    untold += !(why & (DR6_MET | DR6_STEP));
-    if (why & DR6_MET || p != stepped) {
-        met += why & DR6_MET;
-        write_breakpoint(0);
-        stopped = NULL;
-    }
-    return true;
+    return stepped && stepped == process_current();
 }
 
 void hostile_resume(struct frame *frame)
 {
-    if (stepped && stepped == process_current()) {
+    if (hostile_steps()) {
         frame->rflags |= FLAG_STEP;
     }
 }

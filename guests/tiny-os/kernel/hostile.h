@@ -16,13 +16,9 @@ int64_t hostile_frame(uint64_t pid, uint64_t vaddr);
 /* Maps a physical page, whatever it is, for the caller. rights: TINY_MAP_*; 0: nothing is there. */
 int64_t hostile_map(uint64_t vaddr, uint64_t paddr, uint64_t rights);
 
-/* Whether the process runs by single steps, which lead to the kernel and on; how many of the last
- * ones DR6 did not tell. */
+/* Whether the process runs by single steps, which lead to the kernel and on. */
 int64_t hostile_step(uint64_t on);
-/* The process is stopped once where it comes to this address, 0: nowhere; how often it was. */
-int64_t hostile_break(uint64_t vaddr);
-/* A debug exception of the process. True: it was wanted, and it goes on. */
-bool hostile_debug(void);
+bool hostile_steps(void);
 void hostile_resume(struct frame *frame);
 
 /* Puts a table of the processor, or what it names, elsewhere. kind: TINY_TABLE_*. */

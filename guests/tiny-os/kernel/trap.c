@@ -73,7 +73,7 @@ struct frame *trap_from_user(struct frame *frame)
     } else if (vector == VECTOR_NMI || vector == VECTOR_DOUBLE_FAULT ||
                vector == VECTOR_MACHINE_CHECK) {
         panic(fault_name(vector), frame);
-    } else if (vector == VECTOR_DEBUG && hostile_debug()) {
+    } else if (vector == VECTOR_DEBUG && hostile_steps()) {
         /* It shall go on. */
     } else {
         end_by_fault(frame);

@@ -105,21 +105,6 @@ int portion_views_follow(struct portions *portions)
     return code;
 }
 
-/* With CR0.TS nobody but the kernel gets at the registers that a gate leaves behind. Debug
- * registers stop a portion, too, and tell its kernel of that and of single steps; no other way out
- * alters them. */
-static enum view_carry carried(struct l2_vcpu *vcpu, uint32_t view)
-{
-    const struct kvm_sregs *sregs = l2_sregs(vcpu);
-
-    if (!(sregs->cr0 & CR0_TS))
-        return CARRY_ALL;
-    if (view != 0 || sregs->ss.dpl == 0 || l2_regs(vcpu)->rflags & RFLAGS_TF)
-        return CARRY_DEBUG;
-    view_vcpu_debug_is_same(&vcpu->place);
-    return CARRY_GATE;
-}
-
 int portion_views_show(struct portions *portions, struct l2_vcpu *vcpu)
 {
     struct portion_place *place = portion_place_of(portions, vcpu);
@@ -131,7 +116,9 @@ int portion_views_show(struct portions *portions, struct l2_vcpu *vcpu)
     code = l2_drain(vcpu);
     if (code != 0)
         return code;
-    code = l2_switch_overlay(vcpu, portions->view[view].overlay, carried(vcpu, view));
+    /* With CR0.TS nobody but the kernel gets at the registers that a gate leaves behind. */
+    code = l2_switch_overlay(vcpu, portions->view[view].overlay,
+                             l2_sregs(vcpu)->cr0 & CR0_TS ? CARRY_GATE : CARRY_ALL);
     if (code != 0)
         return code;
     place->shown = view;

@@ -91,7 +91,6 @@ static enum mezz_entry_check load_debug(struct l2_vcpu *vcpu, const struct mezz_
     struct kvm_debugregs to = {.dr6 = debug->dr6, .dr7 = debug->dr7};
 
     memcpy(to.db, debug->dr, sizeof(to.db));
-    view_vcpu_debug_loaded(&vcpu->place);
     return kvm_vcpu_ioctl(vcpu->kvm, KVM_SET_DEBUGREGS, &to) < 0 ? MEZZ_CHECK_DEBUG
                                                                  : MEZZ_CHECK_NONE;
 }
