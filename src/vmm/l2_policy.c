@@ -95,6 +95,8 @@ HOT enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right)
     if (vcpu->l2->policy == NULL || !begin(vcpu, &before))
         return L2_PASS;
     describe(&access, vcpu, right);
+    if (!l2_has_registers(vcpu))
+        verdict = L2_HANDLED;
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && verdict == L2_PASS;
          policy = policy->next)
         if (policy->ops->violation != NULL)
@@ -110,6 +112,9 @@ HOT enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint6
 
     if (vcpu->l2->policy == NULL || !begin(vcpu, &before))
         return L2_PASS;
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+    if (!l2_has_registers(vcpu))
+        verdict = L2_HANDLED;
     for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && verdict == L2_PASS;
          policy = policy->next)
         if (policy->ops->gate != NULL)
@@ -223,6 +228,17 @@ HOT const struct kvm_sregs *l2_sregs(struct l2_vcpu *vcpu)
 {
     kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
     return &vcpu->kvm->run->s.regs.sregs;
+}
+
+HOT bool l2_has_registers(const struct l2_vcpu *vcpu)
+{
+    const int code = vcpu->kvm->failure;
+
+    if (code == 0)
+        return true;
+    machine_end(vcpu->l2->machine, MACHINE_HOST, "registers of L2 %s: %s", vcpu->l2->name,
+                strerror(-code));
+    return false;
 }
 
 int l2_raise(struct l2_vcpu *vcpu, uint8_t vector, int64_t code)

@@ -84,6 +84,10 @@ void l2_inject_event(struct l2_vcpu *vcpu, uint32_t info, uint32_t error_code);
 /* Interrupt windows as L1's controls and interrupts that are held back want them. */
 void l2_set_window(struct l2_vcpu *vcpu);
 
+/* Whether all registers that were asked for so far came. Otherwise KVM failed to give some (struct
+ * kvm_vcpu), nothing may be decided by them, and the machine has ended as a fault of the host. */
+bool l2_has_registers(const struct l2_vcpu *vcpu);
+
 /* --- for policies --- */
 
 /* Ends the instruction that KVM has pending as if it had not begun: a read that was refused is

@@ -218,6 +218,8 @@ HOT static bool dispatch(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
         counts_of(vcpu, reason)->root++;
         trace_write(vcpu, TRACE_ROOT, 0, 0);
     }
+    if (!l2_has_registers(vcpu))
+        return false;
     if (handled && callback == NULL)
         return true;
     if (l1->machine->ended)
@@ -334,6 +336,8 @@ HOT void l2_step(struct l1_vcpu *l1)
         exited(l1, vcpu);
     } else if (result == -EINTR) {
         interrupted(l1, vcpu);
+    } else if (!l2_has_registers(vcpu)) {
+        return;
     } else if (result == -EINVAL || result == -ENOSPC) {
         /* KVM refused what the root's checks let through: registers, or an L2 without any page. */
         fail_entry(l1, vcpu, MEZZ_CHECK_HOST);
