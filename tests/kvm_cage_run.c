@@ -140,7 +140,7 @@ START_TEST(no_report)
     } ways[] = {
         {exit_well, -ECHILD, SIGSYS, "the root ended with status 0 and without a report"},
         {exit_badly, -ECHILD, SIGSYS, "the root ended with status 5 and without a report"},
-        {exit_mute, -EIO, 0, "the root could not send its report"},
+        {exit_mute, -ECOMM, 0, "the root could not send its report"},
         {close_all_and_stay, -ECHILD, SIGSYS,
          "the root closed its way to report, went on, and was killed"},
     };

@@ -25,6 +25,7 @@
 /* The process that runs the machine. */
 struct inside {
     struct caged_run *run;
+    struct event_line *line; /* NULL: nobody hears of events */
     const struct guard_listener *listener;
     int outputs[5]; /* what it may write to */
     size_t output_count;
@@ -106,23 +107,24 @@ static bool send_report(const struct inside *inside, const struct machine_report
     const struct patience *trace = inside->run->trace;
     struct event_log *log = inside->run->config->log;
     struct channel_end end = {.terminal_error = inside->run->terminal->patience.error};
-    struct error error;
-    size_t length;
-    void *bytes;
+    size_t length = 0;
+    void *bytes = report_pack(report, &length);
 
     if (trace != NULL) {
         fflush(inside->run->config->trace);
         end.trace_error = trace->error;
     }
+    if (inside->line != NULL)
+        end.event_error = event_line_error(inside->line);
     if (log != NULL) {
         event_log_flush(log);
         event_log_tell(log, &end.log);
     }
-    bytes = report_pack(report, &length);
-    if (bytes != NULL)
-        return channel_send_report(inside->channel, bytes, length, &end);
-    error_set(&error, ENOMEM, "no memory to report what the machine did");
-    return channel_send_failure(inside->channel, -ENOMEM, &error);
+    if (bytes == NULL) {
+        end.report_error = ENOMEM;
+        length = 0;
+    }
+    return channel_send_report(inside->channel, bytes, length, &end);
 }
 
 _Noreturn static void run_inside(struct caged_run *run, struct event_line *line, int channel)
@@ -136,6 +138,7 @@ _Noreturn static void run_inside(struct caged_run *run, struct event_line *line,
 
     inside.run = run;
     inside.channel = channel;
+    inside.line = line;
     inside.listener = line != NULL ? event_line_listener(line, channel) : NULL;
     add_output(&inside, STDOUT_FILENO);
     add_output(&inside, STDERR_FILENO);
@@ -204,8 +207,9 @@ static int explain_death(struct caged_run *run, const struct death *death, struc
 {
     const char *why = "";
 
+    run->abandoned = true;
     if (!death->stayed && WIFEXITED(death->status) && WEXITSTATUS(death->status) == MUTE)
-        return error_set(error, EIO, "the root could not send its report");
+        return error_set(error, ECOMM, "the root could not send its report");
     run->signal_number = SIGSYS;
     if (death->stayed)
         return error_set(error, ECHILD,
@@ -225,7 +229,7 @@ static int take_result(struct caged_run *run, struct channel_result *result,
                        const struct death *death, struct machine_report *report,
                        struct error *error)
 {
-    int code;
+    int code = 0;
 
     if (result->failure != 0) {
         *error = result->error;
@@ -236,19 +240,25 @@ static int take_result(struct caged_run *run, struct channel_result *result,
     if (run->trace != NULL)
         patient_fail(run->trace, result->end.trace_error);
     patient_fail(&run->terminal->patience, result->end.terminal_error);
-    code = report_unpack(report, result->report, result->length);
-    if (code == 0 && run->config->log != NULL) {
+    if (run->config->log != NULL)
         code = event_log_go_on(run->config->log, &result->end.log);
-        if (code != 0)
-            report_release(report);
-    }
+    run->abandoned = code != 0;
+    if (code == 0 && result->end.report_error != 0)
+        return error_set(error, ENOMEM, "no memory to report what the machine did");
+    if (code == 0)
+        code = report_unpack(report, result->report, result->length);
     if (code == -ENOMEM)
         return error_set(error, ENOMEM, "no memory for the run's report");
     if (code != 0) {
         run->signal_number = SIGSYS;
+        run->abandoned = true;
         return error_set(error, ECHILD, "the root sent a report that is none");
     }
-    return 0;
+    if (result->end.event_error == 0)
+        return 0;
+    report_release(report);
+    return error_set(error, ECOMM, "an event did not reach the stack file: %s",
+                     strerror(result->end.event_error));
 }
 
 /* Both ends of the way to the machine's process. */
@@ -331,6 +341,7 @@ int caged_run(struct caged_run *run, struct machine_report *report, struct error
     close_way(&way);
     cli_signals_forward(0);
     death = see_off(child, code == 0 && (result.ended || result.failure != 0));
+    run->abandoned = code != 0;
     if (code != 0)
         error_set(error, -code, "the machine's report: %s", strerror(-code));
     else

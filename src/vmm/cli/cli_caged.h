@@ -17,10 +17,12 @@ struct caged_run {
     struct terminal *terminal; /* its patience has the error when the process could not write */
     struct patience *trace;    /* the same for config->trace; NULL: there is none */
     int signal_number;         /* that ended the process; SIGSYS: the cage did; 0: none */
+    bool abandoned;            /* config->log is as the process left it, and cannot be closed */
 };
 
-/* 0 and a report to report_release(), or a negative errno and a message: what machine_create says,
- * or -ECHILD when the process ended without a report, and signal_number says by what. */
+/* 0 and a report to report_release(), or a negative errno and a message: what machine_create says;
+ * -ECHILD when the process ended without a report, and signal_number says by what; or -ECOMM when
+ * its report or an event did not get through. */
 int caged_run(struct caged_run *run, struct machine_report *report, struct error *error);
 
 #endif

@@ -68,18 +68,18 @@ bool channel_send_report(int channel, const void *bytes, size_t length,
     return send_packet(channel, &packet, sizeof(packet.end));
 }
 
-bool channel_send_event(int channel, const void *bytes, size_t length)
+int channel_send_event(int channel, const void *bytes, size_t length)
 {
     struct packet packet;
 
     if (length > PIECE_SIZE)
-        return false;
+        return -EMSGSIZE;
     packet.kind = CHANNEL_EVENT;
     memcpy(packet.piece, bytes, length);
-    return send_packet(channel, &packet, length);
+    return send_packet(channel, &packet, length) ? 0 : -errno;
 }
 
-static bool add_piece(struct channel_result *result, const void *bytes, size_t length)
+static bool add_piece(struct channel_result *result, const void *bytes, size_t length, int *code)
 {
     size_t whole = result->length + length;
     unsigned char *report;
@@ -88,7 +88,7 @@ static bool add_piece(struct channel_result *result, const void *bytes, size_t l
         return false;
     report = realloc(result->report, whole + 1);
     if (report == NULL) {
-        result->failure = error_set(&result->error, ENOMEM, "no memory for the run's report");
+        *code = -ENOMEM;
         return false;
     }
     memcpy(report + result->length, bytes, length);
@@ -105,9 +105,9 @@ static void take_failure(struct channel_result *result, const struct packet *pac
               packet->failed.error.text);
 }
 
-/* Whether more may come. */
+/* Whether more may come. code: an error of this side. */
 static bool take(struct channel_result *result, const struct channel_ear *ear,
-                 const struct packet *packet, size_t length)
+                 const struct packet *packet, size_t length, int *code)
 {
     if (length < HEAD)
         return false;
@@ -118,7 +118,7 @@ static bool take(struct channel_result *result, const struct channel_ear *ear,
         return true;
     }
     if (packet->kind == CHANNEL_PIECE)
-        return add_piece(result, packet->piece, length);
+        return add_piece(result, packet->piece, length, code);
     if (packet->kind == CHANNEL_END && length == sizeof(packet->end)) {
         result->end = packet->end;
         result->ended = 1;
@@ -144,7 +144,7 @@ int channel_receive(int channel, const struct channel_ear *ear, struct channel_r
             continue;
         if (length < 0)
             code = -errno;
-        more = length > 0 && take(result, ear, packet, (size_t)length);
+        more = length > 0 && take(result, ear, packet, (size_t)length, &code);
     }
     free(packet);
     return code;

@@ -22,8 +22,10 @@ enum channel_kind {
 };
 
 struct channel_end {
+    int report_error;   /* errno, and there is no report; 0 */
     int terminal_error; /* errno of a write that failed; 0 */
     int trace_error;
+    int event_error; /* an event is not on its way */
     struct event_log_state log;
 };
 
@@ -35,8 +37,8 @@ bool channel_send_failure(int channel, int code, const struct error *error);
 bool channel_send_report(int channel, const void *bytes, size_t length,
                          const struct channel_end *end);
 
-/* While the machine runs. */
-bool channel_send_event(int channel, const void *bytes, size_t length);
+/* While the machine runs. 0, or a negative errno: it is not on its way. */
+int channel_send_event(int channel, const void *bytes, size_t length);
 
 /* Who takes events. */
 struct channel_ear {
@@ -55,7 +57,8 @@ struct channel_result {
 };
 
 /* Receives until the other side is gone or has sent its last packet. Whatever comes, result is
- * sound. ear: NULL: events are nobody's. 0, or a negative errno of this side. */
+ * sound. ear: NULL: events are nobody's. 0, or a negative errno of this side, and the rest of what
+ * the other sent is lost. */
 int channel_receive(int channel, const struct channel_ear *ear, struct channel_result *result);
 
 #endif

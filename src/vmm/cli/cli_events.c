@@ -29,6 +29,7 @@ struct event_line {
     struct answers *answers;
     struct guard_listener listener;
     int channel;
+    int error;                /* errno of the first event that could not be sent */
     struct guard_event event; /* that came */
 };
 
@@ -104,14 +105,22 @@ static int64_t await_answer(const struct event_line *line, uint64_t number, uint
     }
 }
 
+static bool is_sent(struct event_line *line, const struct guard_event *event)
+{
+    int code = channel_send_event(line->channel, event, guard_event_size(event));
+
+    if (code != 0 && line->error == 0)
+        line->error = -code;
+    return code == 0;
+}
+
 static int64_t send_event(void *context, const struct guard_event *event, uint64_t patience_ns,
                           bool *heard)
 {
-    const struct event_line *line = context;
+    struct event_line *line = context;
     const uint64_t until = now_ns() + patience_ns;
 
-    *heard = await_room(line, until) &&
-             channel_send_event(line->channel, event, guard_event_size(event));
+    *heard = await_room(line, until) && is_sent(line, event);
     if (!*heard || event->reason != HOOK_REASON_ASKED)
         return -EPERM;
     return await_answer(line, event->number, until);
@@ -122,6 +131,11 @@ const struct guard_listener *event_line_listener(struct event_line *line, int ch
     line->channel = channel;
     line->listener = (struct guard_listener){line, send_event, is_over};
     return &line->listener;
+}
+
+int event_line_error(const struct event_line *line)
+{
+    return line->error;
 }
 
 /* --- the stack file's side --- */

@@ -18,6 +18,8 @@ void event_line_close(struct event_line *line);
 
 /* The machine's side: a listener that sends. It lives as long as the line. */
 const struct guard_listener *event_line_listener(struct event_line *line, int channel);
+/* errno of the first event that could not be sent; 0. */
+int event_line_error(const struct event_line *line);
 
 /* The other side: bytes that came; what listener says to them goes back. Bytes that are no event of
  * this machine are none. */

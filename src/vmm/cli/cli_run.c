@@ -36,6 +36,7 @@ struct run {
     struct run_outputs outputs;
     uint64_t begun_ns;
     int death;           /* signal that ended the machine's process; 0: none did */
+    bool abandoned;      /* the log ends with that process */
     uint64_t started_ns; /* of the process; 0 once a machine has run */
 };
 
@@ -87,6 +88,7 @@ static int run_caged(struct run *run, const struct machine_config *config,
     int code = caged_run(&caged, kept, error);
 
     run->death = caged.signal_number;
+    run->abandoned |= caged.abandoned;
     /* It may have come to that process alone. */
     if (code == 0 && kept->end == MACHINE_STOPPED && cli_signal == 0)
         cli_signal = kept->signal_number;
@@ -264,7 +266,7 @@ static int close_outputs(struct run *run, int status)
     struct terminal *terminal = &run->terminal;
 
     status = run_outputs_close(&run->outputs, terminal->out, now_ns() - run->begun_ns,
-                               run->death != 0, status);
+                               run->abandoned, status);
     /* An earlier error was told by finish(). */
     if (fflush(terminal->out) == 0 || status >= CLI_SIGNAL || status == CLI_HOST)
         return status;
