@@ -141,7 +141,7 @@ static void take_functions(struct hook_declaration *declaration)
             unsigned int kind = take();
 
             argument[i][a] = (struct hook_argument){
-                .kind = (enum mezz_guard_kind)(kind % 4),
+                .kind = kind & 64 ? MEZZ_GUARD_NUMBER : (enum mezz_guard_kind)(kind % 4),
                 .length_in = kind / 4 % 8,
                 .limit = kind & 128 ? take_two() : 0,
             };
