@@ -13,6 +13,8 @@
 #include "test_machine.h"
 #include "vmm/cli/cli_caged.h"
 
+#define A_MINUTE 60000000000ULL
+
 static const struct cage_door *chosen;
 static void (*misdeed)(void);
 
@@ -32,7 +34,8 @@ static void break_out(void *context, unsigned int source, const char *name, cons
         misdeed();
 }
 
-static int run_in_cage(struct caged_run *run, struct machine_report *report, struct error *error)
+static int run_in_cage(struct caged_run *run, uint64_t timeout_ns, struct machine_report *report,
+                       struct error *error)
 {
     static struct terminal terminal;
     static struct machine_config config;
@@ -42,10 +45,10 @@ static int run_in_cage(struct caged_run *run, struct machine_report *report, str
     config = (struct machine_config){
         .l1_image = test_image("nested_l1.elf"),
         .l1_memory = 8UL << 20,
-        .timeout_ns = 60000000000ULL,
+        .timeout_ns = timeout_ns,
         .console = break_out,
     };
-    *run = (struct caged_run){.config = &config, .terminal = &terminal};
+    *run = (struct caged_run){.config = &config, .terminal = &terminal, .spare_ms = 1000};
     return caged_run(run, report, error);
 }
 
@@ -76,7 +79,7 @@ START_TEST(a_run)
 
     chosen = NULL;
     cage_programs_watch();
-    ck_assert_msg(run_in_cage(&run, &report, &error) == 0, "%s", error.text);
+    ck_assert_msg(run_in_cage(&run, A_MINUTE, &report, &error) == 0, "%s", error.text);
     ck_assert_int_eq(report.end, MACHINE_DONE);
     ck_assert_uint_gt(report.l1.console.length, 0);
     ck_assert(report.cage.on && report.cage.no_new_privs && report.cage.no_capabilities);
@@ -97,7 +100,7 @@ START_TEST(door_in_a_run)
     chosen = &cage_doors[_i];
     if (cage_runtime_call(chosen->number))
         return;
-    ck_assert_int_eq(run_in_cage(&run, &report, &error), -ECHILD);
+    ck_assert_int_eq(run_in_cage(&run, A_MINUTE, &report, &error), -ECHILD);
     ck_assert_int_eq(run.signal_number, SIGSYS);
     ck_assert_msg(strstr(error.text, "the root died of SIGSYS") == error.text &&
                       strstr(error.text, "its cage") != NULL,
@@ -122,27 +125,37 @@ static void exit_mute(void)
     _exit(3);
 }
 
+/* One that the machine's own time does not end. */
+static void stay(void)
+{
+    for (;;)
+        ;
+}
+
 static void close_all_and_stay(void)
 {
     for (int fd = STDERR_FILENO + 1; fd < 64; fd++)
         close(fd);
-    for (;;)
-        ;
+    stay();
 }
 
 START_TEST(no_report)
 {
     static const struct {
         void (*misdeed)(void);
+        uint64_t timeout_ns;
         int code;
         int signal_number;
         const char *told;
     } ways[] = {
-        {exit_well, -ECHILD, SIGSYS, "the root ended with status 0 and without a report"},
-        {exit_badly, -ECHILD, SIGSYS, "the root ended with status 5 and without a report"},
-        {exit_mute, -ECOMM, 0, "the root could not send its report"},
-        {close_all_and_stay, -ECHILD, SIGSYS,
+        {exit_well, A_MINUTE, -ECHILD, SIGSYS, "the root ended with status 0 and without a report"},
+        {exit_badly, A_MINUTE, -ECHILD, SIGSYS,
+         "the root ended with status 5 and without a report"},
+        {exit_mute, A_MINUTE, -ECOMM, 0, "the root could not send its report"},
+        {close_all_and_stay, A_MINUTE, -ECHILD, SIGSYS,
          "the root closed its way to report, went on, and was killed"},
+        {stay, 10000000000ULL, -ECHILD, SIGSYS,
+         "the root went on for 1 s beyond its machine's time, and was killed"},
     };
     struct machine_report report;
     struct caged_run run;
@@ -150,11 +163,11 @@ START_TEST(no_report)
 
     chosen = NULL;
     misdeed = ways[_i].misdeed;
-    ck_assert_int_eq(run_in_cage(&run, &report, &error), ways[_i].code);
+    ck_assert_int_eq(run_in_cage(&run, ways[_i].timeout_ns, &report, &error), ways[_i].code);
     ck_assert_int_eq(run.signal_number, ways[_i].signal_number);
     ck_assert_str_eq(error.text, ways[_i].told);
 }
 END_TEST
 
 RUN_CASES_IF(test_machine_obstacle, "cage_run", 120, ONCE(a_run),
-             EACH(door_in_a_run, cage_door_count), EACH(no_report, 4))
+             EACH(door_in_a_run, cage_door_count), EACH(no_report, 5))

@@ -19,6 +19,8 @@
 
 /* That a process has to end in, once it has closed the channel. */
 #define LAST_WORDS_MS 1000
+/* caged_run.spare_ms */
+#define SPARE_MS 30000
 /* The exit status of a process that could not send what it had to. */
 #define MUTE 3
 
@@ -196,9 +198,20 @@ static pid_t start(struct caged_run *run, struct event_line *line, int channel, 
     return child;
 }
 
+static unsigned int spare_ms(const struct caged_run *run)
+{
+    return run->spare_ms != 0 ? run->spare_ms : SPARE_MS;
+}
+
+static uint64_t limit_ms(const struct caged_run *run)
+{
+    return run->config->timeout_ns / 1000000 + spare_ms(run);
+}
+
 /* How a process ended that sent no report. */
 struct death {
     int status;  /* of waitpid() */
+    bool late;   /* it took longer than limit_ms() and was killed for that */
     bool stayed; /* it closed the channel and went on, until it was killed for that */
 };
 
@@ -208,9 +221,14 @@ static int explain_death(struct caged_run *run, const struct death *death, struc
     const char *why = "";
 
     run->abandoned = true;
-    if (!death->stayed && WIFEXITED(death->status) && WEXITSTATUS(death->status) == MUTE)
+    if (!death->late && !death->stayed && WIFEXITED(death->status) &&
+        WEXITSTATUS(death->status) == MUTE)
         return error_set(error, ECOMM, "the root could not send its report");
     run->signal_number = SIGSYS;
+    if (death->late)
+        return error_set(error, ECHILD,
+                         "the root went on for %llu s beyond its machine's time, and was killed",
+                         (unsigned long long)(spare_ms(run) / 1000));
     if (death->stayed)
         return error_set(error, ECHILD,
                          "the root closed its way to report, went on, and was killed");
@@ -337,12 +355,15 @@ int caged_run(struct caged_run *run, struct machine_report *report, struct error
         return -EAGAIN;
     }
     ear = (struct channel_ear){&way, take_event};
-    code = channel_receive(way.ends[0], way.line != NULL ? &ear : NULL, &result);
+    code = channel_receive(way.ends[0], way.line != NULL ? &ear : NULL, limit_ms(run), &result);
     close_way(&way);
     cli_signals_forward(0);
-    death = see_off(child, code == 0 && (result.ended || result.failure != 0));
+    death = see_off(child, code == -ETIME || (code == 0 && (result.ended || result.failure != 0)));
+    death.late = code == -ETIME;
     run->abandoned = code != 0;
-    if (code != 0)
+    if (death.late)
+        code = explain_death(run, &death, error);
+    else if (code != 0)
         error_set(error, -code, "the machine's report: %s", strerror(-code));
     else
         code = take_result(run, &result, &death, report, error);

@@ -16,8 +16,11 @@ struct caged_run {
     const struct machine_config *config;
     struct terminal *terminal; /* its patience has the error when the process could not write */
     struct patience *trace;    /* the same for config->trace; NULL: there is none */
-    int signal_number;         /* that ended the process; SIGSYS: the cage did; 0: none */
-    bool abandoned;            /* config->log is as the process left it, and cannot be closed */
+    /* For what is done before and after the time that the machine has; 0: 30 s. A process that
+     * takes longer is one that does not end any more. */
+    unsigned int spare_ms;
+    int signal_number; /* that ended the process; SIGSYS: the cage did; 0: none */
+    bool abandoned;    /* config->log is as the process left it, and cannot be closed */
 };
 
 /* 0 and a report to report_release(), or a negative errno and a message: what machine_create says;

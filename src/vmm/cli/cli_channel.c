@@ -2,9 +2,11 @@
 #include "vmm/cli/cli_channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Of bytes of a report in one packet: well within what a socket buffers. */
@@ -24,7 +26,10 @@ struct packet {
     };
 };
 
-#define HEAD offsetof(struct packet, piece)
+/* At a time. */
+#define LOOK_MS 1000
+
+#define HEAD    offsetof(struct packet, piece)
 
 int channel_open(int ends[2])
 {
@@ -128,8 +133,49 @@ static bool take(struct channel_result *result, const struct channel_ear *ear,
     return false;
 }
 
-int channel_receive(int channel, const struct channel_ear *ear, struct channel_result *result)
+static uint64_t now_ms(void)
 {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* What is left of a time. One that was longer than a wait takes was not ours: the process was
+ * stopped, or an ear waited for somebody else. */
+struct limit {
+    uint64_t left_ms;
+    uint64_t looked_ms;
+};
+
+static bool is_over(struct limit *limit)
+{
+    const uint64_t now = now_ms();
+    const uint64_t gone = now - limit->looked_ms < LOOK_MS ? now - limit->looked_ms : LOOK_MS;
+
+    limit->looked_ms = now;
+    limit->left_ms -= gone < limit->left_ms ? gone : limit->left_ms;
+    return limit->left_ms == 0;
+}
+
+/* 0, or a negative errno: -EAGAIN when it is too early to read. */
+static int await_packet(int channel, struct limit *limit)
+{
+    struct pollfd end = {.fd = channel, .events = POLLIN};
+    const int ready = poll(&end, 1, LOOK_MS);
+    const int code = ready < 0 ? -errno : 0;
+
+    if (code != 0 && code != -EINTR)
+        return code;
+    if (is_over(limit))
+        return -ETIME;
+    return ready > 0 ? 0 : -EAGAIN;
+}
+
+int channel_receive(int channel, const struct channel_ear *ear, uint64_t limit_ms,
+                    struct channel_result *result)
+{
+    struct limit limit = {limit_ms, now_ms()};
     struct packet *packet = malloc(sizeof(*packet));
     ssize_t length;
     bool more = true;
@@ -139,6 +185,11 @@ int channel_receive(int channel, const struct channel_ear *ear, struct channel_r
     if (packet == NULL)
         return -ENOMEM;
     while (more) {
+        code = await_packet(channel, &limit);
+        if (code == -EAGAIN)
+            continue;
+        if (code != 0)
+            break;
         length = read(channel, packet, sizeof(*packet));
         if (length < 0 && errno == EINTR)
             continue;

@@ -58,7 +58,9 @@ struct channel_result {
 
 /* Receives until the other side is gone or has sent its last packet. Whatever comes, result is
  * sound. ear: NULL: events are nobody's. 0, or a negative errno of this side, and the rest of what
- * the other sent is lost. */
-int channel_receive(int channel, const struct channel_ear *ear, struct channel_result *result);
+ * the other sent is lost. -ETIME: that took more than limit_ms, in which the time that this process
+ * was stopped does not count. */
+int channel_receive(int channel, const struct channel_ear *ear, uint64_t limit_ms,
+                    struct channel_result *result);
 
 #endif
