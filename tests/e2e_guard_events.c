@@ -302,7 +302,122 @@ START_TEST(inside)
 }
 END_TEST
 
-RUN_CASES_IF(mezz_obstacle, "guard_events", 600, EACH(handler_sees_each_call, ELEMENTS(cages)),
+/* --- what is told of a call that goes wrong inside, and of calls within calls --- */
+
+#define TOLD                                                                                \
+    "local s = mezz.stack { memory = '64M' }\n"                                             \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M' }\n"                         \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"          \
+    "    programs = { 'libapi.elf', 'agent-waits.elf', 'inside.elf %s' } }\n"               \
+    "tiny:guard { library = 'libapi.elf', agent = 'agent-waits.elf', on_refusal = '%s',\n"  \
+    "    functions = { api_open = { args = { 'cstring', 'value' } },"                       \
+    "        api_append = { args = { 'cstring', { 'memory', limit = 2 }, 'value' } } } }\n" \
+    "tiny:on('guard', function(e)\n"                                                        \
+    "    mezz.row { type = e.type, name = e.name, caller = e.caller, first = "              \
+    "tostring(e.args[1]),\n"                                                                \
+    "        verdict = e.verdict, reason = e.reason, within = e.within, fault = e.fault,\n" \
+    "        at = e.fault_at, address = e.fault_address }\n"                                \
+    "end)\n"                                                                                \
+    "s:run { timeout = '120s', may_die = true }\n"
+
+static json_t *told(struct mezz_process *mezz, const char *program, const char *on_refusal)
+{
+    static const char *const argv[] = {"run",   "t.lua",     "--json", "out.json",
+                                       "--log", "guard.log", NULL};
+    char text[2048];
+
+    snprintf(text, sizeof(text), TOLD, program, on_refusal);
+    mezz_begin(mezz);
+    mezz_write(mezz, "t.lua", text, strlen(text));
+    mezz_run(mezz, argv);
+    mezz_expect(mezz, 0, "");
+    return mezz_json(mezz);
+}
+
+static void must_start(const json_t *row, const char *member, const char *text)
+{
+    const char *is = json_string_value(json_object_get(row, member));
+
+    ck_assert_msg(is != NULL && strncmp(is, text, strlen(text)) == 0, "%s: %s", member, is);
+}
+
+/* A fault of the agent's: "fault" writes to the address that is its text's length. */
+static const struct {
+    const char *program;
+    const char *on_refusal;
+    const char *verdict;
+    const char *fault;
+    const char *at;
+    int address;
+} faults[] = {
+    {"fault", "kill", "kill", "page-fault", "agent-waits.elf:check_api_append+0x", 5},
+    {"fault", "stop", "stop", "page-fault", "agent-waits.elf:check_api_append+0x", 5},
+    {"recurse", "kill", "kill", "invalid-opcode", "agent-waits.elf:", 0},
+};
+
+START_TEST(fault_is_told)
+{
+    const bool stops = strcmp(faults[_i].on_refusal, "stop") == 0;
+    struct mezz_process mezz;
+    json_t *json = told(&mezz, faults[_i].program, faults[_i].on_refusal);
+    const json_t *rows = mezz_at(json, "rows");
+    const json_t *row = json_array_get(rows, json_array_size(rows) - 1);
+    char *log = mezz_read(&mezz, "guard.log");
+    char field[160];
+
+    must_start(row, "type", "refused");
+    must_start(row, "name", "api_append");
+    must_start(row, "caller", "inside.elf:main+0x");
+    must_start(row, "first", faults[_i].program);
+    must_start(row, "reason", "agent-fault");
+    must_start(row, "verdict", faults[_i].verdict);
+    must_start(row, "fault", faults[_i].fault);
+    must_start(row, "at", faults[_i].at);
+    ck_assert_int_eq(json_integer_value(json_object_get(row, "address")), faults[_i].address);
+    snprintf(field, sizeof(field), "\"symbol\":\"inside.elf:main+0x");
+    ck_assert_msg(strstr(log, field) != NULL, "%s", log);
+    snprintf(field, sizeof(field), "\"reason\":\"agent-fault\",\"verdict\":\"%s\"",
+             faults[_i].verdict);
+    ck_assert_msg(strstr(log, field) != NULL, "%s", log);
+    snprintf(field, sizeof(field), "\"by\":\"guard\",\"arg1\":\"%s\"", faults[_i].program);
+    ck_assert_msg(strstr(log, field) != NULL, "%s", log);
+    snprintf(field, sizeof(field), "\"fault\":\"%s\",\"at\":\"%s", faults[_i].fault, faults[_i].at);
+    ck_assert_msg(strstr(log, field) != NULL, "%s", log);
+    ck_assert(mezz_tiny_says(json, "program ended") != stops);
+    free(log);
+    json_decref(json);
+    mezz_end(&mezz, 3);
+}
+END_TEST
+
+/* In the order of their verdicts, before the call that they were made in. */
+START_TEST(nested_is_told)
+{
+    struct mezz_process mezz;
+    json_t *json = told(&mezz, "plain", "kill");
+    const json_t *rows = mezz_at(json, "rows");
+    const json_t *row = json_array_get(rows, 0);
+
+    /* Twice api_append, and in each api_open; reads and writes are not guarded. */
+    ck_assert_uint_eq(json_array_size(rows), 4);
+    must_start(row, "type", "nested");
+    must_start(row, "name", "api_open");
+    must_start(row, "within", "api_append");
+    must_start(row, "reason", "nested");
+    must_start(row, "verdict", "allowed");
+    row = json_array_get(rows, 1);
+    must_start(row, "type", "call");
+    must_start(row, "name", "api_append");
+    ck_assert_str_eq(json_string_value(json_object_get(row, "within")), "");
+    ck_assert_str_eq(json_string_value(json_object_get(row, "fault")), "");
+    must_start(row, "first", "plain");
+    json_decref(json);
+    mezz_end(&mezz, 3);
+}
+END_TEST
+
+RUN_CASES_IF(mezz_obstacle, "guard_events", 600, EACH(fault_is_told, ELEMENTS(faults)),
+             ONCE(nested_is_told), EACH(handler_sees_each_call, ELEMENTS(cages)),
              EACH(handler_decides, ELEMENTS(denials)), ONCE(no_answer_is_a_denial),
              EACH(handler_fails, ELEMENTS(failures) * ELEMENTS(cages)),
              EACH(l1_hears_and_decides, ELEMENTS(in_l1)), EACH(inside, ELEMENTS(insides)))

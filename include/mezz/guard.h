@@ -101,7 +101,8 @@ enum mezz_guard_verdict {
 };
 
 /* Complete when the agent is at the door: of the outermost call, or of the one that it asks about.
- */
+ * With the outermost call's arguments and copies in it before its callback is called, they are told
+ * of a call that makes a fault, too. */
 struct mezz_guard_record {
     uint32_t function; /* index */
     uint32_t verdict;

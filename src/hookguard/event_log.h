@@ -31,7 +31,7 @@ struct event_log;
 #define LOG_FORMAT       1
 #define LOG_HASH_DIGITS  64
 #define LOG_TEXT_LIMIT   128U
-#define LOG_MORE_LIMIT   11U
+#define LOG_MORE_LIMIT   14U
 #define LOG_RECORD_LIMIT 16384U /* bytes of a line, with its end */
 
 struct log_field {

@@ -70,6 +70,11 @@ HOT bool hook_is_closed(struct hooks *hooks, uint64_t frame)
 
 /* --- arguments --- */
 
+uint64_t hook_given_argument(const uint64_t *gpr, size_t i)
+{
+    return gpr[registers[i]];
+}
+
 HOT void hook_give_arguments(const struct hook_function *function, struct hook_registers *given)
 {
     for (size_t i = function->arguments; i < MEZZ_GUARD_ARGUMENTS; i++)

@@ -177,6 +177,11 @@ enum hook_action {
     HOOK_ACTIONS
 };
 
+/* An argument in these registers. */
+uint64_t hook_given_argument(const uint64_t *gpr, size_t i);
+/* "page-fault"; NULL: it has no name. */
+const char *hook_fault_name(unsigned int vector);
+
 /* What became of it, in a word: of a call that is over the verdict, of a refusal the answer. */
 const char *hook_word(enum hook_reason reason, enum mezz_guard_verdict verdict,
                       enum hook_action action);
@@ -189,6 +194,7 @@ struct hook_outcome {
     uint32_t to;
     uint64_t caller;                 /* where a call returns to; of an access, the instruction */
     enum mezz_guard_verdict verdict; /* HOOK_REASON_RETURN and _KILLED */
+    const uint64_t *given;           /* of a call that is refused: the caller's gpr; NULL */
     bool load;
     bool to_user; /* and ring 3 again, from the kernel's first instruction */
     /* The frame that the processor pushed gets these, and the kernel goes on at another vector. */

@@ -110,6 +110,7 @@ void hook_abandon(const struct hook_judgement *it, struct hook_binding *binding,
     it->outcome->registers.rip = binding->return_address;
     it->outcome->load = !binding->stray;
     it->outcome->function = binding->function;
+    it->outcome->given = it->outcome->registers.gpr;
     it->outcome->caller = binding->return_address;
     it->outcome->reason = reason;
     it->outcome->action = it->hooks->on_refusal == REFUSAL_STOP ? HOOK_STOP : HOOK_KILL;
@@ -151,6 +152,17 @@ HOT static bool find_return(const struct hook_judgement *it, uint64_t *address)
            hook_page_at(plan, rsp + sizeof(*address) - 1) == NULL && read_word(it, rsp, address);
 }
 
+/* Told with where it would have returned to, if that can be read. */
+static void refuse_call(const struct hook_judgement *it, enum hook_reason reason)
+{
+    uint64_t address;
+
+    it->outcome->given = it->access->registers.gpr;
+    if (read_word(it, it->access->registers.gpr[HOOK_RSP], &address))
+        it->outcome->caller = address;
+    hook_refuse(it, reason);
+}
+
 HOT void hook_enter(const struct hook_judgement *it, const struct hook_function *function)
 {
     struct hook_binding *binding;
@@ -172,7 +184,7 @@ HOT void hook_enter(const struct hook_judgement *it, const struct hook_function 
         reason = hook_check_arguments(it->hooks, binding);
     }
     if (reason != HOOK_REASON_NONE) {
-        hook_refuse(it, reason);
+        refuse_call(it, reason);
         return;
     }
     hook_give_arguments(function, &registers);
@@ -287,6 +299,22 @@ static struct hook_registers for_kernel(const struct hook_judgement *it, bool sy
     return registers;
 }
 
+/* The agent's or the function's own: the guest ends the program, at its call. */
+static void agent_fault(const struct hook_judgement *it, struct hook_binding *binding,
+                        const struct hook_registers *registers)
+{
+    struct hook_outcome *outcome = it->outcome;
+
+    binding->calls = binding->waits = false;
+    outcome->caller = outcome->frame_rip = binding->return_address;
+    outcome->given = binding->entry.gpr;
+    hook_go_on(it, HOOK_REASON_AGENT_FAULT, registers);
+    if (it->hooks->on_refusal == REFUSAL_STOP) {
+        outcome->rewrite = false;
+        outcome->action = HOOK_STOP;
+    }
+}
+
 void hook_go_away(const struct hook_judgement *it)
 {
     struct hook_binding *binding = it->from;
@@ -319,10 +347,7 @@ void hook_go_away(const struct hook_judgement *it)
         outcome->system_call_vector = true;
     }
     if (!call && vector < INTERRUPTS_FROM) {
-        /* The agent's or the function's own fault: the guest ends the program, at its call. */
-        binding->calls = binding->waits = false;
-        outcome->frame_rip = binding->return_address;
-        hook_go_on(it, HOOK_REASON_AGENT_FAULT, &registers);
+        agent_fault(it, binding, &registers);
         return;
     }
     hook_go_on(it, call ? HOOK_REASON_SYSTEM_CALL : HOOK_REASON_INTERRUPT, &registers);

@@ -90,6 +90,20 @@ const char *hook_verdict_name(enum mezz_guard_verdict verdict)
     return verdict_names[verdict];
 }
 
+const char *hook_fault_name(unsigned int vector)
+{
+    static const char *const faults[] = {
+        [0] = "divide-error",   [1] = "debug",        [3] = "breakpoint",
+        [4] = "overflow",       [5] = "bound-range",  [6] = "invalid-opcode",
+        [7] = "no-device",      [8] = "double-fault", [10] = "invalid-tss",
+        [11] = "no-segment",    [12] = "stack-fault", [13] = "general-protection",
+        [14] = "page-fault",    [16] = "x87-error",   [17] = "alignment-check",
+        [18] = "machine-check", [19] = "simd-error",
+    };
+
+    return vector < sizeof(faults) / sizeof(faults[0]) ? faults[vector] : NULL;
+}
+
 const char *hook_word(enum hook_reason reason, enum mezz_guard_verdict verdict,
                       enum hook_action action)
 {
@@ -101,5 +115,8 @@ const char *hook_word(enum hook_reason reason, enum mezz_guard_verdict verdict,
 
     if (reason == HOOK_REASON_RETURN)
         return hook_verdict_name(verdict);
+    /* The guest's kernel hears of the fault, and ends the program. */
+    if (reason == HOOK_REASON_AGENT_FAULT && action == HOOK_GO_ON)
+        return actions[HOOK_KILL];
     return hook_is_refusal(reason) || reason == HOOK_REASON_ASKED ? actions[action] : "allowed";
 }

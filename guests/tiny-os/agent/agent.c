@@ -171,8 +171,11 @@ static enum mezz_guard_verdict judge(const struct mezz_guard_function *function,
     *result = ((guard_callback *)function->callback)(&call);
     /* Whoever is asked sees the same copies, which nobody alters from here on. */
     if (*result == MEZZ_GUARD_ALLOW && guard_plan.flags & MEZZ_GUARD_ASK) {
+        struct mezz_guard_record outermost = guard_record;
+
         guard_record = *record;
         *result = agent_ask();
+        guard_record = outermost;
     }
     return verdict_of(result);
 }
@@ -227,36 +230,36 @@ static void nested(const struct mezz_guard_record *record)
 struct agent_result agent_call(uint32_t index, const uint64_t *argument, uint64_t outermost)
 {
     const struct mezz_guard_function *function = &guard_plan.function[index];
-    struct mezz_guard_record record = {.function = index};
+    struct mezz_guard_record inner;
+    /* The root is told of it when it makes a fault, too. */
+    struct mezz_guard_record *record = outermost ? &guard_record : &inner;
     uint64_t used = outermost ? 0 : exchange_used;
     struct agent_result result = {0, argument[2]};
     enum mezz_guard_verdict verdict;
 
     exchange_used = used;
+    *record = (struct mezz_guard_record){.function = index};
     if (outermost) {
         begin_nested();
     }
-    verdict = take_arguments(function, argument, outermost, &record);
+    verdict = take_arguments(function, argument, outermost, record);
     if (verdict == MEZZ_GUARD_UNREADABLE) {
         result.value = -TINY_EFAULT;
     } else if (verdict == MEZZ_GUARD_TOO_LONG) {
         result.value = -TINY_EINVAL;
     } else {
-        verdict = judge(function, &record, &result.value);
+        verdict = judge(function, record, &result.value);
     }
-    record.verdict = verdict;
+    record->verdict = verdict;
     if (!outermost) {
-        nested(&record);
+        nested(record);
     }
     if (verdict == MEZZ_GUARD_ALLOWED) {
-        result = run(function, &record);
-        if (record.copy[2] && result.second == record.copy[2]) {
+        result = run(function, record);
+        if (record->copy[2] && result.second == record->copy[2]) {
             result.second = argument[2]; /* left as it was */
         }
     }
     exchange_used = used;
-    if (outermost) {
-        guard_record = record;
-    }
     return result;
 }

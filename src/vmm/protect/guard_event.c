@@ -16,7 +16,9 @@ bool guard_event_is_sound(const struct guard_event *event, size_t size)
         size != guard_event_size(event) || event->reason >= HOOK_REASONS ||
         event->verdict >= MEZZ_GUARD_VERDICTS || event->action >= HOOK_ACTIONS ||
         event->function > MEZZ_GUARD_FUNCTIONS || event->arguments > MEZZ_GUARD_ARGUMENTS ||
-        memchr(event->place, '\0', sizeof(event->place)) == NULL)
+        memchr(event->place, '\0', sizeof(event->place)) == NULL ||
+        event->within > MEZZ_GUARD_FUNCTIONS || event->fault >= GUARD_EVENT_VECTORS ||
+        memchr(event->fault_place, '\0', sizeof(event->fault_place)) == NULL)
         return false;
     for (uint32_t i = 0; i < event->arguments; i++)
         if (!argument_is_sound(event, &event->argument[i]))

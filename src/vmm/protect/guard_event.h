@@ -13,8 +13,9 @@
  * from one process to another: no pointers. Whoever gets one from there checks it with
  * guard_event_is_sound().
  */
-#define GUARD_EVENT_CALLER 128U
-#define GUARD_EVENT_BYTES  16384U
+#define GUARD_EVENT_CALLER  128U
+#define GUARD_EVENT_BYTES   16384U
+#define GUARD_EVENT_VECTORS 256U
 
 struct guard_event_argument {
     uint64_t value;
@@ -36,6 +37,11 @@ struct guard_event {
     uint32_t function; /* of the plan; MEZZ_GUARD_FUNCTIONS: none */
     uint32_t arguments;
     char place[GUARD_EVENT_CALLER]; /* the caller as "PROGRAM:SYMBOL+0x12"; "": not known */
+    uint32_t within; /* of a call that another one made: that one's function; or _FUNCTIONS */
+    uint32_t fault;  /* HOOK_REASON_AGENT_FAULT: vector, where, and a page fault's address */
+    uint64_t fault_rip;
+    uint64_t fault_address;
+    char fault_place[GUARD_EVENT_CALLER];
     struct guard_event_argument argument[MEZZ_GUARD_ARGUMENTS];
     uint32_t bytes; /* of data */
     uint32_t reserved;

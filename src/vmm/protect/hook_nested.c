@@ -3,6 +3,7 @@
  * of the call that they were made in, from what its agent kept of them. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "host/hot.h"
 #include "vmm/machine_state.h"
@@ -40,6 +41,27 @@ static void log_call(struct hook_policy *guard, const struct hook_access *access
         guard->l2->record->report.guard.unlogged++;
 }
 
+static void tell(struct hook_policy *guard, const struct hook_access *access,
+                 const struct hook_outcome *outcome, const struct mezz_guard_nested_call *call)
+{
+    const struct hook_plan *plan = guard->config->plan;
+    struct guard_event *event = &guard->event;
+
+    memset(event, 0, offsetof(struct guard_event, data));
+    event->number = ++guard->events;
+    event->time_ns = machine_time(guard->l2->machine);
+    event->cr3 = access->cr3;
+    event->l2 = guard->l2->record->source - 1;
+    event->reason = HOOK_REASON_RETURN;
+    event->verdict = call->verdict;
+    event->function = call->function;
+    event->within = (uint32_t)(outcome->function - plan->function);
+    event->arguments = (uint32_t)plan->function[call->function].arguments;
+    for (uint32_t i = 0; i < event->arguments; i++)
+        event->argument[i].value = call->argument[i];
+    hook_tell_script(guard, event);
+}
+
 HOT void hook_note_nested(struct hook_policy *guard, const struct hook_access *access,
                           const struct hook_outcome *outcome)
 {
@@ -53,12 +75,17 @@ HOT void hook_note_nested(struct hook_policy *guard, const struct hook_access *a
         return;
     for (unsigned int v = 0; v < MEZZ_GUARD_VERDICTS; v++)
         guard->l2->record->report.guard.nested[v] += nested.verdicts[v];
-    if (nested.calls == 0 || guard->l2->machine->log == NULL ||
+    if (nested.calls == 0 || (guard->l2->machine->log == NULL && !guard->config->heard) ||
         !hook_read_agent(guard, outcome->from, plan->nested + head, (uint8_t *)nested.call,
                          sizeof(nested.call)))
         return;
-    for (uint64_t i = 0; i < nested.calls && i < MEZZ_GUARD_NESTED; i++)
-        if (nested.call[i].function < plan->functions &&
-            nested.call[i].verdict < MEZZ_GUARD_VERDICTS)
+    for (uint64_t i = 0; i < nested.calls && i < MEZZ_GUARD_NESTED; i++) {
+        if (nested.call[i].function >= plan->functions ||
+            nested.call[i].verdict >= MEZZ_GUARD_VERDICTS)
+            continue;
+        if (guard->l2->machine->log != NULL)
             log_call(guard, access, outcome, &nested.call[i]);
+        if (guard->config->heard)
+            tell(guard, access, outcome, &nested.call[i]);
+    }
 }

@@ -10,6 +10,8 @@
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/policy_log.h"
 
+#define VECTOR_PAGE_FAULT 14U
+
 const char *const hook_argument_names[MEZZ_GUARD_ARGUMENTS] = {"arg1", "arg2", "arg3",
                                                                "arg4", "arg5", "arg6"};
 
@@ -51,6 +53,36 @@ static void add_argument(struct hook_policy *guard, uint32_t view,
     event->bytes += (uint32_t)length;
 }
 
+/* The agent keeps these from the call's beginning on; one of another make may not. */
+static bool is_record_of(const struct mezz_guard_record *record,
+                         const struct hook_function *function, size_t number, const uint64_t *given)
+{
+    bool same = record->function == number;
+
+    for (size_t i = 0; i < function->arguments; i++)
+        same = same && record->argument[i] == hook_given_argument(given, i);
+    return same;
+}
+
+/* Of a call that is refused: as its caller gave them, with copies if the agent has made any. */
+static void add_given(struct hook_policy *guard, const struct hook_outcome *outcome,
+                      struct guard_event *event)
+{
+    const struct hook_plan *plan = guard->config->plan;
+    const struct hook_function *function = outcome->function;
+    struct mezz_guard_record record = {.function = event->function};
+
+    if (outcome->from == 0 ||
+        !hook_read_agent(guard, outcome->from, plan->record, (uint8_t *)&record, sizeof(record)) ||
+        !is_record_of(&record, function, event->function, outcome->given)) {
+        record = (struct mezz_guard_record){.function = event->function};
+        for (size_t i = 0; i < function->arguments; i++)
+            record.argument[i] = hook_given_argument(outcome->given, i);
+    }
+    for (size_t i = 0; i < function->arguments; i++)
+        add_argument(guard, outcome->from, &function->argument[i], &record, event);
+}
+
 static bool has_record(const struct hook_outcome *outcome)
 {
     return outcome->function != NULL &&
@@ -65,6 +97,8 @@ static void add_arguments(struct hook_policy *guard, const struct hook_outcome *
     const struct hook_plan *plan = guard->config->plan;
     struct mezz_guard_record record;
 
+    if (!has_record(outcome) && outcome->function != NULL && outcome->given != NULL)
+        add_given(guard, outcome, event);
     if (!has_record(outcome) ||
         !hook_read_agent(guard, outcome->from, plan->record, (uint8_t *)&record, sizeof(record)))
         return;
@@ -74,6 +108,19 @@ static void add_arguments(struct hook_policy *guard, const struct hook_outcome *
     for (size_t i = 0; i < plan->function[event->function].arguments; i++)
         add_argument(guard, outcome->from, &plan->function[event->function].argument[i], &record,
                      event);
+}
+
+/* What went wrong inside, and where: the page fault's address is in CR2 as long as the kernel has
+ * not run. */
+static void add_fault(const struct hook_policy *guard, const struct hook_access *access,
+                      struct guard_event *event)
+{
+    event->fault = access->interrupt.vector;
+    event->fault_rip = access->interrupt.rip;
+    if (event->fault == VECTOR_PAGE_FAULT)
+        event->fault_address = guard->memory.vcpu->kvm->run->s.regs.sregs.cr2;
+    hook_caller_name(guard, access->cr3, event->fault_rip, event->fault_place,
+                     sizeof(event->fault_place));
 }
 
 static void fill(struct hook_policy *guard, const struct hook_access *access,
@@ -93,15 +140,23 @@ static void fill(struct hook_policy *guard, const struct hook_access *access,
     event->function = outcome->function == NULL ? MEZZ_GUARD_FUNCTIONS
                                                 : (uint32_t)(outcome->function - plan->function);
     hook_caller_name(guard, access->cr3, outcome->caller, event->place, sizeof(event->place));
+    event->within = MEZZ_GUARD_FUNCTIONS;
     add_arguments(guard, outcome, event);
+    if (outcome->reason == HOOK_REASON_AGENT_FAULT)
+        add_fault(guard, access, event);
+}
+
+/* Of what a call comes to its caller is told; otherwise the instruction. */
+static bool is_told_by_call(const struct hook_outcome *outcome)
+{
+    return outcome->reason == HOOK_REASON_RETURN || outcome->given != NULL;
 }
 
 /* Of the RIP that is logged: where a call returns to, or the instruction. */
 static const char *log_symbol(const struct hook_access *access, const struct hook_outcome *outcome,
                               const struct guard_event *event)
 {
-    const bool caller =
-        outcome->reason == HOOK_REASON_RETURN || access->registers.rip == outcome->caller;
+    const bool caller = is_told_by_call(outcome) || access->registers.rip == outcome->caller;
 
     return caller && event->place[0] != '\0' ? event->place : NULL;
 }
@@ -123,6 +178,23 @@ static const char *decided_by(const struct hook_policy *guard, const struct hook
     return deciders[GUARD_AGENT];
 }
 
+/* "page-fault" or the vector, where, and the address. */
+static size_t add_fault_fields(const struct guard_event *from, char text[2][24],
+                               struct log_field *field)
+{
+    const char *name = hook_fault_name(from->fault);
+
+    if (name == NULL)
+        snprintf(text[0], sizeof(text[0]), "vector %u", from->fault);
+    field[0] = (struct log_field){"fault", name != NULL ? name : text[0], 0};
+    field[1] = (struct log_field){"at", from->fault_place, 0};
+    if (from->fault != VECTOR_PAGE_FAULT)
+        return 2;
+    snprintf(text[1], sizeof(text[1]), "%#" PRIx64, from->fault_address);
+    field[2] = (struct log_field){"address", text[1], 0};
+    return 3;
+}
+
 static void log_event(struct hook_policy *guard, const struct hook_access *access,
                       const struct hook_outcome *outcome, const struct guard_event *from)
 {
@@ -131,6 +203,7 @@ static void log_event(struct hook_policy *guard, const struct hook_access *acces
                            : NULL;
     struct log_field field[LOG_MORE_LIMIT];
     char text[MEZZ_GUARD_ARGUMENTS][LOG_TEXT_LIMIT + 2];
+    char fault[2][24];
     char space[24];
     size_t count = 0;
 
@@ -154,12 +227,13 @@ static void log_event(struct hook_policy *guard, const struct hook_access *acces
         }
         count++;
     }
+    if (outcome->reason == HOOK_REASON_AGENT_FAULT)
+        count += add_fault_fields(from, fault, field + count);
     struct log_event event = {
         .level = 2,
         .from = outcome->from,
         .to = outcome->to,
-        .rip =
-            outcome->reason == HOOK_REASON_RETURN ? outcome->registers.rip : access->registers.rip,
+        .rip = is_told_by_call(outcome) ? outcome->caller : access->registers.rip,
         .symbol = log_symbol(access, outcome, from),
         .reason = hook_reason_name(outcome->reason),
         .verdict = hook_word(outcome->reason, outcome->verdict, outcome->action),
@@ -176,7 +250,7 @@ HOT static bool is_told(enum hook_reason reason)
     return reason == HOOK_REASON_RETURN || reason == HOOK_REASON_ASKED || hook_is_refusal(reason);
 }
 
-static int64_t tell(struct hook_policy *guard, const struct guard_event *event)
+int64_t hook_tell_script(struct hook_policy *guard, const struct guard_event *event)
 {
     const struct guard_listener *listener = guard->l2->machine->listener;
     const uint64_t patience = guard->config->patience_ns;
@@ -210,5 +284,5 @@ HOT int64_t hook_note(struct hook_policy *guard, const struct hook_access *acces
     fill(guard, access, outcome, &guard->event);
     if (guard->l2->machine->log != NULL)
         log_event(guard, access, outcome, &guard->event);
-    return tell(guard, &guard->event);
+    return hook_tell_script(guard, &guard->event);
 }

@@ -127,6 +127,9 @@ uint64_t hook_access_frame(const struct hook_policy *guard, const struct hook_ac
 int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
                   const struct hook_outcome *outcome);
 
+/* The stack file's handler hears of it; its answer. */
+int64_t hook_tell_script(struct hook_policy *guard, const struct guard_event *event);
+
 /* "arg1" and so on, for the log. */
 extern const char *const hook_argument_names[MEZZ_GUARD_ARGUMENTS];
 
@@ -134,7 +137,7 @@ extern const char *const hook_argument_names[MEZZ_GUARD_ARGUMENTS];
 bool hook_read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
                      size_t length);
 
-/* hook_nested.c: counts and logs the calls within a call that is over. */
+/* hook_nested.c: counts and tells of the calls within a call that is over. */
 void hook_note_nested(struct hook_policy *guard, const struct hook_access *access,
                       const struct hook_outcome *outcome);
 

@@ -77,14 +77,32 @@ static void set_arguments(lua_State *lua, const struct guard_event *event)
     lua_setfield(lua, -2, "args");
 }
 
+/* Of an agent or a function that made one; "" and 0 otherwise. */
+static void set_fault(lua_State *lua, const struct guard_event *event)
+{
+    const bool made = event->reason == HOOK_REASON_AGENT_FAULT;
+    const char *name = hook_fault_name(event->fault);
+    char text[24];
+
+    snprintf(text, sizeof(text), "vector %u", event->fault);
+    set_text(lua, "fault", !made ? "" : name != NULL ? name : text);
+    set_text(lua, "fault_at", event->fault_place);
+    set_integer(lua, "fault_rip", event->fault_rip);
+    set_integer(lua, "fault_address", event->fault_address);
+}
+
 static void push_event(lua_State *lua, const struct l2_config *l2, const struct guard_event *event)
 {
     const struct hook_plan *plan = l2->guard->plan;
     const enum hook_reason reason = (enum hook_reason)event->reason;
-    const bool asks = reason == HOOK_REASON_ASKED;
+    const bool nested = event->within < plan->functions;
+    const char *type = reason == HOOK_REASON_ASKED ? "asked"
+                       : hook_is_refusal(reason)   ? "refused"
+                       : nested                    ? "nested"
+                                                   : "call";
 
-    lua_createtable(lua, 0, 11);
-    set_text(lua, "type", asks ? "asked" : hook_is_refusal(reason) ? "refused" : "call");
+    lua_createtable(lua, 0, 16);
+    set_text(lua, "type", type);
     set_text(lua, "l2", l2->name);
     set_text(lua, "library", plan->library);
     set_text(lua, "name",
@@ -93,7 +111,9 @@ static void push_event(lua_State *lua, const struct l2_config *l2, const struct 
     set_integer(lua, "rip", event->caller);
     set_integer(lua, "space", event->cr3);
     set_integer(lua, "time", event->time_ns);
-    set_text(lua, "reason", hook_reason_name(reason));
+    set_text(lua, "reason", nested ? "nested" : hook_reason_name(reason));
+    set_text(lua, "within", nested ? plan->function[event->within].name : "");
+    set_fault(lua, event);
     set_text(lua, "verdict",
              hook_word(reason, (enum mezz_guard_verdict)event->verdict,
                        (enum hook_action)event->action));
