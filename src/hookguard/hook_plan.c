@@ -74,10 +74,21 @@ static int find_callback(struct hook_maker *maker, struct hook_function *functio
 {
     const struct program_symbol *symbol;
     char name[256];
+    size_t found;
 
     snprintf(name, sizeof(name), "check_%s", function->name);
-    if (program_find_symbol(maker->agent, name, &symbol) != 1 || !symbol->code)
+    found = program_find_symbol(maker->agent, name, &symbol);
+    if (maker->agent->symbols == 0)
+        return error_set(
+            maker->error, EINVAL,
+            "%s: the agent is stripped: it has no symbols, by which callbacks are found",
+            maker->agent->name);
+    if (found > 1)
+        return unreadable(maker, maker->agent->name, "the agent has more than one callback", name);
+    if (found == 0)
         return unreadable(maker, maker->agent->name, "the agent has no callback", name);
+    if (!symbol->code)
+        return unreadable(maker, maker->agent->name, "the agent's callback is no function:", name);
     function->callback = symbol->address;
     return 0;
 }
@@ -112,7 +123,9 @@ static int take_function(struct hook_maker *maker, const struct hook_function_de
     for (size_t i = 0; i + 1 < plan->functions && code == 0; i++)
         if (function->entry < plan->function[i].entry + plan->function[i].length &&
             plan->function[i].entry < function->entry + function->length)
-            code = hook_bad(maker, function, "it overlaps another guarded function");
+            code = error_set(maker->error, EINVAL,
+                             "%s: guard of %s: it overlaps %s, which is guarded, too",
+                             maker->library->name, function->name, plan->function[i].name);
     return code == 0 ? find_callback(maker, function) : code;
 }
 

@@ -14,6 +14,7 @@
 #define CALL          "l2:guard"
 #define NAME_LIMIT    63U
 #define PATH_MAX_TEXT 255U
+#define SYMBOL_LIMIT  200U
 #define BUDGET        10000000ULL /* 10 ms */
 #define BUDGET_MAX    10000000000ULL
 #define PATIENCE      1000000000ULL /* 1 s */
@@ -95,8 +96,10 @@ static const char *kind_name(const void *context, size_t i)
 
 static enum mezz_guard_kind read_kind(lua_State *lua, const char *what, int index)
 {
-    const char *name = script_check_text(lua, index, what, NAME_LIMIT);
+    const char *item = lua_pushfstring(lua, CALL ": %s", what);
+    const char *name = script_check_text(lua, index < 0 ? index - 1 : index, item, NAME_LIMIT);
 
+    lua_pop(lua, 1);
     for (unsigned int i = 0; i < MEZZ_GUARD_KINDS; i++)
         if (strcmp(kinds[i], name) == 0)
             return (enum mezz_guard_kind)i;
@@ -123,16 +126,17 @@ static enum guard_decider read_decider(lua_State *lua, const char *name)
 
 /* --- functions --- */
 
-static uint64_t read_number(lua_State *lua, int table, const char *field, const char *what)
+static uint64_t read_number(lua_State *lua, int table, const char *field, unsigned int max,
+                            const char *what)
 {
-    int number = 0;
     lua_Integer value = 0;
 
-    if (lua_getfield(lua, table, field) != LUA_TNIL) {
-        value = lua_tointegerx(lua, -1, &number);
-        if (!number || value < 1 || value > (lua_Integer)MEZZ_GUARD_COPY_LIMIT)
-            script_error(lua, CALL ": %s: %s: expected a number from 1 to %u", what, field,
-                         MEZZ_GUARD_COPY_LIMIT);
+    lua_pushstring(lua, field);
+    if (lua_rawget(lua, table) != LUA_TNIL) {
+        value = lua_isinteger(lua, -1) ? lua_tointeger(lua, -1) : 0;
+        if (value < 1 || value > (lua_Integer)max)
+            script_error(lua, CALL ": %s: %s: expected a whole number from 1 to %d, got %s", what,
+                         field, (int)max, script_shown(lua, -1));
     }
     lua_pop(lua, 1);
     return (uint64_t)value;
@@ -164,12 +168,11 @@ static void read_argument(lua_State *lua, const char *what, struct hook_argument
     lua_settop(lua, at);
     script_check_argument(
         lua, what, at, argument->kind != MEZZ_GUARD_VALUE && argument->kind != MEZZ_GUARD_NUMBER);
-    argument->limit = (uint32_t)read_number(lua, at, "limit", what);
-    length = read_number(lua, at, "length", what);
+    argument->limit = (uint32_t)read_number(lua, at, "limit", MEZZ_GUARD_COPY_LIMIT, what);
+    length = read_number(lua, at, "length", MEZZ_GUARD_ARGUMENTS, what);
     needed = takes_length(argument->kind) &&
              (argument->kind == MEZZ_GUARD_BUFFER || argument->limit == 0);
-    if (length > MEZZ_GUARD_ARGUMENTS || (length == 0 && needed) ||
-        (length != 0 && !takes_length(argument->kind)))
+    if ((length == 0 && needed) || (length != 0 && !takes_length(argument->kind)))
         script_error(lua, CALL ": %s: length is the number of the argument with a buffer's length",
                      what);
     if (takes_length(argument->kind))
@@ -218,7 +221,7 @@ static void read_functions(lua_State *lua, int table, int anchor, struct draft *
                                    "{ api_open = { args = { \"cstring\", \"value\" } } }");
         if (count == MEZZ_GUARD_FUNCTIONS)
             script_error(lua, CALL ": functions: at most %u", MEZZ_GUARD_FUNCTIONS);
-        draft->function[count].name = lua_tostring(lua, -2);
+        draft->function[count].name = script_check_text(lua, -2, CALL ": functions", SYMBOL_LIMIT);
     }
     qsort(draft->function, count, sizeof(draft->function[0]), by_name);
     for (size_t i = 0; i < count; i++) {

@@ -35,7 +35,8 @@ static const char *defence_name(const void *context, size_t i)
 
 static uint32_t read_names(lua_State *lua, const char *what, int list)
 {
-    size_t count = script_check_list(lua, what, list);
+    const size_t count = script_check_list(lua, what, list);
+    const char *item = lua_pushfstring(lua, CALL ": %s", what);
     uint32_t defences = 0;
 
     if (count == 0)
@@ -45,12 +46,15 @@ static uint32_t read_names(lua_State *lua, const char *what, int list)
         uint32_t defence;
 
         lua_rawgeti(lua, list, (lua_Integer)i);
-        name = script_check_text(lua, -1, what, NAME_LIMIT);
+        name = script_check_text(lua, -1, item, NAME_LIMIT);
         defence = hook_defence_by_name(name);
         if (defence == 0)
             script_unknown(lua, CALL, what, name, defence_name);
+        if (defences & defence)
+            script_error(lua, CALL ": %s: \"%s\" is there twice", what, name);
         defences |= defence;
     }
+    lua_pop(lua, 1);
     return defences;
 }
 

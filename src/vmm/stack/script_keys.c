@@ -57,8 +57,7 @@ static void check_known(lua_State *lua, const char *call, const struct script_ke
     }
 }
 
-/* How a message shows the value that is wrong. */
-static const char *shown(lua_State *lua, int index)
+const char *script_shown(lua_State *lua, int index)
 {
     if (lua_type(lua, index) == LUA_TSTRING)
         return lua_pushfstring(lua, "\"%s\"", lua_tostring(lua, index));
@@ -72,7 +71,7 @@ static const char *shown(lua_State *lua, int index)
 _Noreturn static void expected(const struct reader *reader, const char *what)
 {
     script_error(reader->lua, "%s: %s: expected %s, got %s", reader->call, reader->key->name, what,
-                 shown(reader->lua, -1));
+                 script_shown(reader->lua, -1));
 }
 
 static void check_range(const struct reader *reader, uint64_t value,
@@ -146,7 +145,7 @@ const char *script_check_text(lua_State *lua, int index, const char *what, uint6
     const char *text;
 
     if (lua_type(lua, index) != LUA_TSTRING)
-        script_error(lua, "%s: expected a string, got %s", what, shown(lua, index));
+        script_error(lua, "%s: expected a string, got %s", what, script_shown(lua, index));
     text = lua_tolstring(lua, index, &length);
     if (length > max)
         script_error(lua, "%s: %zu characters are too long: at most %llu", what, length,
@@ -216,7 +215,7 @@ void script_read_keys(lua_State *lua, const char *call, const struct script_key 
     list_keys(known, sizeof(known), keys);
     if (!lua_istable(lua, index))
         script_error(lua, "%s: expected named values in braces (%s), got %s", call, known,
-                     shown(lua, index));
+                     script_shown(lua, index));
     luaL_checkstack(lua, 32, "too many values");
     check_known(lua, call, keys, index);
     for (const struct script_key *key = keys; key->name != NULL; key++) {

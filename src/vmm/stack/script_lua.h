@@ -47,6 +47,9 @@ static inline struct script *script_of(lua_State *lua)
 _Noreturn void script_error(lua_State *lua, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* How a message shows the value that is wrong; may push one. */
+const char *script_shown(lua_State *lua, int index);
+
 /* Message handler: every message names file and line, whoever raised it. */
 int script_message(lua_State *lua);
 

@@ -111,6 +111,9 @@ static size_t read_names(lua_State *lua, int list, const char *what, const char 
 
         lua_rawgeti(lua, list, (lua_Integer)i + 1);
         to[i] = script_check_text(lua, -1, item, PATH_MAX_TEXT);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(to[k], to[i]) == 0)
+                script_error(lua, "%s: \"%s\" is there twice", item, to[i]);
         lua_pop(lua, 2);
     }
     return count;
@@ -120,7 +123,7 @@ static uint64_t read_address(lua_State *lua, int index, const char *what, const 
 {
     if (!lua_isinteger(lua, index))
         script_error(lua, CALL ": %s: expected %s, got %s", what, expected,
-                     luaL_tolstring(lua, index, NULL));
+                     script_shown(lua, index));
     return (uint64_t)lua_tointeger(lua, index);
 }
 
@@ -133,13 +136,18 @@ static size_t read_ranges(lua_State *lua, int list, const char *what, struct add
         const char *item = lua_pushfstring(lua, "%s[%d]", what, (int)i + 1);
         int pair;
 
-        if (lua_rawgeti(lua, list, (lua_Integer)i + 1) != LUA_TTABLE || lua_rawlen(lua, -1) != 2)
-            script_error(lua, CALL ": %s: expected %s", item, expected);
+        if (lua_rawgeti(lua, list, (lua_Integer)i + 1) != LUA_TTABLE)
+            script_error(lua, CALL ": %s: expected %s, got %s", item, expected,
+                         script_shown(lua, -1));
         pair = lua_gettop(lua);
+        if (list_length(lua, pair, item, 2) != 2)
+            script_error(lua, CALL ": %s: expected %s", item, expected);
         lua_rawgeti(lua, pair, 1);
         lua_rawgeti(lua, pair, 2);
         to[i].address = read_address(lua, pair + 1, item, expected);
         to[i].length = read_address(lua, pair + 2, item, expected);
+        if (lua_tointeger(lua, pair + 2) < 1)
+            script_error(lua, CALL ": %s: a length of %s", item, script_shown(lua, pair + 2));
         lua_settop(lua, pair - 2);
     }
     return count;

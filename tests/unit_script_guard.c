@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* l2:guard: what is said of a declaration that is wrong. e2e_hookguard.c has more of these. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner.h"
+#include "script_stub.h"
+#include "unit_portions_builder.h"
+
+#define DECLARATION                                                                 \
+    "local s = mezz.stack {}\n"                                                     \
+    "local l1 = s:l1 { image = 'l1.elf', memory = '48M' }\n"                        \
+    "local l2 = l1:l2 { name = 'a', image = 'os.elf', memory = '16M',\n"            \
+    "    programs = { 'libapi.elf', 'agent.elf', 'hello.elf', 'stripped.elf' } }\n" \
+    "l2:guard { library = 'libapi.elf', agent = %s, functions = { %s }, %s }\n"
+
+static const struct {
+    const char *functions;
+    const char *more;
+    const char *message; /* behind "t.lua:5: l2:guard: " */
+} mistakes[] = {
+    /* lists of words */
+    {"api_open = {}", "defences = { 1 }", "defences: expected a string, got 1"},
+    {"api_open = {}", "without = { true }", "without: expected a string, got true"},
+    {"api_open = {}", "defences = { 'padding', 'padding' }",
+     "defences: \"padding\" is there twice"},
+    {"api_open = {}", "defences = 'padding'",
+     "defences: expected a list in braces, got \"padding\""},
+
+    /* functions */
+    {"'api_open'", "",
+     "functions: expected names with what they take, such as { api_open = { args = { "
+     "\"cstring\", \"value\" } } }"},
+    {"[7] = {}", "",
+     "functions: expected names with what they take, such as { api_open = { args = { "
+     "\"cstring\", \"value\" } } }"},
+    {"['a\\n'] = {}", "", "functions: character 2 is not printable ASCII"},
+    {"api_open = { arg = {} }", "",
+     "functions: api_open: unknown key \"arg\"; did you mean \"args\"?"},
+    {"api_open = { args = 'value' }", "",
+     "functions: api_open: args: expected a list in braces, got \"value\""},
+    {"api_open = { args = { 'value', 'value', 'value', 'value', 'value', 'value', 'value' } }", "",
+     "functions: api_open: at most 6 arguments can be declared"},
+    {"api_open = { args = { 7 } }", "", "functions: api_open: args[1]: expected a string, got 7"},
+    {"api_open = { args = { {} } }", "",
+     "functions: api_open: args[1]: expected a string, got nothing"},
+    {"api_open = { args = { 'valeu' } }", "",
+     "functions: api_open: args[1]: there is no \"valeu\"; did you mean \"value\"?"},
+
+    /* numbers */
+    {"api_write = { args = { 'value', { 'buffer', length = '3' }, 'value' } }", "",
+     "functions: api_write: args[2]: length: expected a whole number from 1 to 6, got \"3\""},
+    {"api_write = { args = { 'value', { 'buffer', length = 3.0 }, 'value' } }", "",
+     "functions: api_write: args[2]: length: expected a whole number from 1 to 6, got 3.0"},
+    {"api_write = { args = { 'value', { 'buffer', length = 7 }, 'value' } }", "",
+     "functions: api_write: args[2]: length: expected a whole number from 1 to 6, got 7"},
+    {"api_write = { args = { 'value', { 'buffer', length = -1 }, 'value' } }", "",
+     "functions: api_write: args[2]: length: expected a whole number from 1 to 6, got -1"},
+    {"api_open = { args = { { 'cstring', limit = 0 } } }", "",
+     "functions: api_open: args[1]: limit: expected a whole number from 1 to 4096, got 0"},
+    {"api_open = { args = { { 'cstring', limit = 4097 } } }", "",
+     "functions: api_open: args[1]: limit: expected a whole number from 1 to 4096, got 4097"},
+    {"api_open = { args = { { 'cstring', limit = 1e300 } } }", "",
+     "functions: api_open: args[1]: limit: expected a whole number from 1 to 4096, got 1e+300"},
+    {"api_open = { args = { { 'cstring', limit = {} } } }", "",
+     "functions: api_open: args[1]: limit: expected a whole number from 1 to 4096, got a table"},
+    {"api_open = {}", "gate = 1.5", "gate: expected a whole number, got 1.5"},
+    {"api_open = {}", "gate = -4096", "gate: expected a number that is not negative, got -4096"},
+    {"api_open = {}", "gate = '0x10900000'", "gate: expected a whole number, got \"0x10900000\""},
+    {"api_open = {}", "budget = 10",
+     "budget: expected a time such as \"10s\" or \"500ms\", got 10"},
+    {"api_open = {}", "answer_within = '1h'",
+     "answer_within: expected a time such as \"10s\" or \"500ms\", got \"1h\""},
+    {"api_open = {}", "decide = 1", "decide: expected a string, got 1"},
+    {"api_open = {}", "on_refusal = {}", "on_refusal: expected a string, got a table"},
+    {"api_open = {}", "defense = {}", "unknown key \"defense\"; did you mean \"defences\"?"},
+};
+
+static void write_text(const char *name, const void *bytes, size_t length)
+{
+    FILE *file = fopen(name, "w");
+
+    if (file == NULL || fwrite(bytes, 1, length, file) != length || fclose(file) != 0)
+        perror(name);
+}
+
+static void copy_image(const char *name)
+{
+    static unsigned char bytes[1 << 20];
+    char path[512];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", getenv("MEZZ_IMAGES"), name);
+    file = fopen(path, "r");
+    if (file == NULL) {
+        perror(path);
+        return;
+    }
+    snprintf(path, sizeof(path), "images/%s", name);
+    write_text(path, bytes, fread(bytes, 1, sizeof(bytes), file));
+    fclose(file);
+}
+
+static void write_images(void)
+{
+    size_t size;
+    const uint8_t *stripped = built_program(1, &size);
+
+    enter_directory();
+    copy_image("libapi.elf");
+    copy_image("agent.elf");
+    write_text("images/stripped.elf", stripped, size);
+}
+
+static void must_say(const char *agent, const char *functions, const char *more,
+                     const char *message)
+{
+    static const char start[] = FILE_NAME ":5: l2:guard: ";
+    struct stub stub = {.report = {.last_words = ""}};
+    struct error error;
+    char text[2048];
+
+    snprintf(text, sizeof(text), DECLARATION, agent, functions, more);
+    ck_assert_int_eq(run_text(&stub, NULL, text, &error), -EINVAL);
+    ck_assert_msg(strncmp(error.text, start, sizeof(start) - 1) == 0, "%s", error.text);
+    ck_assert_str_eq(error.text + sizeof(start) - 1, message);
+    ck_assert_int_eq(stub.calls, 0);
+}
+
+START_TEST(mistake)
+{
+    must_say("'agent.elf'", mistakes[_i].functions, mistakes[_i].more, mistakes[_i].message);
+}
+END_TEST
+
+START_TEST(stripped_agent)
+{
+    must_say(
+        "'stripped.elf'", "api_open = {}", "",
+        "stripped.elf: the agent is stripped: it has no symbols, by which callbacks are found");
+}
+END_TEST
+
+int main(void)
+{
+    const struct runner_case cases[] = {EACH(mistake, ELEMENTS(mistakes)), ONCE(stripped_agent)};
+    int status;
+
+    write_images();
+    status = run_cases("script_guard", 60, cases, ELEMENTS(cases));
+    leave_directory();
+    return status;
+}
