@@ -2,12 +2,13 @@
 /*
  * docs/abi.md against the headers: every name of the interface is in it, numbers and offsets are in
  * rows of their tables ("| 16 | `MEZZ_CHECK_CONTROLS` |", "| 160 | 144 | `regs` |"). And
- * docs/tutorial-l1.md against the example that it explains: its code is the code in the tree. And
- * docs/security.md against the cage.
+ * docs/tutorial-l1.md and docs/hookguard.md against the examples that they explain: their code is
+ * the code in the tree. And docs/security.md against the cage.
  */
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -318,6 +319,41 @@ START_TEST(tutorial)
 }
 END_TEST
 
+/* So does each one of the part of docs/hookguard.md that its example is of. */
+START_TEST(guarded_library)
+{
+    static const char *const names[] = {"speaker.c", "speaker-agent.c", "speaker.ld", "stack.lua"};
+    char *doc = read_source("docs/hookguard.md");
+    char *part = doc != NULL ? strstr(doc, "\n## How to guard a library of one's own\n") : NULL;
+    char *end = part != NULL ? strstr(part + 1, "\n## ") : NULL;
+    unsigned int blocks = 0;
+
+    ck_assert(part != NULL && end != NULL);
+    *end = '\0';
+    for (char *at = part; (at = strstr(at, "\n```")) != NULL; at = end + 4) {
+        const char *start = strchr(at + 1, '\n') + 1;
+        bool found = false;
+
+        end = strstr(start, "\n```");
+        ck_assert_ptr_nonnull(end);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            char path[64];
+            char *source;
+
+            snprintf(path, sizeof(path), "examples/guarded-library/%s", names[i]);
+            source = read_source(path);
+            ck_assert_msg(source != NULL, "%s", path);
+            found |= memmem(source, strlen(source), start, (size_t)(end - start)) != NULL;
+            free(source);
+        }
+        ck_assert_msg(found, "not in the example: %.*s", (int)(end - start), start);
+        blocks++;
+    }
+    ck_assert_uint_ge(blocks, 4);
+    free(doc);
+}
+END_TEST
+
 /* The system calls of the cage, as docs/security.md lists them: those of both kinds of threads,
  * then those of the vCPUs' alone. */
 START_TEST(cage)
@@ -342,4 +378,4 @@ START_TEST(cage)
 END_TEST
 
 RUN_CASES_IF(docs_obstacle, "docs", 30, EACH(every_name, ABI_HEADERS), ONCE(every_number),
-             ONCE(every_offset), ONCE(tutorial), ONCE(cage))
+             ONCE(every_offset), ONCE(tutorial), ONCE(guarded_library), ONCE(cage))

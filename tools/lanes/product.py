@@ -30,15 +30,17 @@ class Build:
         self.path = os.path.abspath(path)
 
     def stage(self, job):
-        """Adds mezz, the guests' images and the stacks to the job; the variables by which they are
-        found inside."""
+        """Adds mezz, the guests' images, the stacks and the examples to the job; the variables by
+        which they are found inside."""
         mezz = os.path.join(self.path, MEZZ)
         if not os.path.exists(mezz):
             raise UsageError(f"{mezz} is not built")
         job.files["mezz"] = mezz
         job.add_tree(os.path.join(self.path, "images"), "images")
         job.add_tree(os.path.join(SOURCE, "stacks"), "stacks")
-        return {"MEZZ_BIN": "/w/mezz", "MEZZ_IMAGES": "/w/images", "MEZZ_STACKS": "/w/stacks"}
+        job.add_tree(os.path.join(SOURCE, "examples"), "examples")
+        return {"MEZZ_BIN": "/w/mezz", "MEZZ_IMAGES": "/w/images", "MEZZ_STACKS": "/w/stacks",
+                "MEZZ_EXAMPLES": "/w/examples"}
 
     def logs(self):
         return os.path.join(self.path, "lane-logs")
