@@ -17,10 +17,9 @@ START_TEST(guarded_library)
 {
     static const char *const said[] = {"good morning\ntalk: quiet: 0\ntalk: loud: -13\n",
                                        "beep 3\ntalk: beep: 0\n", "talk.elf: "};
-    static const char *const heard[] = {"call\tspeaker_say\ttalk.elf:main+0x",
-                                        "nested\tspeaker_say\t\tallowed\n",
-                                        "call\tspeaker_beep\ttalk.elf:main+0x",
-                                        "refused\tspeaker_beep\ttalk.elf:main+0x"};
+    static const char *const heard[] = {
+        "call\tspeaker_say\ttalk.elf:main+0x", "nested\tspeaker_say\t\tallowed\n",
+        "call\tspeaker_beep\ttalk.elf:main+0x", "refused\tspeaker_beep\ttalk.elf:main+0x"};
     char path[512];
     const char *argv[] = {"run", path, "--json", "out.json", NULL};
     struct mezz_process mezz;
