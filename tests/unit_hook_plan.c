@@ -259,6 +259,40 @@ START_TEST(a_stripped_library)
 }
 END_TEST
 
+static struct program_symbol *symbol_of(const char *name)
+{
+    size_t i = 0;
+
+    while (i < agent.symbols && strcmp(agent.symbol[i].name, name) != 0)
+        i++;
+    ck_assert_msg(i < agent.symbols, "%s", name);
+    return &agent.symbol[i];
+}
+
+static void must_not_take_the_agent(const char *why)
+{
+    ck_assert_int_eq(make(functions, ELEMENTS(functions), HOOK_ALL_DEFENCES), -EINVAL);
+    ck_assert_msg(strcmp(error.text, why) == 0, "%s", error.text);
+    ck_assert_ptr_null(plan.page);
+}
+
+START_TEST(an_unfit_agent)
+{
+    test_program_open(&library, "libapi.elf");
+    test_program_open(&agent, "agent.elf");
+    agent.segment[agent.segments - 1].length += HOOK_AGENT_PAGES * PAGE_SIZE;
+    must_not_take_the_agent("agent.elf: the agent is too large: at most 256 pages");
+    agent.segment[agent.segments - 1].length -= HOOK_AGENT_PAGES * PAGE_SIZE;
+    symbol_of("check_api_read")->name = "check_api_open";
+    must_not_take_the_agent("agent.elf: the agent has more than one callback \"check_api_open\"");
+    symbol_of("check_api_write")->code = false;
+    symbol_of("check_api_open")->name = "another";
+    must_not_take_the_agent("agent.elf: the agent's callback is no function: \"check_api_write\"");
+    symbol_of("check_api_write")->code = true;
+    ck_assert_msg(make(functions, ELEMENTS(functions), HOOK_ALL_DEFENCES) == 0, "%s", error.text);
+}
+END_TEST
+
 /* odd_api.S has a function for each thing that cannot be guarded. */
 static const struct {
     const char *name;
@@ -351,6 +385,6 @@ END_TEST
 
 RUN_CASES("hook_plan", 60, EACH(security_pages, ELEMENTS(ways)), ONCE(default_pages_not_executable),
           ONCE(default_pages_padded), ONCE(default_pages_with_a_bare_hook), ONCE(agent_pages),
-          EACH(mistake, ELEMENTS(mistakes)), ONCE(a_stripped_library),
+          EACH(mistake, ELEMENTS(mistakes)), ONCE(a_stripped_library), ONCE(an_unfit_agent),
           EACH(an_odd_function, ELEMENTS(odd)), EACH(pages_with_the_same_bytes, ELEMENTS(twins)),
           ONCE(a_guard_without_a_gate), ONCE(names_of_defences))
