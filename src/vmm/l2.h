@@ -46,6 +46,13 @@ struct l2 {
  * some. */
 #define L2_EXIT_QUEUE 136
 
+/* A page that a view does not have executable, as of space_changes(). */
+struct l2_lack {
+    const struct space_view *view;
+    uint64_t changes;
+    uint64_t page;
+};
+
 struct l2_vcpu {
     struct l2 *l2;
     uint32_t id;                /* in calls; 1 + index in machine->vcpu */
@@ -78,6 +85,7 @@ struct l2_vcpu {
     struct l2_exit exit;                 /* the exit being dispatched */
     const struct extent *extent;         /* of a data access in the view, or NULL */
     struct ept12_kept kept;              /* of the last exit that EPT12 was asked about */
+    struct l2_lack lack;                 /* of the last fetch */
     unsigned int queued;                 /* in `queue` */
     struct l2_string string;             /* what is left of a string I/O */
     struct kept_walks walks;             /* to instructions that were not fetched */

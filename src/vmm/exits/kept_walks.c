@@ -6,9 +6,6 @@
 
 #include "host/hot.h"
 
-#define ENTRY_NOTES (3ULL << 5)  /* accessed, dirty: the processor's */
-#define RFLAGS_AC   (1ULL << 18) /* of RFLAGS a walk looks at nothing else */
-
 /* A walk that is being made. */
 struct maker {
     const struct walked_memory *memory;
@@ -36,26 +33,6 @@ static int read_entry(void *context, l2_address address, void *to, size_t length
     return 0;
 }
 
-HOT static bool is_same_paging(const struct guest_paging *a, const struct guest_paging *b)
-{
-    return ((a->cr3 ^ b->cr3) | (a->cr0 ^ b->cr0) | (a->cr4 ^ b->cr4) | (a->efer ^ b->efer) |
-            ((a->rflags ^ b->rflags) & RFLAGS_AC) | (a->physical_bits ^ b->physical_bits)) == 0;
-}
-
-HOT static bool holds(const struct kept_walk *walk, const struct walked_memory *memory,
-                      const struct guest_paging *paging, uint64_t page, unsigned int access)
-{
-    uint64_t changed = 0;
-
-    if (walk->entries == 0 || walk->page != page || walk->access != access ||
-        walk->of != memory->of || walk->version != memory->version ||
-        !is_same_paging(&walk->paging, paging))
-        return false;
-    for (unsigned int i = 0; i < walk->entries; i++)
-        changed |= walk->entry[i] ^ __atomic_load_n(walk->at[i], __ATOMIC_RELAXED);
-    return (changed & ~ENTRY_NOTES) == 0;
-}
-
 /* One that is not kept: it is made, and kept if it can be. */
 COLD static int make(struct kept_walk *walk, const struct walked_memory *memory,
                      const struct guest_paging *paging, uint64_t linear, unsigned int access,
@@ -76,6 +53,11 @@ COLD static int make(struct kept_walk *walk, const struct walked_memory *memory,
         walk->entries = 0;
         return code;
     }
+    /* All of them are compared. */
+    for (unsigned int i = walk->entries; i < KEPT_WALK_ENTRIES && i > 0; i++) {
+        walk->at[i] = walk->at[0];
+        walk->entry[i] = walk->entry[0];
+    }
     walk->translation = *translation;
     walk->translation.address.value -= linear - walk->page;
     return 0;
@@ -86,10 +68,12 @@ HOT int kept_walk(struct kept_walks *kept, const struct walked_memory *memory,
                   uint64_t linear, unsigned int access, struct guest_fault *fault)
 {
     const uint64_t page = linear & ~(PAGE_SIZE - 1);
-    struct kept_walk *walk = &kept->walk[(page / PAGE_SIZE ^ access) % KEPT_WALKS];
+    const struct kept_walk *walk =
+        kept_walk_find(kept, memory->of, memory->version, paging, paging->cr3, page, access);
 
-    if (!holds(walk, memory, paging, page, access))
-        return make(walk, memory, paging, linear, access, translation, fault);
+    if (walk == NULL)
+        return make(&kept->walk[(page / PAGE_SIZE ^ access) % KEPT_WALKS], memory, paging, linear,
+                    access, translation, fault);
     *translation = walk->translation;
     translation->address.value += linear - page;
     return 0;

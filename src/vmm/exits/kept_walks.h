@@ -40,6 +40,39 @@ struct kept_walks {
     struct kept_walk walk[KEPT_WALKS];
 };
 
+#define KEPT_WALK_NOTES (3ULL << 5)  /* accessed, dirty: the processor's */
+#define KEPT_WALK_AC    (1ULL << 18) /* of RFLAGS a walk looks at nothing else */
+
+static inline uint64_t kept_walk_paging(const struct guest_paging *a, const struct guest_paging *b)
+{
+    return (a->cr0 ^ b->cr0) | (a->cr4 ^ b->cr4) | (a->efer ^ b->efer) |
+           ((a->rflags ^ b->rflags) & KEPT_WALK_AC) | (a->physical_bits ^ b->physical_bits);
+}
+
+_Static_assert(KEPT_WALK_ENTRIES == 4, "kept_walk_find");
+
+static inline uint64_t kept_walk_differs(const struct kept_walk *walk, unsigned int i)
+{
+    return walk->entry[i] ^ __atomic_load_n(walk->at[i], __ATOMIC_RELAXED);
+}
+
+/* The walk to the page if it is kept, or NULL. cr3 counts, and not what `paging` says of it. */
+static inline __attribute__((always_inline)) const struct kept_walk *
+kept_walk_find(const struct kept_walks *kept, uint64_t of, uint64_t version,
+               const struct guest_paging *paging, uint64_t cr3, uint64_t page, unsigned int access)
+{
+    const struct kept_walk *walk = &kept->walk[(page / PAGE_SIZE ^ access) % KEPT_WALKS];
+    uint64_t changed;
+
+    if (((walk->page ^ page) | (walk->of ^ of) | (walk->version ^ version) |
+         (walk->paging.cr3 ^ cr3) | kept_walk_paging(&walk->paging, paging)) != 0 ||
+        walk->access != access || walk->entries == 0)
+        return NULL;
+    changed = kept_walk_differs(walk, 0) | kept_walk_differs(walk, 1) | kept_walk_differs(walk, 2) |
+              kept_walk_differs(walk, 3);
+    return (changed & ~KEPT_WALK_NOTES) == 0 ? walk : NULL;
+}
+
 /* As guest_walk(). */
 int kept_walk(struct kept_walks *kept, const struct walked_memory *memory,
               struct guest_translation *translation, const struct guest_paging *paging,

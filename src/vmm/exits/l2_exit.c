@@ -161,6 +161,59 @@ HOT static const struct kvm_sync_regs *fetched_registers(struct l2_vcpu *vcpu)
     return &vcpu->kvm->run->s.regs;
 }
 
+/* Where the page is, or its table, if that is what the view lacks. False: the walk fails for
+ * another reason. */
+COLD static bool walk_to_code(struct l2_vcpu *vcpu, const struct guest_paging *paging,
+                              uint64_t linear, uint64_t *gpa)
+{
+    struct guest_view memory = l2_view_memory(vcpu);
+    const struct walked_memory walked = {guest_view_pointer, &memory, (uintptr_t)vcpu->place.view,
+                                         space_changes(vcpu->l2->space)};
+    struct guest_fault fault = {.kind = GUEST_FAULT_NONE};
+    struct guest_translation at;
+
+    if (kept_walk(&vcpu->walks, &walked, &at, paging, linear, GUEST_ANY, &fault) == 0)
+        *gpa = at.address.value;
+    else if (fault.kind == GUEST_FAULT_TABLE)
+        *gpa = fault.table.value;
+    else
+        return false;
+    return true;
+}
+
+HOT static bool find_code(struct l2_vcpu *vcpu, const struct guest_paging *paging, uint64_t linear,
+                          uint64_t *gpa)
+{
+    const uint64_t page = linear & ~(PAGE_SIZE - 1);
+    const struct kept_walk *walk =
+        kept_walk_find(&vcpu->walks, (uintptr_t)vcpu->place.view, space_changes(vcpu->l2->space),
+                       paging, paging->cr3, page, GUEST_ANY);
+
+    if (walk == NULL)
+        return walk_to_code(vcpu, paging, linear, gpa);
+    *gpa = walk->translation.address.value + (linear - page);
+    return true;
+}
+
+COLD static bool lacks_code(struct l2_vcpu *vcpu, uint64_t gpa)
+{
+    if (space_view_has(vcpu->place.view, l2_at(gpa), MEZZ_EPT_READ | MEZZ_EPT_EXECUTE))
+        return false;
+    vcpu->lack.view = vcpu->place.view;
+    vcpu->lack.changes = space_changes(vcpu->l2->space);
+    vcpu->lack.page = gpa & ~(PAGE_SIZE - 1);
+    return true;
+}
+
+/* As long as nothing changes, a view lacks what it lacked. */
+HOT static bool is_nowhere(struct l2_vcpu *vcpu, uint64_t gpa)
+{
+    return (vcpu->lack.view == vcpu->place.view &&
+            vcpu->lack.changes == space_changes(vcpu->l2->space) &&
+            vcpu->lack.page == (gpa & ~(PAGE_SIZE - 1))) ||
+           lacks_code(vcpu, gpa);
+}
+
 /* An emulation failure is a fetch from where the view has nothing to execute, or an instruction
  * that KVM cannot run. The instruction may straddle: its first byte allowed, a later one not. */
 HOT static void decode_internal_error(struct l2_vcpu *vcpu)
@@ -169,25 +222,16 @@ HOT static void decode_internal_error(struct l2_vcpu *vcpu)
     const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
     const struct guest_paging paging = {sregs->cr0,  sregs->cr3,   sregs->cr4,
                                         sregs->efer, regs->rflags, 0};
-    struct guest_view memory = l2_view_memory(vcpu);
-    const struct walked_memory walked = {guest_view_pointer, &memory, (uintptr_t)vcpu->place.view,
-                                         space_changes(vcpu->l2->space)};
     uint64_t linear = l2_linear_rip(vcpu);
     const uint64_t last = linear + 14; /* an instruction has at most 15 bytes */
 
     vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_EMULATION_FAILURE};
     for (;;) {
-        struct guest_translation at;
-        struct guest_fault fault = {.kind = GUEST_FAULT_NONE};
         uint64_t gpa;
 
-        if (kept_walk(&vcpu->walks, &walked, &at, &paging, linear, GUEST_ANY, &fault) == 0)
-            gpa = at.address.value;
-        else if (fault.kind == GUEST_FAULT_TABLE)
-            gpa = fault.table.value;
-        else
+        if (!find_code(vcpu, &paging, linear, &gpa))
             return;
-        if (!space_view_has(vcpu->place.view, l2_at(gpa), MEZZ_EPT_READ | MEZZ_EPT_EXECUTE)) {
+        if (is_nowhere(vcpu, gpa)) {
             vcpu->exit.reason = MEZZ_EXIT_EPT_VIOLATION;
             vcpu->extent = NULL; /* of an earlier exit: it may be gone */
             vcpu->exit.qualification = MEZZ_EPT_VIOLATION_FETCH | rights_by_walk(vcpu, gpa);

@@ -16,7 +16,7 @@ HOT uint64_t guest_space(uint64_t cr3)
     return cr3 & SPACE_MASK;
 }
 
-static void forget(const struct guest_memory *memory)
+COLD static void forget(const struct guest_memory *memory)
 {
     struct guest_known *known = memory->known;
 
@@ -40,7 +40,7 @@ HOT void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu)
 /* What the view has as it is is EPT12's, and found without a walk of that. */
 static bool is_in_view(const struct l2_vcpu *vcpu, uint64_t physical, l1_address *l1)
 {
-    const struct space_overlay *overlay = vcpu->place.overlay;
+    struct space_overlay *overlay = vcpu->place.overlay;
     const struct extent *extent = space_view_extent(vcpu->place.view, l2_at(physical), 1);
 
     if (extent == NULL || extent->rights != MEZZ_EPT_RWX ||
@@ -50,7 +50,7 @@ static bool is_in_view(const struct l2_vcpu *vcpu, uint64_t physical, l1_address
     return true;
 }
 
-static int look_up(const struct guest_memory *memory, uint64_t physical, l1_address *l1)
+COLD static int look_up(const struct guest_memory *memory, uint64_t physical, l1_address *l1)
 {
     struct ept12_translation translation;
 
@@ -95,7 +95,7 @@ HOT static size_t piece(uint64_t physical, size_t length)
     return left < length ? left : length;
 }
 
-HOT int guest_memory_read(const struct guest_memory *memory, uint64_t physical, void *to,
+COLD static int read_long(const struct guest_memory *memory, uint64_t physical, void *to,
                           size_t length)
 {
     uint8_t *next = to;
@@ -111,6 +111,21 @@ HOT int guest_memory_read(const struct guest_memory *memory, uint64_t physical, 
         next += part;
         length -= part;
     }
+    return 0;
+}
+
+HOT int guest_memory_read(const struct guest_memory *memory, uint64_t physical, void *to,
+                          size_t length)
+{
+    const uint8_t *from;
+
+    if (length != sizeof(uint64_t) || physical % PAGE_SIZE > PAGE_SIZE - sizeof(uint64_t))
+        return read_long(memory, physical, to, length);
+    /* A word, as most. */
+    from = find(memory, physical);
+    if (from == NULL)
+        return -EFAULT;
+    memcpy(to, from, sizeof(uint64_t));
     return 0;
 }
 
@@ -147,8 +162,8 @@ HOT static const void *pointer(void *context, l2_address address, size_t length)
     return find(memory, address.value);
 }
 
-HOT int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
-                               unsigned int access, uint64_t *physical)
+COLD static int walk(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
+                     unsigned int access, uint64_t *physical)
 {
     const struct walked_memory walked = {pointer, (void *)(uintptr_t)memory,
                                          memory->vcpu->place.eptp,
@@ -166,6 +181,21 @@ HOT int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, 
         return code;
     }
     *physical = translation.address.value;
+    return 0;
+}
+
+HOT int guest_memory_translate(const struct guest_memory *memory, uint64_t cr3, uint64_t linear,
+                               unsigned int access, uint64_t *physical)
+{
+    const uint64_t page = linear & ~(PAGE_SIZE - 1);
+    const struct kept_walk *kept =
+        kept_walk_find(&memory->known->walks, memory->vcpu->place.eptp,
+                       space_changes(memory->vcpu->l2->space) + memory->version, &memory->paging,
+                       cr3, page, access);
+
+    if (kept == NULL)
+        return walk(memory, cr3, linear, access, physical);
+    *physical = kept->translation.address.value + (linear - page);
     return 0;
 }
 
