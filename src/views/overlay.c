@@ -9,6 +9,7 @@
 #include "host/sort.h"
 #include "views/space_internal.h"
 
+#define NO_PAGE        UINT64_MAX
 #define FIRST_CAPACITY 64U
 
 static bool rights_are_valid(uint32_t rights)
@@ -67,6 +68,7 @@ int space_overlay_create(struct space_overlay **created, struct space *space,
         return code;
     }
     overlay->space = space;
+    overlay->found.page = NO_PAGE;
     overlay->count = count;
     overlay->others = others;
     space->overlays++;
@@ -84,6 +86,7 @@ int space_overlay_replace(struct space_overlay *overlay, const struct view_patch
         return code;
     free(overlay->patch);
     overlay->patch = next;
+    overlay->found.page = NO_PAGE;
     overlay->count = count;
     overlay->others = others;
     for (struct space_view *view = overlay->space->views; view != NULL; view = view->next)
@@ -119,10 +122,8 @@ uint32_t space_overlay_others(const struct space_overlay *overlay)
     return overlay->others;
 }
 
-HOT const struct view_patch *space_overlay_find(const struct space_overlay *overlay,
-                                                l2_address address)
+COLD static const struct view_patch *search(struct space_overlay *overlay, uint64_t page)
 {
-    const uint64_t page = address.value & ~(PAGE_SIZE - 1);
     size_t low = 0;
     size_t high = overlay->count;
 
@@ -134,7 +135,17 @@ HOT const struct view_patch *space_overlay_find(const struct space_overlay *over
         else
             high = middle;
     }
-    return low < overlay->count && overlay->patch[low].page == page ? &overlay->patch[low] : NULL;
+    if (low == overlay->count || overlay->patch[low].page != page)
+        return NULL;
+    overlay->found = overlay->patch[low];
+    return &overlay->found;
+}
+
+HOT const struct view_patch *space_overlay_find(struct space_overlay *overlay, l2_address address)
+{
+    const uint64_t page = address.value & ~(PAGE_SIZE - 1);
+
+    return overlay->found.page == page ? &overlay->found : search(overlay, page);
 }
 
 static int add(struct extent_table *table, uint64_t l2, uint64_t l1, uint64_t length,

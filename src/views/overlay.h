@@ -39,9 +39,9 @@ int space_overlay_destroy(struct space_overlay *overlay);
 size_t space_overlay_patches(const struct space_overlay *overlay);
 uint32_t space_overlay_others(const struct space_overlay *overlay);
 
-/* The patch of the page that holds the address, or NULL. */
-const struct view_patch *space_overlay_find(const struct space_overlay *overlay,
-                                            l2_address address);
+/* The patch of the page that holds the address, or NULL: good until the next one is found. The last
+ * one is kept, since the same page is asked about again and again. */
+const struct view_patch *space_overlay_find(struct space_overlay *overlay, l2_address address);
 
 /* Lays it over the extents: `to` is empty or from an earlier call. -ENOMEM, or -E2BIG: more than
  * EPT12_EXTENT_LIMIT extents. */

@@ -158,12 +158,15 @@ int space_each_vm(struct space *space, int (*function)(void *context, const stru
     return code;
 }
 
-static void evict(struct space *space)
+static uint32_t idle_limit(const struct space *space)
+{
+    return SPACE_IDLE_VIEWS * (1 + space->overlays);
+}
+
+COLD static void evict(struct space *space)
 {
     struct space_view *oldest = NULL;
 
-    if (space->idle <= SPACE_IDLE_VIEWS * (1 + space->overlays))
-        return;
     for (struct space_view *view = space->views; view != NULL; view = view->next)
         if (view->references == 0 && (view->vm == NULL || view->vm->running == 0))
             oldest = view;
@@ -249,15 +252,16 @@ int space_view_get(struct space *space, uint64_t eptp, struct space_overlay *ove
     if (code != 0)
         return code;
     space->idle -= view->references++ == 0;
-    evict(space);
+    if (space->idle > idle_limit(space))
+        evict(space);
     *got = view;
     return 0;
 }
 
 HOT void space_view_idle(struct space_view *view)
 {
-    view->space->idle++;
-    evict(view->space);
+    if (++view->space->idle > idle_limit(view->space))
+        evict(view->space);
 }
 
 /* What INVEPT named is read again now, so that its mistakes are the list's; where a vCPU runs in

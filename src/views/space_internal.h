@@ -4,6 +4,7 @@
 
 #include "views/carry.h"
 #include "views/fresh.h"
+#include "views/overlay.h"
 #include "views/remap_window.h"
 #include "views/side.h"
 #include "views/slot_set.h"
@@ -83,6 +84,7 @@ struct space_overlay {
     struct space *space;
     struct view_patch *patch; /* by page */
     size_t count;
+    struct view_patch found; /* the one that was found last; its page may be none's */
     uint32_t others;
     struct space_view *latest; /* of its views, the one that was got last; or NULL */
 };

@@ -147,7 +147,7 @@ HOT uint32_t space_view_ept_rights(struct space_view *view, struct ept12_kept *k
 int space_view_lookup(struct space_view *view, l2_address address,
                       struct ept12_translation *translation)
 {
-    const struct space_overlay *overlay = view->overlay;
+    struct space_overlay *overlay = view->overlay;
     const struct view_patch *patch = overlay == NULL ? NULL : space_overlay_find(overlay, address);
     int code;
 

@@ -176,15 +176,12 @@ int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *err
     return code;
 }
 
-HOT static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
-                     struct ept12_fault *fault)
+COLD static int enter_slowly(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
+                             struct ept12_fault *fault)
 {
     struct space_view *before = vcpu->view;
-    int code;
+    int code = view->stale ? space_view_rebuild(view, fault) : 0;
 
-    if (what == CARRY_GATE && view_vcpu_go_over(vcpu, view))
-        return 0;
-    code = view->stale ? space_view_rebuild(view, fault) : 0;
     if (code == 0)
         code = move(vcpu, view, what);
     if (code != 0 || view == before)
@@ -194,8 +191,16 @@ HOT static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_
     return 0;
 }
 
-static int enter_eptp(struct view_vcpu *vcpu, uint64_t eptp, struct space_overlay *overlay,
-                      enum view_carry what, struct ept12_fault *fault)
+HOT static int enter(struct view_vcpu *vcpu, struct space_view *view, enum view_carry what,
+                     struct ept12_fault *fault)
+{
+    if (what == CARRY_GATE && view_vcpu_go_over(vcpu, view))
+        return 0;
+    return enter_slowly(vcpu, view, what, fault);
+}
+
+COLD static int enter_eptp(struct view_vcpu *vcpu, uint64_t eptp, struct space_overlay *overlay,
+                           enum view_carry what, struct ept12_fault *fault)
 {
     struct space_view *view;
     int code = space_view_get(vcpu->space, eptp, overlay, &view, fault);

@@ -24,7 +24,7 @@ static uint32_t right_of(const struct l2_exit *exit)
 /* What the overlay leaves of EPT12's rights. *own: the page is the root's, EPT12 has no say. */
 HOT static uint32_t overlaid_rights(const struct l2_vcpu *vcpu, bool *own)
 {
-    const struct space_overlay *overlay = vcpu->place.overlay;
+    struct space_overlay *overlay = vcpu->place.overlay;
     const struct view_patch *patch;
 
     *own = false;
