@@ -12,6 +12,7 @@
 #define DATA_RIGHTS (MEZZ_EPT_READ | MEZZ_EPT_WRITE)
 #define RCX         2U
 
+_Static_assert(MEZZ_GUARD_ARGUMENTS == 6, "hook_give_arguments");
 static const unsigned int registers[MEZZ_GUARD_ARGUMENTS] = {HOOK_RDI, HOOK_RSI, HOOK_RDX,
                                                              RCX,      8,        9};
 
@@ -45,7 +46,7 @@ COLD static void find_closed(struct hooks *hooks)
     hooks->closed_version = hooks->version;
 }
 
-static bool is_listed(const struct hooks *hooks, uint64_t frame)
+COLD static bool is_listed(const struct hooks *hooks, uint64_t frame)
 {
     const struct hook_plan *plan = hooks->plan;
     const struct hook_claimed *claim = hook_find_claim(hooks, frame);
@@ -77,8 +78,15 @@ uint64_t hook_given_argument(const uint64_t *gpr, size_t i)
 
 HOT void hook_give_arguments(const struct hook_function *function, struct hook_registers *given)
 {
-    for (size_t i = function->arguments; i < MEZZ_GUARD_ARGUMENTS; i++)
-        given->gpr[registers[i]] = 0;
+    const size_t count = function->arguments;
+
+    /* By no table, which would be in a page of its own. */
+    given->gpr[HOOK_RDI] = count > 0 ? given->gpr[HOOK_RDI] : 0;
+    given->gpr[HOOK_RSI] = count > 1 ? given->gpr[HOOK_RSI] : 0;
+    given->gpr[HOOK_RDX] = count > 2 ? given->gpr[HOOK_RDX] : 0;
+    given->gpr[RCX] = count > 3 ? given->gpr[RCX] : 0;
+    given->gpr[8] = count > 4 ? given->gpr[8] : 0;
+    given->gpr[9] = count > 5 ? given->gpr[9] : 0;
 }
 
 /* Bytes from the argument on that the agent or the function may touch, if the agent does not deny

@@ -31,6 +31,7 @@ int hooks_create(struct hooks **created, const struct hook_plan *plan,
                  const struct hook_memory *memory, enum portion_refusal on_refusal)
 {
     struct hooks *hooks = calloc(1, sizeof(*hooks));
+    const struct hook_page *page;
 
     if (hooks == NULL)
         return -ENOMEM;
@@ -41,6 +42,13 @@ int hooks_create(struct hooks **created, const struct hook_plan *plan,
         hooks_destroy(hooks);
         return -ENOMEM;
     }
+    if (plan->pages > 0) {
+        hooks->pages_from = plan->page[0].linear;
+        hooks->pages_length = plan->page[plan->pages - 1].linear + PAGE_SIZE - hooks->pages_from;
+    }
+    page = hook_page_at(plan, plan->nested);
+    hooks->nested_linear = plan->nested & ~(PAGE_SIZE - 1);
+    hooks->nested_page = page == NULL ? plan->pages : (size_t)(page - plan->page);
     *created = hooks;
     return 0;
 }
@@ -105,7 +113,7 @@ int hook_claim(struct hooks *hooks, uint64_t frame)
     return found == plan->pages ? 0 : take_claim(hooks, frame, found);
 }
 
-const struct hook_claimed *hook_find_claim(const struct hooks *hooks, uint64_t frame)
+COLD const struct hook_claimed *hook_find_claim(const struct hooks *hooks, uint64_t frame)
 {
     for (size_t i = 0; i < hooks->claims; i++)
         if (hooks->claim[i].frame == frame)
@@ -115,7 +123,7 @@ const struct hook_claimed *hook_find_claim(const struct hooks *hooks, uint64_t f
 
 /* Such pages have the same rights and show the same in the default view (the planner sees to that):
  * no view changes. */
-bool hook_settle(struct hooks *hooks, uint64_t frame, size_t page)
+COLD bool hook_settle(struct hooks *hooks, uint64_t frame, size_t page)
 {
     const struct hook_plan *plan = hooks->plan;
     struct hook_claimed *claim = NULL;
@@ -196,15 +204,13 @@ static void note_walks(struct hooks *hooks, const struct hook_binding *binding)
                      binding->frame);
 }
 
-HOT bool hook_intact(struct hooks *hooks, const struct hook_binding *binding)
+/* Each walk is made again. */
+COLD static bool are_walks_same(struct hooks *hooks, const struct hook_binding *binding)
 {
     const struct hook_plan *plan = hooks->plan;
     const struct hook_memory *memory = hooks->memory;
     uint64_t frame;
 
-    if (memory->same != NULL &&
-        memory->same(memory->context, (unsigned int)(binding - hooks->binding), binding->cr3))
-        return true;
     for (size_t i = 0; i < plan->pages; i++)
         if (memory->translate(memory->context, binding->cr3, plan->page[i].linear, &frame) != 0 ||
             frame != binding->frame[i])
@@ -234,6 +240,16 @@ HOT bool hook_is_sound(const struct hooks *hooks, const struct hook_binding *bin
 
     return !(hooks->plan->defences & HOOK_TABLE_CHECK) || memory->sound == NULL ||
            memory->sound(memory->context, (unsigned int)(binding - hooks->binding), binding->cr3);
+}
+
+HOT bool hook_intact(struct hooks *hooks, const struct hook_binding *binding)
+{
+    const struct hook_memory *memory = hooks->memory;
+
+    return (memory->same != NULL &&
+            memory->same(memory->context, (unsigned int)(binding - hooks->binding),
+                         binding->cr3)) ||
+           are_walks_same(hooks, binding);
 }
 
 /* Data that is anyone else's, or twice the same. */
@@ -331,7 +347,7 @@ static struct hook_binding *free_binding(struct hooks *hooks)
     return NULL;
 }
 
-enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_binding **bound)
+COLD enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_binding **bound)
 {
     struct hook_binding *binding = free_binding(hooks);
     enum hook_reason reason = examine(hooks, cr3);
@@ -350,6 +366,8 @@ enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_bindin
         .code = binding->code,
     };
     memcpy(binding->frame, hooks->frames, hooks->plan->pages * sizeof(*binding->frame));
+    if (hooks->nested_page < hooks->plan->pages)
+        binding->nested_frame = binding->frame[hooks->nested_page];
     if (hooks->memory->executable(hooks->memory->context, cr3, collect, &collector) == 0 &&
         start_data(hooks, binding) == 0) {
         for (size_t i = 0; i < HOOK_VIEWS; i++)
@@ -363,7 +381,7 @@ enum hook_reason hook_bind(struct hooks *hooks, uint64_t cr3, struct hook_bindin
     return HOOK_REASON_TOO_MANY_PROGRAMS;
 }
 
-void hook_release(struct hooks *hooks, struct hook_binding *binding)
+COLD void hook_release(struct hooks *hooks, struct hook_binding *binding)
 {
     static const uint8_t zeros[PAGE_SIZE];
 

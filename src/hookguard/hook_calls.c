@@ -18,7 +18,7 @@ HOT static void fetch_inside(const struct hook_judgement *it)
         hook_leave(it);
 }
 
-static void fetch_outside(const struct hook_judgement *it)
+COLD static void fetch_outside(const struct hook_judgement *it)
 {
     const struct hook_access *access = it->access;
     const struct hook_function *function;
@@ -71,7 +71,7 @@ HOT static const struct hook_function *gate_function(const struct hook_judgement
 }
 
 /* Without the check of sites a gate anywhere switches, as a processor's VMFUNC does. */
-static void stray(const struct hook_judgement *it)
+COLD static void stray(const struct hook_judgement *it)
 {
     struct hook_binding *binding;
     enum hook_reason reason = hook_find_space(it, &binding);
@@ -135,7 +135,7 @@ static bool is_passed_to_kernel(const struct hook_judgement *it)
     return false;
 }
 
-static void data(const struct hook_judgement *it)
+COLD static void data(const struct hook_judgement *it)
 {
     bool write = it->access->kind == HOOK_WRITE;
 
@@ -163,8 +163,8 @@ static const struct hook_page *find_page(const struct hooks *hooks, uint64_t fra
 }
 
 /* Of those with the same bytes it is the one that is fetched from. */
-static const struct hook_page *find_fetched_page(struct hooks *hooks,
-                                                 const struct hook_access *access)
+COLD static const struct hook_page *find_fetched_page(struct hooks *hooks,
+                                                      const struct hook_access *access)
 {
     const struct hook_page *page = find_page(hooks, PAGE_OF(access->frame));
     const struct hook_page *meant;
@@ -185,8 +185,8 @@ HOT static void look_at_space(struct hook_judgement *it)
         it->space != NULL && hook_has(it, HOOK_MAPPING_CHECK) && hook_intact(it->hooks, it->space);
 }
 
-bool hook_moves_pages(struct hooks *hooks, const struct hook_vcpu *vcpu,
-                      const struct hook_access *access)
+COLD bool hook_moves_pages(struct hooks *hooks, const struct hook_vcpu *vcpu,
+                           const struct hook_access *access)
 {
     const struct hook_binding *binding;
 

@@ -31,33 +31,35 @@ HOT void hook_go_on(const struct hook_judgement *it, enum hook_reason reason,
     it->outcome->action = HOOK_GO_ON;
     it->outcome->reason = reason;
     it->outcome->load = registers != NULL;
-    if (registers != NULL)
+    if (registers != NULL && registers != &it->outcome->registers)
         it->outcome->registers = *registers;
 }
 
-/* 8 bytes of the program's memory, which may lie in two pages. What the program itself cannot read
- * is not read for it. */
-HOT static bool read_word(const struct hook_judgement *it, uint64_t linear, uint64_t *word)
+/* The program's memory, within a page. What the program itself cannot read is not read for it. */
+HOT static bool read_part(const struct hook_judgement *it, uint64_t linear, void *to, size_t length)
 {
     const struct hook_memory *memory = it->hooks->memory;
-    uint8_t bytes[sizeof(*word)];
-    size_t done = 0;
+    uint64_t frame;
 
-    while (done < sizeof(bytes)) {
-        const uint64_t at = linear + done;
-        size_t part = (size_t)(PAGE_SIZE - at % PAGE_SIZE);
-        uint64_t frame;
+    return memory->translate(memory->context, it->access->cr3, PAGE_OF(linear), &frame) == 0 &&
+           !hook_is_closed(it->hooks, frame) &&
+           memory->read(memory->context, frame + linear % PAGE_SIZE, to, length) == 0;
+}
 
-        if (part > sizeof(bytes) - done)
-            part = sizeof(bytes) - done;
-        if (memory->translate(memory->context, it->access->cr3, PAGE_OF(at), &frame) != 0 ||
-            hook_is_closed(it->hooks, frame) ||
-            memory->read(memory->context, frame + at % PAGE_SIZE, bytes + done, part) != 0)
-            return false;
-        done += part;
-    }
-    memcpy(word, bytes, sizeof(bytes));
-    return true;
+COLD static bool read_split(const struct hook_judgement *it, uint64_t linear, uint64_t *word)
+{
+    const size_t first = (size_t)(PAGE_SIZE - linear % PAGE_SIZE);
+
+    return read_part(it, linear, word, first) &&
+           read_part(it, linear + first, (uint8_t *)word + first, sizeof(*word) - first);
+}
+
+/* 8 bytes, which may lie in two pages. */
+HOT static bool read_word(const struct hook_judgement *it, uint64_t linear, uint64_t *word)
+{
+    if (linear % PAGE_SIZE > PAGE_SIZE - sizeof(*word))
+        return read_split(it, linear, word);
+    return read_part(it, linear, word, sizeof(*word));
 }
 
 /* --- refusals --- */
@@ -77,7 +79,7 @@ static void return_error(const struct hook_judgement *it)
     hook_go_on(it, it->outcome->reason, &registers);
 }
 
-void hook_refuse(const struct hook_judgement *it, enum hook_reason reason)
+COLD void hook_refuse(const struct hook_judgement *it, enum hook_reason reason)
 {
     struct hook_outcome *outcome = it->outcome;
     enum portion_refusal refusal = it->hooks->on_refusal;
@@ -101,8 +103,8 @@ void hook_refuse(const struct hook_judgement *it, enum hook_reason reason)
     }
 }
 
-void hook_abandon(const struct hook_judgement *it, struct hook_binding *binding,
-                  enum hook_reason reason)
+COLD void hook_abandon(const struct hook_judgement *it, struct hook_binding *binding,
+                       enum hook_reason reason)
 {
     it->outcome->registers = binding->entry;
     it->outcome->registers.gpr[HOOK_RAX] = (uint64_t)NOT_PERMITTED;
@@ -145,15 +147,15 @@ HOT enum hook_reason hook_find_space(const struct hook_judgement *it, struct hoo
  * for that of a call within a call. */
 HOT static bool find_return(const struct hook_judgement *it, uint64_t *address)
 {
-    const struct hook_plan *plan = it->hooks->plan;
     uint64_t rsp = it->access->registers.gpr[HOOK_RSP];
 
-    return hook_page_at(plan, rsp) == NULL &&
-           hook_page_at(plan, rsp + sizeof(*address) - 1) == NULL && read_word(it, rsp, address);
+    return hook_page_of(it->hooks, rsp) == NULL &&
+           hook_page_of(it->hooks, rsp + sizeof(*address) - 1) == NULL &&
+           read_word(it, rsp, address);
 }
 
 /* Told with where it would have returned to, if that can be read. */
-static void refuse_call(const struct hook_judgement *it, enum hook_reason reason)
+COLD static void refuse_call(const struct hook_judgement *it, enum hook_reason reason)
 {
     uint64_t address;
 
@@ -167,7 +169,7 @@ HOT void hook_enter(const struct hook_judgement *it, const struct hook_function 
 {
     struct hook_binding *binding;
     enum hook_reason reason = hook_find_space(it, &binding);
-    struct hook_registers registers = it->access->registers;
+    struct hook_registers *given = &it->outcome->registers;
 
     it->outcome->function = function;
     if (reason == HOOK_REASON_NONE && it->access->other_mode)
@@ -187,15 +189,16 @@ HOT void hook_enter(const struct hook_judgement *it, const struct hook_function 
         refuse_call(it, reason);
         return;
     }
-    hook_give_arguments(function, &registers);
-    registers.rip = function->entry + HOOK_GATE_BYTES;
+    *given = it->access->registers;
+    hook_give_arguments(function, given);
+    given->rip = function->entry + HOOK_GATE_BYTES;
     binding->calls = true;
     binding->waits = binding->stray = false;
     hook_enter_view(it, binding);
-    hook_go_on(it, HOOK_REASON_CALL, &registers);
+    hook_go_on(it, HOOK_REASON_CALL, given);
 }
 
-void hook_come_back(const struct hook_judgement *it)
+COLD void hook_come_back(const struct hook_judgement *it)
 {
     struct hook_binding *binding = it->space;
     struct hook_registers registers;
@@ -237,7 +240,7 @@ HOT void hook_leave(const struct hook_judgement *it)
 {
     struct hook_binding *binding = it->from;
     const struct hook_registers *now = &it->access->registers;
-    struct hook_registers registers = binding->entry;
+    struct hook_registers *back = &it->outcome->registers;
     uint64_t address = 0;
 
     it->outcome->function = binding->function;
@@ -252,22 +255,24 @@ HOT void hook_leave(const struct hook_judgement *it)
         hook_abandon(it, binding, HOOK_REASON_KILLED);
         return;
     }
-    if (!read_word(it, registers.gpr[HOOK_RSP], &address) || address != binding->return_address) {
+    if (!read_word(it, binding->entry.gpr[HOOK_RSP], &address) ||
+        address != binding->return_address) {
         if (hook_has(it, HOOK_RETURN_CHECK)) {
             hook_abandon(it, binding, HOOK_REASON_RETURN_CHANGED);
             return;
         }
         binding->return_address = address;
     }
-    registers.rip = binding->return_address;
+    *back = binding->entry;
+    back->rip = binding->return_address;
     it->outcome->caller = binding->return_address;
-    registers.gpr[HOOK_RSP] += sizeof(uint64_t);
-    registers.gpr[HOOK_RAX] = now->gpr[HOOK_RAX];
+    back->gpr[HOOK_RSP] += sizeof(uint64_t);
+    back->gpr[HOOK_RAX] = now->gpr[HOOK_RAX];
     if (it->outcome->verdict == MEZZ_GUARD_ALLOWED)
-        registers.gpr[HOOK_RDX] = now->gpr[HOOK_RDX]; /* the second word of a structure */
+        back->gpr[HOOK_RDX] = now->gpr[HOOK_RDX]; /* the second word of a structure */
     binding->calls = false;
     hook_enter_view(it, NULL);
-    hook_go_on(it, HOOK_REASON_RETURN, &registers);
+    hook_go_on(it, HOOK_REASON_RETURN, back);
 }
 
 HOT bool hook_asks(const struct hook_judgement *it)
@@ -300,8 +305,8 @@ static struct hook_registers for_kernel(const struct hook_judgement *it, bool sy
 }
 
 /* The agent's or the function's own: the guest ends the program, at its call. */
-static void agent_fault(const struct hook_judgement *it, struct hook_binding *binding,
-                        const struct hook_registers *registers)
+COLD static void agent_fault(const struct hook_judgement *it, struct hook_binding *binding,
+                             const struct hook_registers *registers)
 {
     struct hook_outcome *outcome = it->outcome;
 
@@ -315,7 +320,7 @@ static void agent_fault(const struct hook_judgement *it, struct hook_binding *bi
     }
 }
 
-void hook_go_away(const struct hook_judgement *it)
+COLD void hook_go_away(const struct hook_judgement *it)
 {
     struct hook_binding *binding = it->from;
     struct hook_outcome *outcome = it->outcome;

@@ -109,12 +109,8 @@ struct hook_page {
 };
 
 struct hook_plan {
-    char *library;
-    char *agent;
     uint32_t defences;
     uint64_t gate;
-    struct hook_function function[MEZZ_GUARD_FUNCTIONS];
-    size_t functions;
     struct hook_page *page; /* by linear address */
     size_t pages;
     uint64_t door;
@@ -127,6 +123,10 @@ struct hook_plan {
     uint64_t copy; /* guard_copy, and where it goes on after a fault */
     uint64_t copy_fault;
     uint64_t answered; /* where an agent that asked goes on; 0: this one never asks */
+    size_t functions;
+    struct hook_function function[MEZZ_GUARD_FUNCTIONS];
+    char *library;
+    char *agent;
 };
 
 /* "LIBRARY: guard of FUNCTION: what is wrong": -EINVAL, -ENOMEM. */

@@ -91,13 +91,26 @@ bool hook_runs(const struct hooks *hooks, uint32_t view, uint64_t frame)
     return true;
 }
 
-HOT int hook_agent_address(const struct hooks *hooks, uint32_t view, uint64_t linear,
-                           uint64_t *address)
+COLD static int find_address(const struct hooks *hooks, const struct hook_binding *binding,
+                             uint64_t linear, uint64_t *address)
 {
     const struct hook_page *page = hook_page_at(hooks->plan, linear);
 
-    if (view == 0 || !hook_view_exists(hooks, view) || page == NULL)
+    if (page == NULL)
         return -EFAULT;
-    *address = hooks->binding[view - 1].frame[page - hooks->plan->page] + linear % PAGE_SIZE;
+    *address = binding->frame[page - hooks->plan->page] + linear % PAGE_SIZE;
+    return 0;
+}
+
+HOT int hook_agent_address(const struct hooks *hooks, uint32_t view, uint64_t linear,
+                           uint64_t *address)
+{
+    const uint64_t offset = linear % PAGE_SIZE;
+
+    if (view == 0 || !hook_view_exists(hooks, view))
+        return -EFAULT;
+    if (linear - offset != hooks->nested_linear || hooks->binding[view - 1].nested_frame == 0)
+        return find_address(hooks, &hooks->binding[view - 1], linear, address);
+    *address = hooks->binding[view - 1].nested_frame + offset;
     return 0;
 }

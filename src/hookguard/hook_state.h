@@ -25,6 +25,7 @@ struct hook_binding {
     uint64_t serial;
     uint64_t version;
     uint64_t *frame;              /* of each page of the plan */
+    uint64_t nested_frame;        /* among them, that of nested_page */
     struct hook_code_frame *code; /* what else it executes */
     size_t codes;
 
@@ -45,6 +46,10 @@ struct hooks {
     enum portion_refusal on_refusal;
     uint64_t version; /* of the default view */
     uint64_t serial;
+    uint64_t pages_from; /* linear: of the plan's first page, and up to the last one's end */
+    uint64_t pages_length;
+    uint64_t nested_linear; /* the page of plan->nested, and its number */
+    size_t nested_page;
     size_t claims;
     uint64_t closed_version; /* hook_arguments.c: by frame number, and of which version */
     uint64_t closed[HOOK_CLOSED_BITS / 64];
@@ -52,6 +57,13 @@ struct hooks {
     struct hook_claimed claim[HOOK_CLAIMS];
     uint64_t frames[HOOK_PAGES_LIMIT]; /* of the address space that is looked at */
 };
+
+/* The page of the plan at this address, or NULL; nearly always it is far from all of them. */
+static inline const struct hook_page *hook_page_of(const struct hooks *hooks, uint64_t linear)
+{
+    return linear - hooks->pages_from < hooks->pages_length ? hook_page_at(hooks->plan, linear)
+                                                            : NULL;
+}
 
 /* Constant in memory: found by its bytes, the same frame for every address space. */
 bool hook_is_code(const struct hook_page *page);
