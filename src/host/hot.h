@@ -9,5 +9,7 @@
  */
 #define HOT  __attribute__((hot))
 #define COLD __attribute__((cold, noinline))
+/* With all that it calls and that is not COLD: each call and return is another such look-up. */
+#define WHOLE __attribute__((hot, flatten))
 
 #endif

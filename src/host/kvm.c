@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "host/hot.h"
+
 /* Where KVM on Intel without unrestricted guest keeps a TSS and an identity map: below the
  * firmware. */
 #define TSS_ADDRESS          0xfffbd000UL
@@ -245,7 +247,7 @@ void kvm_vcpu_be_lazy(struct kvm_vcpu *vcpu)
     vcpu->lazy = true;
 }
 
-void kvm_vcpu_fetch(struct kvm_vcpu *vcpu, uint32_t groups)
+COLD void kvm_vcpu_fetch(struct kvm_vcpu *vcpu, uint32_t groups)
 {
     static const struct {
         uint32_t group;

@@ -25,6 +25,15 @@ int l2_policy_add(struct l2 *l2, struct l2_policy *policy)
     return 0;
 }
 
+COLD static void await_judgement(const struct l2_vcpu *vcpu)
+{
+    struct l2 *l2 = vcpu->l2;
+    struct machine *machine = l2->machine;
+
+    while (l2->judged != NULL && l2->judged != vcpu && !machine->ended)
+        pthread_cond_wait(&machine->changed, &machine->lock);
+}
+
 /*
  * What policies do between begin() and end() is not interrupted by what they do for another vCPU.
  * Whoever waits here runs nowhere and has claimed no turn, so whoever is inside gets all it waits
@@ -33,12 +42,12 @@ int l2_policy_add(struct l2 *l2, struct l2_policy *policy)
 HOT static bool begin(struct l2_vcpu *vcpu, struct l2_vcpu **before)
 {
     struct l2 *l2 = vcpu->l2;
-    struct machine *machine = l2->machine;
 
-    while (l2->judged != NULL && l2->judged != vcpu && !machine->ended)
-        pthread_cond_wait(&machine->changed, &machine->lock);
-    if (l2->judged != NULL && l2->judged != vcpu)
-        return false;
+    if (l2->judged != NULL && l2->judged != vcpu) {
+        await_judgement(vcpu);
+        if (l2->judged != NULL && l2->judged != vcpu)
+            return false;
+    }
     *before = l2->judged;
     l2->judged = vcpu;
     return true;
@@ -86,7 +95,7 @@ HOT static void describe(struct l2_access *access, struct l2_vcpu *vcpu, uint32_
         access->linear = exit->linear;
 }
 
-HOT enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right)
+WHOLE enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right)
 {
     enum l2_verdict verdict = L2_PASS;
     struct l2_access access;
@@ -105,7 +114,7 @@ HOT enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right)
     return verdict;
 }
 
-HOT enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint64_t rip)
+WHOLE enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint64_t rip)
 {
     enum l2_verdict verdict = L2_PASS;
     struct l2_vcpu *before;
@@ -230,15 +239,16 @@ HOT const struct kvm_sregs *l2_sregs(struct l2_vcpu *vcpu)
     return &vcpu->kvm->run->s.regs.sregs;
 }
 
+COLD static bool without_registers(const struct l2_vcpu *vcpu)
+{
+    machine_end(vcpu->l2->machine, MACHINE_HOST, "registers of L2 %s: %s", vcpu->l2->name,
+                strerror(-vcpu->kvm->failure));
+    return false;
+}
+
 HOT bool l2_has_registers(const struct l2_vcpu *vcpu)
 {
-    const int code = vcpu->kvm->failure;
-
-    if (code == 0)
-        return true;
-    machine_end(vcpu->l2->machine, MACHINE_HOST, "registers of L2 %s: %s", vcpu->l2->name,
-                strerror(-code));
-    return false;
+    return vcpu->kvm->failure == 0 || without_registers(vcpu);
 }
 
 int l2_raise(struct l2_vcpu *vcpu, uint8_t vector, int64_t code)
@@ -253,15 +263,20 @@ int l2_raise(struct l2_vcpu *vcpu, uint8_t vector, int64_t code)
     return result;
 }
 
+COLD static int take_all_to(struct l2_vcpu *vcpu, struct space_overlay *overlay)
+{
+    int code = l2_drain(vcpu);
+
+    return code == 0 ? l2_view_overlay(vcpu, overlay, CARRY_ALL) : code;
+}
+
 HOT int l2_switch_overlay(struct l2_vcpu *vcpu, struct space_overlay *overlay,
                           enum view_carry carry)
 {
-    int code = carry == CARRY_ALL ? l2_drain(vcpu) : 0;
-
-    return code == 0 ? l2_view_overlay(vcpu, overlay, carry) : code;
+    return carry == CARRY_ALL ? take_all_to(vcpu, overlay) : l2_view_overlay(vcpu, overlay, carry);
 }
 
-void l2_stop_others(struct l2_vcpu *vcpu)
+COLD void l2_stop_others(struct l2_vcpu *vcpu)
 {
     l2_view_stop_others(vcpu);
 }

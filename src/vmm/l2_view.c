@@ -50,7 +50,7 @@ static bool wait_for_change(struct machine *machine)
     return pthread_cond_timedwait(&machine->changed, &machine->lock, &until) == ETIMEDOUT;
 }
 
-HOT bool l2_view_others_run(const struct l2_vcpu *vcpu)
+COLD static bool others_run(const struct l2_vcpu *vcpu)
 {
     const struct machine *machine = vcpu->l2->machine;
 
@@ -61,6 +61,11 @@ HOT bool l2_view_others_run(const struct l2_vcpu *vcpu)
             return true;
     }
     return false;
+}
+
+HOT bool l2_view_others_run(const struct l2_vcpu *vcpu)
+{
+    return vcpu->l2->machine->l1_count > 1 && others_run(vcpu);
 }
 
 /* Whoever has left KVM_RUN does not begin another one while there is a claim. */
@@ -87,7 +92,7 @@ void l2_view_stop_others(struct l2_vcpu *vcpu)
 }
 
 /* One vCPU at a time claims the next turn: the others do not run again before it had it. */
-static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const struct wish *wish)
+COLD static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const struct wish *wish)
 {
     struct l2 *l2 = vcpu->l2;
     struct machine *machine = l2->machine;

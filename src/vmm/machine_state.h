@@ -48,6 +48,7 @@ struct machine {
     unsigned int l1_count;
     bool ended; /* what `report` says is final; threads leave at the next step */
     FILE *trace;
+    struct event_log *log;
 
     struct kvm kvm;
     struct memory memory;
@@ -88,7 +89,6 @@ struct machine {
     void (*console)(void *context, unsigned int source, const char *name, const char *text,
                     size_t length);
     void *console_context;
-    struct event_log *log;
     const struct guard_listener *listener; /* or NULL */
 };
 

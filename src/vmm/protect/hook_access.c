@@ -5,6 +5,7 @@
 #include "vmm/l2.h"
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/protect/kernel_entry.h"
+#include "vmm/vmcs/x86.h"
 
 #define FRAME_WORDS 5U /* RIP, CS, RFLAGS, RSP, SS (SDM 6.14.2) */
 #define VECTORS     256U
@@ -16,14 +17,15 @@ _Static_assert(offsetof(struct kvm_regs, r15) - offsetof(struct kvm_regs, rax) =
 
 HOT static void begin(struct l2_vcpu *vcpu, struct hook_access *access)
 {
-    const struct kvm_regs *regs = l2_regs(vcpu);
-    const struct kvm_sregs *sregs = l2_sregs(vcpu);
+    /* They are there: the memory has been looked at. */
+    const struct kvm_regs *regs = &vcpu->kvm->run->s.regs.regs;
+    const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
 
     /* All but the registers, which are more than the rest, and are replaced. */
     memset(access, 0, offsetof(struct hook_access, registers));
     access->cpl = sregs->ss.dpl;
     access->cr3 = guest_space(sregs->cr3);
-    access->other_mode = !l2_runs_64_bit(vcpu);
+    access->other_mode = !(sregs->efer & EFER_LMA) || !sregs->cs.l;
     access->registers.rip = regs->rip;
     access->registers.rflags = regs->rflags;
     memcpy(access->registers.gpr, &regs->rax, sizeof(access->registers.gpr));
@@ -81,7 +83,7 @@ uint64_t hook_access_frame(const struct hook_policy *guard, const struct hook_ac
     return 0;
 }
 
-static void find_interrupt(struct hook_policy *guard, struct hook_access *access)
+COLD static void find_interrupt(struct hook_policy *guard, struct hook_access *access)
 {
     uint64_t at = hook_access_frame(guard, access);
     uint64_t frame[FRAME_WORDS];

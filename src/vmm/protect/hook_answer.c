@@ -15,19 +15,24 @@
 #define PROGRAM_FLAGS  0xcd5ULL
 #define REPEATED_LIMIT 16U
 
-HOT void hook_load(struct l2_vcpu *vcpu, const struct hook_registers *from)
+HOT static void load_at(struct l2_vcpu *vcpu, const struct hook_registers *from, uint64_t rip)
 {
     struct kvm_regs *regs = l2_regs(vcpu);
 
     memcpy(&regs->rax, from->gpr, sizeof(from->gpr));
-    regs->rip = from->rip;
+    regs->rip = rip;
     regs->rflags = (regs->rflags & ~PROGRAM_FLAGS) | (from->rflags & PROGRAM_FLAGS);
     l2_regs_changed(vcpu);
 }
 
+void hook_load(struct l2_vcpu *vcpu, const struct hook_registers *from)
+{
+    load_at(vcpu, from, from->rip);
+}
+
 /* Back in the program from the kernel's first instruction, as if the event had not been. */
-static void return_to_user(const struct hook_place *place, struct l2_vcpu *vcpu,
-                           const struct hook_registers *registers)
+COLD static void return_to_user(const struct hook_place *place, struct l2_vcpu *vcpu,
+                                const struct hook_registers *registers)
 {
     struct kvm_sregs *sregs;
 
@@ -40,13 +45,16 @@ static void return_to_user(const struct hook_place *place, struct l2_vcpu *vcpu,
     l2_regs_changed(vcpu);
 }
 
-/* What the processor pushed becomes something that the kernel may know. */
-static int rewrite(struct hook_policy *guard, const struct hook_access *access,
-                   const struct hook_outcome *outcome)
+/* What the processor pushed becomes something that the kernel may know. *rip: where it goes on. */
+COLD static int rewrite(struct hook_policy *guard, const struct hook_access *access,
+                        const struct hook_outcome *outcome, uint64_t *rip)
 {
     uint64_t at = hook_access_frame(guard, access);
     uint64_t physical;
 
+    if (outcome->system_call_vector &&
+        !kernel_entry_handler(&guard->memory, VECTOR_SYSTEM_CALL, rip))
+        return -EFAULT;
     if (at == 0 ||
         guest_memory_translate(&guard->memory, access->cr3, at, GUEST_ANY, &physical) != 0)
         return -EFAULT;
@@ -56,39 +64,34 @@ static int rewrite(struct hook_policy *guard, const struct hook_access *access,
     return 0;
 }
 
-HOT static enum l2_verdict go_on(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                                 const struct hook_access *access,
-                                 const struct hook_outcome *outcome)
+HOT void hook_proceed(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                      const struct hook_access *access, const struct hook_outcome *outcome)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
-    uint64_t rip = outcome->load ? outcome->registers.rip : 0;
-    int code = outcome->rewrite ? rewrite(guard, access, outcome) : 0;
+    uint64_t rip = outcome->registers.rip;
+    int code = outcome->rewrite ? rewrite(guard, access, outcome, &rip) : 0;
 
-    if (outcome->system_call_vector &&
-        !kernel_entry_handler(&guard->memory, VECTOR_SYSTEM_CALL, &rip))
-        code = -EFAULT;
     if (outcome->reason == HOOK_REASON_CALL) {
-        place->cs = l2_sregs(vcpu)->cs;
-        place->ss = l2_sregs(vcpu)->ss;
+        const struct kvm_sregs *sregs = l2_sregs(vcpu);
+
+        place->cs = sregs->cs;
+        place->ss = sregs->ss;
     }
     if (code == 0)
         code = hook_views_show(guard, vcpu);
     if (code != 0) {
         hook_policy_fail(guard, code);
-        return L2_HANDLED;
+        return;
     }
-    if (outcome->load) {
-        hook_load(vcpu, &outcome->registers);
-        l2_regs(vcpu)->rip = rip;
-    }
+    if (outcome->load)
+        load_at(vcpu, &outcome->registers, rip);
     if (outcome->to_user)
         return_to_user(place, vcpu, &outcome->registers);
     vcpu->exit.done = true;
-    return L2_HANDLED;
 }
 
 /* Does the data access on memory, whatever the view has. */
-static enum l2_verdict serve(struct hook_policy *guard, struct l2_vcpu *vcpu, bool really)
+COLD static enum l2_verdict serve(struct hook_policy *guard, struct l2_vcpu *vcpu, bool really)
 {
     struct l2_exit *exit = &vcpu->exit;
     uint64_t data = exit->value;
@@ -113,8 +116,8 @@ static enum l2_verdict serve(struct hook_policy *guard, struct l2_vcpu *vcpu, bo
     return L2_HANDLED;
 }
 
-static enum l2_verdict end_program(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                                   const struct hook_outcome *outcome)
+COLD static enum l2_verdict end_program(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                                        const struct hook_outcome *outcome)
 {
     int code = l2_abort_instruction(vcpu);
 
@@ -131,8 +134,8 @@ static enum l2_verdict end_program(struct hook_policy *guard, struct l2_vcpu *vc
 }
 
 /* The L2 ends: L1 gets an exit, and its next entry an error. */
-static enum l2_verdict end_l2(const struct hook_policy *guard, struct l2_vcpu *vcpu,
-                              const struct hook_outcome *outcome)
+COLD static enum l2_verdict end_l2(const struct hook_policy *guard, struct l2_vcpu *vcpu,
+                                   const struct hook_outcome *outcome)
 {
     vcpu->l2->stopped = true;
     vcpu->exit.reason = MEZZ_EXIT_GUARD;
@@ -141,8 +144,8 @@ static enum l2_verdict end_l2(const struct hook_policy *guard, struct l2_vcpu *v
 }
 
 /* Views have changed since the access; or it is somebody else's matter. */
-static enum l2_verdict not_ours(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                                const struct hook_access *access)
+COLD static enum l2_verdict not_ours(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                                     const struct hook_access *access)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
     int code;
@@ -161,13 +164,10 @@ static enum l2_verdict not_ours(struct hook_policy *guard, struct l2_vcpu *vcpu,
     return L2_HANDLED;
 }
 
-HOT enum l2_verdict hook_answer(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                                const struct hook_access *access,
-                                const struct hook_outcome *outcome)
+enum l2_verdict hook_answer(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                            const struct hook_access *access, const struct hook_outcome *outcome)
 {
     switch (outcome->action) {
-    case HOOK_GO_ON:
-        return go_on(guard, vcpu, access, outcome);
     case HOOK_SERVE:
         return serve(guard, vcpu, true);
     case HOOK_NOTHING:
@@ -176,6 +176,7 @@ HOT enum l2_verdict hook_answer(struct hook_policy *guard, struct l2_vcpu *vcpu,
         return end_program(guard, vcpu, outcome);
     case HOOK_STOP:
         return end_l2(guard, vcpu, outcome);
+    case HOOK_GO_ON:
     case HOOK_ASK:
     case HOOK_ACTIONS:
     case HOOK_NOT_OURS:

@@ -62,6 +62,26 @@ static void tell(struct hook_policy *guard, const struct hook_access *access,
     hook_tell_script(guard, event);
 }
 
+COLD static void note_calls(struct hook_policy *guard, const struct hook_access *access,
+                            const struct hook_outcome *outcome, uint64_t calls)
+{
+    const struct hook_plan *plan = guard->config->plan;
+    struct mezz_guard_nested_call call[MEZZ_GUARD_NESTED];
+
+    if (!hook_read_agent(guard, outcome->from,
+                         plan->nested + offsetof(struct mezz_guard_nested, call), (uint8_t *)call,
+                         sizeof(call)))
+        return;
+    for (uint64_t i = 0; i < calls && i < MEZZ_GUARD_NESTED; i++) {
+        if (call[i].function >= plan->functions || call[i].verdict >= MEZZ_GUARD_VERDICTS)
+            continue;
+        if (guard->l2->machine->log != NULL)
+            log_call(guard, access, outcome, &call[i]);
+        if (guard->config->heard)
+            tell(guard, access, outcome, &call[i]);
+    }
+}
+
 HOT void hook_note_nested(struct hook_policy *guard, const struct hook_access *access,
                           const struct hook_outcome *outcome)
 {
@@ -75,17 +95,6 @@ HOT void hook_note_nested(struct hook_policy *guard, const struct hook_access *a
         return;
     for (unsigned int v = 0; v < MEZZ_GUARD_VERDICTS; v++)
         guard->l2->record->report.guard.nested[v] += nested.verdicts[v];
-    if (nested.calls == 0 || (guard->l2->machine->log == NULL && !guard->config->heard) ||
-        !hook_read_agent(guard, outcome->from, plan->nested + head, (uint8_t *)nested.call,
-                         sizeof(nested.call)))
-        return;
-    for (uint64_t i = 0; i < nested.calls && i < MEZZ_GUARD_NESTED; i++) {
-        if (nested.call[i].function >= plan->functions ||
-            nested.call[i].verdict >= MEZZ_GUARD_VERDICTS)
-            continue;
-        if (guard->l2->machine->log != NULL)
-            log_call(guard, access, outcome, &nested.call[i]);
-        if (guard->config->heard)
-            tell(guard, access, outcome, &nested.call[i]);
-    }
+    if (nested.calls != 0 && (guard->l2->machine->log != NULL || guard->config->heard))
+        note_calls(guard, access, outcome, nested.calls);
 }

@@ -15,24 +15,38 @@
 const char *const hook_argument_names[MEZZ_GUARD_ARGUMENTS] = {"arg1", "arg2", "arg3",
                                                                "arg4", "arg5", "arg6"};
 
-/* The copies lie in the agent's memory, page by page: nobody else has it. */
-HOT bool hook_read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
-                         size_t length)
+COLD static bool read_pages(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
+                            size_t length)
 {
     while (length > 0) {
         size_t part = (size_t)(PAGE_SIZE - linear % PAGE_SIZE);
-        uint64_t address;
 
         if (part > length)
             part = length;
-        if (hook_agent_address(guard->hooks, view, linear, &address) != 0 ||
-            guest_memory_read(&guard->memory, address, to, part) != 0)
+        if (!hook_read_agent(guard, view, linear, to, part))
             return false;
         linear += part;
         to += part;
         length -= part;
     }
     return true;
+}
+
+/* The copies lie in the agent's memory, page by page: nobody else has it. */
+HOT bool hook_read_agent(struct hook_policy *guard, uint32_t view, uint64_t linear, uint8_t *to,
+                         size_t length)
+{
+    const void *from;
+    uint64_t address;
+
+    if (length > PAGE_SIZE - linear % PAGE_SIZE)
+        return read_pages(guard, view, linear, to, length);
+    if (hook_agent_address(guard->hooks, view, linear, &address) != 0)
+        return false;
+    from = guest_memory_at(&guard->memory, address);
+    if (from != NULL)
+        memcpy(to, from, length);
+    return from != NULL;
 }
 
 static void add_argument(struct hook_policy *guard, uint32_t view,
@@ -266,6 +280,16 @@ int64_t hook_tell_script(struct hook_policy *guard, const struct guard_event *ev
     return answer;
 }
 
+/* Somebody hears of it. */
+COLD static int64_t note_whole(struct hook_policy *guard, const struct hook_access *access,
+                               const struct hook_outcome *outcome)
+{
+    fill(guard, access, outcome, &guard->event);
+    if (guard->l2->machine->log != NULL)
+        log_event(guard, access, outcome, &guard->event);
+    return hook_tell_script(guard, &guard->event);
+}
+
 HOT int64_t hook_note(struct hook_policy *guard, const struct hook_access *access,
                       const struct hook_outcome *outcome)
 {
@@ -281,8 +305,5 @@ HOT int64_t hook_note(struct hook_policy *guard, const struct hook_access *acces
     hook_note_nested(guard, access, outcome);
     if (!is_told(outcome->reason) || (guard->l2->machine->log == NULL && !guard->config->heard))
         return -EPERM;
-    fill(guard, access, outcome, &guard->event);
-    if (guard->l2->machine->log != NULL)
-        log_event(guard, access, outcome, &guard->event);
-    return hook_tell_script(guard, &guard->event);
+    return note_whole(guard, access, outcome);
 }

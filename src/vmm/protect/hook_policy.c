@@ -10,7 +10,7 @@
 #include "vmm/machine_state.h"
 #include "vmm/protect/hook_policy_state.h"
 
-HOT static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame)
+WHOLE static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t *frame)
 {
     struct hook_policy *guard = context;
     int code;
@@ -21,7 +21,7 @@ HOT static int translate(void *context, uint64_t cr3, uint64_t linear, uint64_t 
     return code;
 }
 
-HOT static int read_memory(void *context, uint64_t address, void *to, size_t length)
+WHOLE static int read_memory(void *context, uint64_t address, void *to, size_t length)
 {
     const struct hook_policy *guard = context;
 
@@ -48,7 +48,7 @@ static void note(void *context, unsigned int number, uint64_t cr3, const uint64_
     hook_walks_note(context, number, cr3, frames);
 }
 
-HOT static bool same(void *context, unsigned int number, uint64_t cr3)
+WHOLE static bool same(void *context, unsigned int number, uint64_t cr3)
 {
     return hook_walks_same(context, number, cr3);
 }
@@ -65,7 +65,7 @@ static bool barred(void *context, uint64_t page)
     return hook_is_closed(guard->hooks, page);
 }
 
-void hook_policy_fail(const struct hook_policy *guard, int code)
+COLD void hook_policy_fail(const struct hook_policy *guard, int code)
 {
     machine_end(guard->l2->machine, MACHINE_HOST, "guard of L2 %s: %s", guard->l2->name,
                 strerror(code < 0 ? -code : EIO));
@@ -124,41 +124,65 @@ static int start(struct l2_policy *policy, struct l2_vcpu *vcpu)
 
 /* --- judgement --- */
 
+COLD static void release_events(struct l2_vcpu *vcpu)
+{
+    l2_hold_windows(vcpu, false);
+    l2_release_interrupts(vcpu);
+}
+
 /* In a security view events wait, for as long as the budget says. */
 HOT static void follow_events(struct hook_policy *guard, struct l2_vcpu *vcpu)
 {
-    if (hook_place_of(guard, vcpu)->in.view != 0 || !l2_holds_interrupts(vcpu))
+    if (hook_place_of(guard, vcpu)->in.view == 0 && l2_holds_interrupts(vcpu))
+        release_events(vcpu);
+}
+
+/* Nobody writes what becomes an agent's. */
+COLD static void make_way(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                          const struct hook_access *access)
+{
+    if (!hook_moves_pages(guard->hooks, &hook_place_of(guard, vcpu)->in, access))
         return;
-    l2_hold_windows(vcpu, false);
-    l2_release_interrupts(vcpu);
+    l2_stop_others(vcpu);
+    guest_memory_look(&guard->memory, vcpu);
+}
+
+/* Or it is asked about. */
+COLD static enum l2_verdict refuse(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                                   const struct hook_access *access,
+                                   const struct hook_outcome *outcome, int64_t answer)
+{
+    enum l2_verdict verdict;
+
+    if (outcome->action == HOOK_ASK)
+        return hook_decide(guard, vcpu, outcome, answer);
+    verdict = hook_answer(guard, vcpu, access, outcome);
+    follow_events(guard, vcpu);
+    if (verdict == L2_HANDLED)
+        hook_tell_l1(guard, vcpu, outcome);
+    return verdict;
 }
 
 HOT static enum l2_verdict judge(struct hook_policy *guard, struct l2_vcpu *vcpu,
                                  const struct hook_access *access)
 {
     struct hook_outcome outcome;
-    enum l2_verdict verdict;
     int64_t answer;
     int code;
 
-    /* Nobody writes what becomes an agent's. */
-    if (l2_view_others_run(vcpu) &&
-        hook_moves_pages(guard->hooks, &hook_place_of(guard, vcpu)->in, access)) {
-        l2_stop_others(vcpu);
-        guest_memory_look(&guard->memory, vcpu);
-    }
+    if (l2_view_others_run(vcpu))
+        make_way(guard, vcpu, access);
     hook_judge(guard->hooks, &hook_place_of(guard, vcpu)->in, access, &outcome);
     code = hook_views_follow(guard, vcpu);
     if (code != 0)
         hook_policy_fail(guard, code);
     answer = hook_note(guard, access, &outcome);
-    if (outcome.action == HOOK_ASK)
-        return hook_decide(guard, vcpu, &outcome, answer);
-    verdict = hook_answer(guard, vcpu, access, &outcome);
+    if (outcome.action != HOOK_GO_ON)
+        return refuse(guard, vcpu, access, &outcome, answer);
+    hook_proceed(guard, vcpu, access, &outcome);
     follow_events(guard, vcpu);
-    if (verdict == L2_HANDLED)
-        hook_tell_l1(guard, vcpu, &outcome);
-    return verdict;
+    hook_tell_l1(guard, vcpu, &outcome);
+    return L2_HANDLED;
 }
 
 static void answered(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t value)
@@ -166,8 +190,8 @@ static void answered(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t va
     hook_answered((struct hook_policy *)policy, vcpu, value);
 }
 
-HOT static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
-                                     const struct l2_access *refused)
+WHOLE static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
+                                       const struct l2_access *refused)
 {
     struct hook_policy *guard = (struct hook_policy *)policy;
     struct hook_access access;
@@ -177,8 +201,8 @@ HOT static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *v
     return judge(guard, vcpu, &access);
 }
 
-HOT static enum l2_verdict gate(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t index,
-                                uint64_t rip)
+WHOLE static enum l2_verdict gate(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t index,
+                                  uint64_t rip)
 {
     struct hook_policy *guard = (struct hook_policy *)policy;
     struct hook_access access;
@@ -210,8 +234,7 @@ static void tick(struct l2_policy *policy, struct l2_vcpu *vcpu)
     if (!l2_holds_interrupts(vcpu))
         return;
     guard->l2->record->report.guard.forced_out += hook_place_of(guard, vcpu)->in.view != 0;
-    l2_hold_windows(vcpu, false);
-    l2_release_interrupts(vcpu);
+    release_events(vcpu);
 }
 
 int hook_policy_add(struct l2 *l2, const struct guard_config *config)

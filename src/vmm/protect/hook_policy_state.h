@@ -109,7 +109,9 @@ int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu);
 /* The vCPU sees the view that the guard has it in, as that is now. */
 int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu);
 
-/* hook_answer.c: what becomes of an access. */
+/* hook_answer.c: what becomes of an access. HOOK_GO_ON; the others. */
+void hook_proceed(struct hook_policy *guard, struct l2_vcpu *vcpu, const struct hook_access *access,
+                  const struct hook_outcome *outcome);
 enum l2_verdict hook_answer(struct hook_policy *guard, struct l2_vcpu *vcpu,
                             const struct hook_access *access, const struct hook_outcome *outcome);
 /* The vCPU goes on with these. */

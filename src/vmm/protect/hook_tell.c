@@ -8,7 +8,7 @@
 
 #define DENIALS 4095 /* errors are from -4095 to -1 */
 
-HOT static bool l1_has(const struct l2 *l2, uint32_t mode)
+static bool l1_has(const struct l2 *l2, uint32_t mode)
 {
     const struct callback *callback = l2->callbacks[reason_index(MEZZ_EXIT_GUARD)];
 
@@ -53,8 +53,8 @@ uint64_t hook_qualification(const struct hook_policy *guard, const struct hook_o
     return qualify(guard, outcome, &address);
 }
 
-static void make_exit(const struct hook_policy *guard, struct l2_vcpu *vcpu,
-                      const struct hook_outcome *outcome)
+COLD static void make_exit(const struct hook_policy *guard, struct l2_vcpu *vcpu,
+                           const struct hook_outcome *outcome)
 {
     struct l2_exit *exit = &vcpu->exit;
 
@@ -64,12 +64,19 @@ static void make_exit(const struct hook_policy *guard, struct l2_vcpu *vcpu,
     exit->value = 0;
 }
 
-HOT void hook_tell_l1(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                      const struct hook_outcome *outcome)
+COLD static void tell_observer(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                               const struct hook_outcome *outcome)
 {
     if ((outcome->reason == HOOK_REASON_RETURN || hook_is_refusal(outcome->reason)) &&
         l1_has(guard->l2, MEZZ_MODE_OBSERVE))
         make_exit(guard, vcpu, outcome);
+}
+
+HOT void hook_tell_l1(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                      const struct hook_outcome *outcome)
+{
+    if (guard->l2->callbacks[reason_index(MEZZ_EXIT_GUARD)] != NULL)
+        tell_observer(guard, vcpu, outcome);
 }
 
 static void go_on(struct hook_policy *guard, struct l2_vcpu *vcpu, int64_t answer)
@@ -85,8 +92,8 @@ static void go_on(struct hook_policy *guard, struct l2_vcpu *vcpu, int64_t answe
     vcpu->exit.done = true;
 }
 
-enum l2_verdict hook_decide(struct hook_policy *guard, struct l2_vcpu *vcpu,
-                            const struct hook_outcome *outcome, int64_t script)
+COLD enum l2_verdict hook_decide(struct hook_policy *guard, struct l2_vcpu *vcpu,
+                                 const struct hook_outcome *outcome, int64_t script)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
     struct mezz_guard_record record;

@@ -105,15 +105,11 @@ static int add_patch(void *context, const struct hook_patch *patch)
     return 0;
 }
 
-/* Makes the overlay what the guard says now. */
-HOT static int refresh(struct hook_policy *guard, uint32_t number)
+COLD static int remake(struct hook_policy *guard, uint32_t number, uint64_t version)
 {
     struct hook_view *view = &guard->view[number];
-    uint64_t version = hook_version(guard->hooks, number);
     int code;
 
-    if (view->overlay != NULL && view->version == version)
-        return 0;
     guard->patches = 0;
     code = hook_each_patch(guard->hooks, number, add_patch, guard);
     if (code != 0)
@@ -128,13 +124,19 @@ HOT static int refresh(struct hook_policy *guard, uint32_t number)
     return code;
 }
 
-HOT int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu)
+/* Makes the overlay what the guard says now. */
+HOT static int refresh(struct hook_policy *guard, uint32_t number)
 {
-    int code;
+    const struct hook_view *view = &guard->view[number];
+    const uint64_t version = hook_version(guard->hooks, number);
 
-    if (guard->view[0].overlay != NULL && guard->view[0].version == hook_version(guard->hooks, 0))
-        return 0;
-    code = refresh(guard, 0);
+    return view->overlay != NULL && view->version == version ? 0 : remake(guard, number, version);
+}
+
+COLD static int follow(struct hook_policy *guard, struct l2_vcpu *vcpu)
+{
+    int code = refresh(guard, 0);
+
     /* In the views that vCPUs are in, what is one's own now is nowhere, too. */
     for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS && code == 0; i++) {
         const uint32_t shown = guard->place[i].shown;
@@ -145,6 +147,13 @@ HOT int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu)
     if (code == 0)
         l2_stop_others(vcpu);
     return code;
+}
+
+HOT int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu)
+{
+    if (guard->view[0].overlay != NULL && guard->view[0].version == hook_version(guard->hooks, 0))
+        return 0;
+    return follow(guard, vcpu);
 }
 
 HOT int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu)

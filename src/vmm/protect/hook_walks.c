@@ -96,8 +96,8 @@ static bool note_all(struct hook_policy *guard, struct hook_walks *walks, const 
            frame == HOOK_NOWHERE;
 }
 
-void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr3,
-                     const uint64_t *frames)
+COLD void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr3,
+                          const uint64_t *frames)
 {
     const struct guest_paging *paging = &guard->memory.paging;
     struct hook_walks *walks = guard->walks[number];
