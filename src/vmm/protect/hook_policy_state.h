@@ -85,6 +85,32 @@ struct hook_way {
 
 #define HOOK_NOWHERE UINT64_MAX
 
+/* An entry that such a walk went by, and where in the root's memory it lies. */
+struct hook_noted {
+    const uint64_t *memory;
+    uint64_t entry;
+};
+
+static inline uint64_t hook_noted_differs(const struct hook_noted *noted)
+{
+    return __atomic_load_n(noted->memory, __ATOMIC_RELAXED) ^ noted->entry;
+}
+
+/* All of them say what they said, but for the accessed and dirty flags, which are the processor's.
+ */
+static inline bool hook_noted_same(const struct hook_noted *noted, size_t count)
+{
+    uint64_t differ = 0;
+    size_t i = 0;
+
+    for (; i + 4 <= count; i += 4)
+        differ |= hook_noted_differs(&noted[i]) | hook_noted_differs(&noted[i + 1]) |
+                  hook_noted_differs(&noted[i + 2]) | hook_noted_differs(&noted[i + 3]);
+    for (; i < count; i++)
+        differ |= hook_noted_differs(&noted[i]);
+    return (differ & ~(3ULL << 5)) == 0;
+}
+
 /* From the top down to the page, or to where there is none: then *frame is HOOK_NOWHERE. *runs: no
  * entry on the way forbids to execute it. What read() says. */
 int hook_tables_walk(const struct hook_way *way, uint64_t linear, uint64_t *frame, bool *runs);

@@ -14,7 +14,6 @@
 #include "vmm/vmcs/x86.h"
 
 #define CR4_LA57       (1ULL << 12)
-#define ENTRY_NOTES    (3ULL << 5) /* accessed, dirty: the processor's */
 #define GATE_SIZE      16U
 #define GATE_PRESENT   0x80U
 #define IDT_SIZE       4096U /* 256 gates */
@@ -31,7 +30,33 @@
 
 #define ENTRIES        160U
 #define PIECES         4U
-#define WORDS          19U
+
+/* What is compared at each call stands side by side: each page of it counts. */
+#define INLINE    static inline __attribute__((always_inline))
+#define TABLES_AT offsetof(struct kvm_sregs, tr) /* TR, LDT, GDT, IDT */
+#define TABLES    ((offsetof(struct kvm_sregs, cr0) - TABLES_AT) / sizeof(uint64_t))
+#define CALLS_AT  offsetof(struct mezz_vmcs12_msrs, sysenter_cs) /* up to CSTAR */
+#define CALLS     ((offsetof(struct mezz_vmcs12_msrs, sfmask) - CALLS_AT) / sizeof(uint64_t))
+_Static_assert(offsetof(struct kvm_sregs, ldt) > TABLES_AT &&
+                   offsetof(struct kvm_sregs, gdt) > TABLES_AT &&
+                   offsetof(struct kvm_sregs, idt) > TABLES_AT && TABLES == 10,
+               "side by side");
+_Static_assert(offsetof(struct mezz_vmcs12_msrs, lstar) > CALLS_AT &&
+                   offsetof(struct mezz_vmcs12_msrs, cstar) > CALLS_AT &&
+                   offsetof(struct mezz_vmcs12_msrs, sysenter_eip) > CALLS_AT && CALLS == 7,
+               "side by side");
+
+typedef uint64_t words __attribute__((vector_size(32), may_alias, aligned(1)));
+
+/* What an answer is for. */
+struct structures_of {
+    uint64_t view;
+    uint64_t cr3;
+    uint64_t version; /* of which frames are closed */
+    uint64_t eptp;
+    uint64_t changes;
+    uint64_t efer;
+};
 
 struct structures_piece {
     const uint8_t *memory;
@@ -40,16 +65,17 @@ struct structures_piece {
 };
 
 struct hook_structures {
-    uint64_t words[WORDS]; /* of the vCPU, and whatever else it is an answer for */
     bool kept;
+    struct structures_of of;
+    uint64_t tables[TABLES]; /* of the vCPU, as the next */
+    uint64_t calls[CALLS];
     size_t entries;
-    const uint64_t *entry[ENTRIES];
-    uint64_t was[ENTRIES];
-    uint64_t at[ENTRIES]; /* L2-physical */
     size_t pieces;
     struct structures_piece piece[PIECES];
-    uint8_t idt[IDT_SIZE];
     uint8_t tss[TSS_SIZE];
+    struct hook_noted noted[ENTRIES];
+    uint8_t idt[IDT_SIZE];
+    uint64_t at[ENTRIES]; /* L2-physical, of each entry */
 };
 
 /* One that is being made. */
@@ -73,35 +99,27 @@ void hook_structures_destroy(struct hook_policy *guard)
     free(guard->structures);
 }
 
-HOT static void fill_words(const struct hook_policy *guard, unsigned int number, uint64_t cr3,
-                           uint64_t words[WORDS])
+INLINE struct structures_of what_for(const struct hook_policy *guard, unsigned int number,
+                                     uint64_t cr3)
 {
     const struct l2_vcpu *vcpu = guard->memory.vcpu;
-    const struct kvm_sregs *sregs = &vcpu->kvm->run->s.regs.sregs;
-    const struct mezz_vmcs12_msrs *msrs = &vcpu->msr_shadow;
-    const uint64_t now[WORDS] = {
-        number,
-        cr3,
-        hook_version(guard->hooks, 0),
-        vcpu->place.eptp,
-        space_changes(guard->l2->space),
-        sregs->idt.base,
-        sregs->idt.limit,
-        sregs->gdt.base,
-        sregs->gdt.limit,
-        sregs->tr.base,
-        sregs->tr.limit,
-        sregs->ldt.base,
-        sregs->ldt.limit,
-        sregs->ldt.unusable,
-        sregs->efer,
-        msrs->lstar,
-        msrs->cstar,
-        msrs->sysenter_cs,
-        msrs->sysenter_eip,
-    };
 
-    memcpy(words, now, sizeof(now));
+    return (struct structures_of){number,
+                                  cr3,
+                                  hook_version(guard->hooks, 0),
+                                  vcpu->place.eptp,
+                                  space_changes(guard->l2->space),
+                                  vcpu->kvm->run->s.regs.sregs.efer};
+}
+
+INLINE const void *tables_of(const struct l2_vcpu *vcpu)
+{
+    return (const char *)&vcpu->kvm->run->s.regs.sregs + TABLES_AT;
+}
+
+INLINE const void *calls_of(const struct l2_vcpu *vcpu)
+{
+    return (const char *)&vcpu->msr_shadow + CALLS_AT;
 }
 
 /* --- looking --- */
@@ -115,7 +133,7 @@ static int note_entry(void *context, uint64_t at, uint64_t *entry)
 
     for (size_t i = 0; i < structures->entries; i++)
         if (structures->at[i] == at) {
-            *entry = structures->was[i];
+            *entry = structures->noted[i].entry;
             return 0;
         }
     if (hook_is_closed(look->guard->hooks, at & ~(PAGE_SIZE - 1)))
@@ -131,8 +149,7 @@ static int note_entry(void *context, uint64_t at, uint64_t *entry)
         return 0;
     }
     structures->at[structures->entries] = at;
-    structures->entry[structures->entries] = there;
-    structures->was[structures->entries++] = *entry;
+    structures->noted[structures->entries++] = (struct hook_noted){there, *entry};
     return 0;
 }
 
@@ -266,7 +283,9 @@ COLD static bool look_at_all(struct hook_policy *guard, unsigned int number, uin
 
     structures->entries = structures->pieces = 0;
     structures->kept = false;
-    fill_words(guard, number, cr3, structures->words);
+    structures->of = what_for(guard, number, cr3);
+    memcpy(structures->tables, tables_of(vcpu), sizeof(structures->tables));
+    memcpy(structures->calls, calls_of(vcpu), sizeof(structures->calls));
     if (!(paging->efer & EFER_LMA) || !(paging->cr0 & CR0_PG) || paging->cr4 & CR4_LA57)
         return false;
     look_at_handlers(&look, sregs->idt.base, sregs->idt.limit + 1ULL);
@@ -284,31 +303,67 @@ COLD static bool look_at_all(struct hook_policy *guard, unsigned int number, uin
 
 /* --- what was kept --- */
 
-HOT static bool is_same(const struct hook_structures *structures, const uint64_t words[WORDS])
+/* As memcmp, without the library's pages. */
+INLINE bool is_other(const void *a, const void *b, size_t length)
 {
-    uint64_t differ = 0;
+    const words *mine = a;
+    const words *theirs = b;
+    const size_t count = length / sizeof(words);
+    words differ = {0};
+    size_t i = 0;
 
-    for (size_t i = 0; i < WORDS; i++)
-        differ |= structures->words[i] ^ words[i];
-    if (differ != 0)
-        return false;
-    for (size_t i = 0; i < structures->entries; i++)
-        differ |= __atomic_load_n(structures->entry[i], __ATOMIC_RELAXED) ^ structures->was[i];
-    if ((differ & ~ENTRY_NOTES) != 0)
+    if (count == 0)
+        return memcmp(a, b, length) != 0;
+    for (; i + 4 <= count; i += 4)
+        differ |= (mine[i] ^ theirs[i]) | (mine[i + 1] ^ theirs[i + 1]) |
+                  (mine[i + 2] ^ theirs[i + 2]) | (mine[i + 3] ^ theirs[i + 3]);
+    for (; i < count; i++)
+        differ |= mine[i] ^ theirs[i];
+    /* The rest, and some that has been compared. */
+    mine = (const words *)((const char *)a + length - sizeof(words));
+    theirs = (const words *)((const char *)b + length - sizeof(words));
+    differ |= *mine ^ *theirs;
+    return (differ[0] | differ[1] | differ[2] | differ[3]) != 0;
+}
+
+INLINE bool is_same(const struct hook_structures *structures, const struct l2_vcpu *vcpu)
+{
+    if (is_other(tables_of(vcpu), structures->tables, sizeof(structures->tables)) ||
+        is_other(calls_of(vcpu), structures->calls, sizeof(structures->calls)) ||
+        !hook_noted_same(structures->noted, structures->entries))
         return false;
     for (size_t i = 0; i < structures->pieces; i++)
-        if (memcmp(structures->piece[i].memory, structures->piece[i].copy,
-                   structures->piece[i].length) != 0)
+        if (is_other(structures->piece[i].memory, structures->piece[i].copy,
+                     structures->piece[i].length))
             return false;
     return true;
 }
 
+/* With vectors of 32 bytes, and with those that every processor has. */
+__attribute__((target("avx2"), noinline)) HOT static bool
+is_same_wide(const struct hook_structures *structures, const struct l2_vcpu *vcpu)
+{
+    return is_same(structures, vcpu);
+}
+
+__attribute__((noinline)) HOT static bool is_same_plain(const struct hook_structures *structures,
+                                                        const struct l2_vcpu *vcpu)
+{
+    return is_same(structures, vcpu);
+}
+
 HOT bool hook_structures_sound(struct hook_policy *guard, unsigned int number, uint64_t cr3)
 {
-    struct hook_structures *structures = &guard->structures[guard->memory.vcpu->id - 1];
-    uint64_t words[WORDS];
+    const struct l2_vcpu *vcpu = guard->memory.vcpu;
+    struct hook_structures *structures = &guard->structures[vcpu->id - 1];
+    const struct structures_of *was = &structures->of;
+    const struct structures_of now = what_for(guard, number, cr3);
 
-    fill_words(guard, number, cr3, words);
-    return (structures->kept && is_same(structures, words)) ||
-           look_at_all(guard, number, cr3, structures);
+    if (structures->kept &&
+        ((was->view ^ now.view) | (was->cr3 ^ now.cr3) | (was->version ^ now.version) |
+         (was->eptp ^ now.eptp) | (was->changes ^ now.changes) | (was->efer ^ now.efer)) == 0 &&
+        (__builtin_cpu_supports("avx2") ? is_same_wide(structures, vcpu)
+                                        : is_same_plain(structures, vcpu)))
+        return true;
+    return look_at_all(guard, number, cr3, structures);
 }

@@ -8,16 +8,9 @@
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/vmcs/x86.h"
 
-#define CR4_LA57    (1ULL << 12)
-#define ENTRY_NOTES (3ULL << 5) /* accessed, dirty: the processor's */
+#define CR4_LA57 (1ULL << 12)
 
-#define ENTRIES     (HOOK_PAGES_LIMIT + 64U)
-
-/* An entry, and where in the root's memory it lies. */
-struct noted {
-    const uint64_t *memory;
-    uint64_t entry;
-};
+#define ENTRIES  (HOOK_PAGES_LIMIT + 64U)
 
 struct hook_walks {
     uint64_t cr3;
@@ -26,7 +19,7 @@ struct hook_walks {
     uint64_t version; /* of which frames may not have tables */
     struct guest_paging paging;
     size_t entries; /* 0: nothing is noted */
-    struct noted noted[ENTRIES];
+    struct hook_noted noted[ENTRIES];
     uint64_t at[ENTRIES]; /* L2-physical, of each */
 };
 
@@ -49,7 +42,7 @@ static int add(struct hook_walks *walks, const uint64_t *memory, uint64_t at, ui
     if (walks->entries == ENTRIES)
         return -ENOSPC;
     walks->at[walks->entries] = at;
-    walks->noted[walks->entries++] = (struct noted){memory, entry};
+    walks->noted[walks->entries++] = (struct hook_noted){memory, entry};
     return 0;
 }
 
@@ -117,19 +110,10 @@ COLD void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64
         walks->entries = 0;
 }
 
-static inline uint64_t difference(const struct noted *noted)
-{
-    return __atomic_load_n(noted->memory, __ATOMIC_RELAXED) ^ noted->entry;
-}
-
 HOT bool hook_walks_same(const struct hook_policy *guard, unsigned int number, uint64_t cr3)
 {
     const struct guest_paging *paging = &guard->memory.paging;
     const struct hook_walks *walks = guard->walks[number];
-    const struct noted *noted;
-    uint64_t differ = 0;
-    size_t count;
-    size_t i = 0;
 
     /* Of what else a walk looks at, a read by ring 3 depends on nothing. */
     if (walks == NULL || walks->entries == 0 || walks->cr3 != cr3 ||
@@ -139,12 +123,5 @@ HOT bool hook_walks_same(const struct hook_policy *guard, unsigned int number, u
         (paging->cr0 ^ walks->paging.cr0) & CR0_PG || paging->cr4 != walks->paging.cr4 ||
         paging->efer != walks->paging.efer)
         return false;
-    noted = walks->noted;
-    count = walks->entries;
-    for (; i + 4 <= count; i += 4)
-        differ |= difference(&noted[i]) | difference(&noted[i + 1]) | difference(&noted[i + 2]) |
-                  difference(&noted[i + 3]);
-    for (; i < count; i++)
-        differ |= difference(&noted[i]);
-    return (differ & ~ENTRY_NOTES) == 0;
+    return hook_noted_same(walks->noted, walks->entries);
 }
