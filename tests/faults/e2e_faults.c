@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "inject.h"
+#include "fault_scenarios.h"
 #include "mezz_process.h"
 
 #define main inject_test_main
@@ -18,87 +18,35 @@
 #define LOG        "inject.log"
 #define CALLS_MAX  65536U
 #define PATH_TAKES 2U /* of one call path: the first ones, and the last */
-#define STATUS(n)  (1U << (n))
-#define MOST_FILES 8
 #define SOME_RUNS  24U
 #define SHARE      "MEZZ_FAULTS_SHARE" /* n: every n-th of the calls that are worth it */
+#define ONLY       "MEZZ_FAULTS_ONLY"  /* what the name of a scenario has to begin with */
 
-static const char stack[] =
-    "local s = mezz.stack { memory = '64M' }\n"
-    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback' }\n"
-    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"
-    "    programs = { 'hello.elf' } }\n"
-    "local r = s:run { timeout = '20s' }\n"
-    "print(r.status)\n"
-    "mezz.expect(tiny.console:find 'hello from ring 3', 'the guest ran')\n";
-
-static const char *const run_words[] = {"run",      "t.lua",   "--no-cage",  "--json",
-                                        "out.json", "--trace", "trace.json", NULL};
-/* What is called before the machine has a process of its own is tried without a cage. */
-static const char *const caged_words[] = {"run",     "t.lua",      "--json", "out.json",
-                                          "--trace", "trace.json", NULL};
-static const char *const info_words[] = {"info", "--json", "info.json", NULL};
-
-static const char whole_run[] = "1 of 1 expectations held";
-
-/* What may come of the faults of a kind. A fault of the host is 3; one that L1 learns of as an
- * error code is 4, as L1 ends the machine then; a file that cannot be read is 2. 0 is always
- * possible: one can do without some things. */
-static const struct scenario {
-    const char *const *words;
-    const char *json;  /* the file that is written */
-    const char *whole; /* stdout has this when the status is 0 */
-    enum inject_kind kind;
-    int code;
-    unsigned int count; /* of calls that fail, one after the other */
-    unsigned int statuses;
-} scenarios[] = {
-    {run_words, "out.json", whole_run, INJECT_MEMORY, ENOMEM, 1, STATUS(3) | STATUS(4)},
-    {run_words, "out.json", whole_run, INJECT_MEMORY, ENOMEM, 1000, STATUS(3) | STATUS(4)},
-    {run_words, "out.json", whole_run, INJECT_MMAP, ENOMEM, 1, STATUS(3) | STATUS(4)},
-    {run_words, "out.json", whole_run, INJECT_IOCTL, ENOMEM, 1, STATUS(3) | STATUS(4)},
-    {run_words, "out.json", whole_run, INJECT_IOCTL, EINVAL, 1000, STATUS(3) | STATUS(4)},
-    {run_words, "out.json", whole_run, INJECT_RUN, EFAULT, 1, STATUS(3)},
-    {run_words, "out.json", whole_run, INJECT_RUN, EINTR, 1, 0},
-    {run_words, "out.json", whole_run, INJECT_FILE, EIO, 1, STATUS(2) | STATUS(3)},
-    {run_words, "out.json", whole_run, INJECT_FILE, EMFILE, 1000, STATUS(2) | STATUS(3)},
-    {run_words, "out.json", whole_run, INJECT_THREAD, EAGAIN, 1, STATUS(3)},
-    {caged_words, "out.json", whole_run, INJECT_MEMORY, ENOMEM, 1, STATUS(3) | STATUS(4)},
-    {caged_words, "out.json", whole_run, INJECT_MEMORY, ENOMEM, 1000, STATUS(3) | STATUS(4)},
-    {caged_words, "out.json", whole_run, INJECT_MMAP, ENOMEM, 1, STATUS(3) | STATUS(4)},
-    {caged_words, "out.json", whole_run, INJECT_IOCTL, ENOMEM, 1, STATUS(3) | STATUS(4)},
-    {caged_words, "out.json", whole_run, INJECT_IOCTL, EINVAL, 1000, STATUS(3) | STATUS(4)},
-    {caged_words, "out.json", whole_run, INJECT_RUN, EFAULT, 1, STATUS(3)},
-    {caged_words, "out.json", whole_run, INJECT_RUN, EINTR, 1, 0},
-    {caged_words, "out.json", whole_run, INJECT_FILE, EIO, 1, STATUS(2) | STATUS(3)},
-    {caged_words, "out.json", whole_run, INJECT_FILE, EMFILE, 1000, STATUS(2) | STATUS(3)},
-    {caged_words, "out.json", whole_run, INJECT_THREAD, EAGAIN, 1, STATUS(3)},
-    {info_words, "info.json", "", INJECT_MEMORY, ENOMEM, 1, STATUS(3)},
-    {info_words, "info.json", "", INJECT_MEMORY, ENOMEM, 1000, STATUS(3)},
-    {info_words, "info.json", "", INJECT_MMAP, ENOMEM, 1, STATUS(3)},
-    {info_words, "info.json", "", INJECT_IOCTL, ENOMEM, 1, STATUS(3)},
-    {info_words, "info.json", "", INJECT_RUN, EFAULT, 1, STATUS(3)},
-    {info_words, "info.json", "", INJECT_FILE, EIO, 1, STATUS(3)},
-    {info_words, "info.json", "", INJECT_THREAD, EAGAIN, 1, STATUS(3)},
-};
-
-/* The calls of one run: their number is their index + 1. */
+/* The calls of a kind in one run: their number is their index + 1. */
 struct calls {
     unsigned int path[CALLS_MAX];
+    bool elsewhere[CALLS_MAX]; /* the plainer scenario has such a call too */
     unsigned int count;
     unsigned int first; /* that is tried: behind the fork, if there is one */
-    json_t *json;       /* what the run wrote */
 };
 
-static void run_once(const struct scenario *scenario, struct mezz_process *mezz,
-                     unsigned int number)
+/* A run in which nothing fails. */
+struct whole {
+    struct calls calls[INJECT_KINDS];
+    json_t *json; /* what it wrote */
+};
+
+static void run_once(const struct fault_scenario *scenario, const struct fault_kind *kind,
+                     struct mezz_process *mezz, unsigned int number)
 {
     static char variable[64];
 
     snprintf(variable, sizeof(variable), INJECT_VARIABLE "=%s:%u:%u:%d",
-             inject_kind_name[scenario->kind], number, scenario->count, scenario->code);
+             inject_kind_name[kind->kind], number, kind->count, kind->code);
     mezz_begin(mezz);
-    mezz_write(mezz, "t.lua", stack, sizeof(stack) - 1);
+    if (scenario->stack != NULL)
+        mezz_write(mezz, "t.lua", scenario->stack, strlen(scenario->stack));
+    mezz_write(mezz, FAULT_RULES, FAULT_RULES_TEXT, sizeof(FAULT_RULES_TEXT) - 1);
     mezz->environment[0] = variable;
     mezz->environment[1] = INJECT_LOG_VARIABLE "=" LOG;
     mezz_run(mezz, scenario->words);
@@ -107,7 +55,8 @@ static void run_once(const struct scenario *scenario, struct mezz_process *mezz,
 /* The file of what is left behind, and no other that we do not know. */
 static void finish_once(struct mezz_process *mezz)
 {
-    static const char *const known[] = {"t.lua", LOG, "out.json", "trace.json", "info.json"};
+    static const char *const known[] = {"t.lua",    FAULT_RULES,  LOG,        "run.log",
+                                        "out.json", "trace.json", "info.json"};
     char path[PATH_MAX];
     int files = 0;
 
@@ -161,42 +110,96 @@ static FILE *open_log(const struct mezz_process *mezz)
     return log;
 }
 
-static void count_calls(const struct scenario *scenario, struct calls *calls)
+static unsigned int kind_by_name(const char *name)
+{
+    unsigned int kind = 0;
+
+    while (kind < INJECT_KINDS && strcmp(name, inject_kind_name[kind]) != 0)
+        kind++;
+    ck_assert_msg(kind < INJECT_KINDS, "the injector's log has a kind %s", name);
+    return kind;
+}
+
+static void note_line(const char *line, struct whole *whole)
+{
+    struct calls *calls;
+    unsigned int path;
+    char kind[16];
+
+    ck_assert_msg(strncmp(line, "leak", 4) != 0, "without any fault: %s", line);
+    if (sscanf(line, "call %15s %x", kind, &path) == 2) {
+        calls = &whole->calls[kind_by_name(kind)];
+        ck_assert_uint_lt(calls->count, CALLS_MAX);
+        calls->path[calls->count++] = path;
+    } else if (strcmp(line, "fork\n") == 0) {
+        for (unsigned int i = 0; i < INJECT_KINDS; i++)
+            if (i != INJECT_THREAD)
+                whole->calls[i].first = whole->calls[i].count;
+    }
+}
+
+static void run_whole(const struct fault_scenario *scenario, struct whole *whole)
 {
     struct mezz_process mezz;
     char line[256];
     FILE *log;
 
-    run_once(scenario, &mezz, 0);
+    memset(whole, 0, sizeof(*whole));
+    run_once(scenario, scenario->kinds, &mezz, 0);
     mezz_expect(&mezz, 0, "");
     log = open_log(&mezz);
-    calls->count = calls->first = 0;
-    while (fgets(line, sizeof(line), log) != NULL) {
-        ck_assert_msg(strncmp(line, "leak", 4) != 0, "without any fault: %s", line);
-        if (sscanf(line, "call %x", &calls->path[calls->count]) == 1)
-            ck_assert_uint_lt(++calls->count, CALLS_MAX);
-        else if (strcmp(line, "fork\n") == 0 && scenario->kind != INJECT_THREAD)
-            calls->first = calls->count;
-    }
+    while (fgets(line, sizeof(line), log) != NULL)
+        note_line(line, whole);
     fclose(log);
-    calls->json = read_json(&mezz, scenario->json);
-    ck_assert_ptr_nonnull(calls->json);
+    whole->json = read_json(&mezz, scenario->json);
+    ck_assert_ptr_nonnull(whole->json);
     finish_once(&mezz);
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    const unsigned int one = *(const unsigned int *)a;
+    const unsigned int other = *(const unsigned int *)b;
+
+    return (one > other) - (one < other);
+}
+
+static void note_elsewhere_of(struct calls *calls, struct calls *others)
+{
+    qsort(others->path, others->count, sizeof(others->path[0]), compare_paths);
+    for (unsigned int i = 0; i < calls->count; i++)
+        calls->elsewhere[i] |= bsearch(&calls->path[i], others->path, others->count,
+                                       sizeof(others->path[0]), compare_paths) != NULL;
+}
+
+/* Which call paths another scenario tries. */
+static void note_elsewhere(const struct fault_scenario *scenario, struct whole *whole)
+{
+    static struct whole other;
+
+    for (scenario = scenario->plain; scenario != NULL; scenario = scenario->plain) {
+        run_whole(scenario, &other);
+        json_decref(other.json);
+        for (unsigned int i = 0; i < INJECT_KINDS; i++)
+            note_elsewhere_of(&whole->calls[i], &other.calls[i]);
+    }
 }
 
 /* Whether this call is one to try: the first ones and the last of its call path. KVM_RUNs, of which
  * there are many alike, are tried here and there as well. */
-static bool worth_it(const struct scenario *scenario, const struct calls *calls, unsigned int at)
+static bool worth_it(const struct fault_kind *kind, const struct calls *calls, unsigned int at)
 {
     unsigned int before = 0;
     bool last = true;
 
+    if (calls->elsewhere[at])
+        return false;
     for (unsigned int i = calls->first; i < calls->count; i++) {
         before += i < at && calls->path[i] == calls->path[at];
         last &= i <= at || calls->path[i] != calls->path[at];
     }
     /* When all calls fail from here on, it makes no difference how many there were. */
-    if (scenario->count > 1)
+    if (kind->count > 1)
         return before == 0;
     return before < PATH_TAKES || last || at % (calls->count / SOME_RUNS + 1) == 0;
 }
@@ -212,13 +215,13 @@ static unsigned int share_divisor(void)
 }
 
 /* What is wrong with the run, as a line in `wrong`; false: nothing. */
-static bool find_fault(const struct scenario *scenario, const struct mezz_process *mezz,
-                       json_t *whole, char *wrong, size_t size)
+static bool find_fault(const struct fault_scenario *scenario, const struct fault_kind *kind,
+                       const struct mezz_process *mezz, json_t *whole, char *wrong, size_t size)
 {
     json_t *json = read_json(mezz, scenario->json);
     const char *rest = mezz->err;
     bool status_known =
-        mezz->status == 0 || (mezz->status < 32 && scenario->statuses & STATUS(mezz->status));
+        mezz->status == 0 || (mezz->status < 32 && kind->statuses & 1U << mezz->status);
 
     if (!status_known)
         snprintf(wrong, size, "status %d", mezz->status);
@@ -239,7 +242,8 @@ static bool find_fault(const struct scenario *scenario, const struct mezz_proces
 }
 
 /* 0 or 1, of failures. */
-static unsigned int try_one(const struct scenario *scenario, unsigned int number, json_t *whole)
+static unsigned int try_one(const struct fault_scenario *scenario, const struct fault_kind *kind,
+                            unsigned int number, json_t *whole)
 {
     struct mezz_process mezz;
     char wrong[256] = "main() did not return";
@@ -247,49 +251,63 @@ static unsigned int try_one(const struct scenario *scenario, unsigned int number
     char line[256];
     FILE *log;
 
-    run_once(scenario, &mezz, number);
+    run_once(scenario, kind, &mezz, number);
     log = open_log(&mezz);
     while (fgets(line, sizeof(line), log) != NULL) {
         if (strncmp(line, "hit ", 4) == 0)
             snprintf(hit, sizeof(hit), "%s", line);
         else if (strncmp(line, "end ", 4) == 0 && strncmp(wrong, "leak", 4) != 0)
-            find_fault(scenario, &mezz, whole, wrong, sizeof(wrong));
+            find_fault(scenario, kind, &mezz, whole, wrong, sizeof(wrong));
         else if (strncmp(line, "leak ", 5) == 0)
             snprintf(wrong, sizeof(wrong), "%s", line);
     }
     fclose(log);
     if (wrong[0] != '\0')
-        fprintf(stderr, "%s %s, call %u with errno %d: %s\n  call: %s  status %d, stderr: %s\n",
-                scenario->words[0], inject_kind_name[scenario->kind], number, scenario->code, wrong,
-                hit, mezz.status, mezz.err);
+        fprintf(stderr, "%s: %s, call %u with errno %d: %s\n  call: %s  status %d, stderr: %s\n",
+                scenario->name, inject_kind_name[kind->kind], number, kind->code, wrong, hit,
+                mezz.status, mezz.err);
     finish_once(&mezz);
     return wrong[0] != '\0';
 }
 
-START_TEST(one_fault)
+/* Failures. `part`: which of the calls are this share. */
+static unsigned int try_kind(const struct fault_scenario *scenario, const struct fault_kind *kind,
+                             const struct whole *whole, unsigned int part)
 {
-    static struct calls calls;
-    const struct scenario *scenario = &scenarios[_i];
+    const struct calls *calls = &whole->calls[kind->kind];
     const unsigned int share = share_divisor();
     unsigned int failures = 0;
     unsigned int worth = 0;
     unsigned int tried = 0;
 
-    count_calls(scenario, &calls);
-    for (unsigned int i = calls.first; i < calls.count; i++) {
-        /* Another part of a share in each scenario. */
-        if (!worth_it(scenario, &calls, i) || (worth++ + (unsigned int)_i) % share != 0)
+    for (unsigned int i = calls->first; i < calls->count; i++) {
+        if (!worth_it(kind, calls, i) || (worth++ + part) % share != 0)
             continue;
         tried++;
-        failures += try_one(scenario, i + 1, calls.json);
+        failures += try_one(scenario, kind, i + 1, whole->json);
     }
-    json_decref(calls.json);
-    printf("faults: %s%s, %u %s with errno %d: %u of %u calls tried (%u of them "
-           "are worth it), %u failures\n",
-           scenario->words[0], scenario->words == caged_words ? " in its cage" : "",
-           scenario->count, inject_kind_name[scenario->kind], scenario->code, tried, calls.count,
-           worth, failures);
+    printf("faults: %s, %u %s with errno %d: %u of %u calls tried (%u of them are worth it), "
+           "%u failures\n",
+           scenario->name, kind->count, inject_kind_name[kind->kind], kind->code, tried,
+           calls->count, worth, failures);
     fflush(stdout);
+    return failures;
+}
+
+START_TEST(one_fault)
+{
+    static struct whole whole;
+    const struct fault_scenario *scenario = fault_scenarios[_i];
+    const char *only = getenv(ONLY);
+    unsigned int failures = 0;
+
+    if (only != NULL && strncmp(scenario->name, only, strlen(only)) != 0)
+        return;
+    run_whole(scenario, &whole);
+    note_elsewhere(scenario, &whole);
+    for (size_t i = 0; i < scenario->kind_count; i++)
+        failures += try_kind(scenario, &scenario->kinds[i], &whole, (unsigned int)(_i + (int)i));
+    json_decref(whole.json);
     ck_assert_uint_eq(failures, 0);
 }
 END_TEST
@@ -305,4 +323,4 @@ static const char *obstacle(void)
     return mezz_obstacle();
 }
 
-RUN_CASES_IF(obstacle, "faults", 600, EACH(one_fault, ELEMENTS(scenarios)))
+RUN_CASES_IF(obstacle, "faults", 600, EACH(one_fault, fault_scenario_count))

@@ -92,13 +92,13 @@ bool inject_fails(enum inject_kind kind, const char *name)
 {
     bool fails = false;
 
-    if (!on || inside || kind != wanted_kind)
+    if (!on || inside || (wanted_number != 0 && kind != wanted_kind))
         return false;
     inside = true;
     pthread_mutex_lock(&together->lock);
     together->number++;
     if (wanted_number == 0) {
-        tell("call %08x\n", call_path());
+        tell("call %s %08x\n", inject_kind_name[kind], call_path());
     } else if (together->number >= wanted_number &&
                together->number - wanted_number < wanted_count) {
         fails = true;

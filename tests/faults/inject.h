@@ -14,7 +14,7 @@
  * the number-th first; number 0 fails none. What the run left is written to the file that
  * INJECT_LOG_VARIABLE names:
  *
- *     call PATH        one line for each call of the kind, when none was to fail; PATH tells call
+ *     call KIND PATH   one line for each call of any kind, when none was to fail; PATH tells call
  *                      paths within the program apart
  *     fork             from here on there is another process; its calls are counted in the same row
  *     hit PATH NAME    the call that failed

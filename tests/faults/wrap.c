@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/kick.h"
 #include "inject.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
@@ -125,6 +126,14 @@ int __wrap_munmap(void *at, size_t length)
 }
 
 int __real_ioctl(int fd, unsigned long request, void *argument);
+/* A signal does not keep KVM_RUN from what it does first: it ends the instruction that was pending
+ * and takes over registers. So does immediate_exit. */
+static int interrupted_run(int fd, void *argument)
+{
+    kick_state.running->immediate_exit = 1;
+    return __real_ioctl(fd, KVM_RUN, argument);
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
     va_list arguments;
@@ -136,7 +145,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     va_end(arguments);
     snprintf(name, sizeof(name), "ioctl %#lx", request);
     if (inject_fails(request == KVM_RUN ? INJECT_RUN : INJECT_IOCTL, name))
-        return -1;
+        return request == KVM_RUN && errno == EINTR ? interrupted_run(fd, argument) : -1;
     return __real_ioctl(fd, request, argument);
 }
 
