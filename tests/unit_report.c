@@ -2,6 +2,7 @@
 /* What a run leaves: reasons and their names, text as UTF-8, JSON, the table. */
 #include <errno.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +138,26 @@ static void print_all(struct machine_report *report)
 
     free(report_json(&facts));
 }
+
+/* What a report names becomes the exit status, and what it says is shown. */
+START_TEST(stop_of_a_stranger)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, 0, SIGKILL, 77, 128, -128, 256};
+    struct l2_report l2[2];
+    struct machine_report report = sample(l2);
+    struct machine_report got;
+
+    report.end = MACHINE_STOPPED;
+    report.signal_number = signals[_i];
+    strcpy(report.error.text, "x\x1b[2J\x9b"
+                              "2J\nmezz: ");
+    ck_assert_int_eq(report_copy(&got, &report), _i < 4 ? 0 : -EBADMSG);
+    if (_i >= 4)
+        return;
+    ck_assert_str_eq(got.error.text, "x?[2J?2J?mezz: ");
+    report_release(&got);
+}
+END_TEST
 
 /* The process that runs guests sends its report as bytes, and may have fallen to one of them:
  * bytes that end early or were altered are refused, or give a report that can be printed. */
@@ -284,5 +305,5 @@ START_TEST(table)
 END_TEST
 
 RUN_CASES("report", 30, EACH(utf8, ELEMENTS(texts)), ONCE(utf8_keeps_nul), ONCE(reasons),
-          ONCE(copy), EACH(pack_of_a_stranger, 2), EACH(pack_with_a_console_without_end, 2),
-          ONCE(deaths), ONCE(json), ONCE(table))
+          ONCE(copy), EACH(stop_of_a_stranger, 10), EACH(pack_of_a_stranger, 2),
+          EACH(pack_with_a_console_without_end, 2), ONCE(deaths), ONCE(json), ONCE(table))

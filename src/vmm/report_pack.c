@@ -2,6 +2,7 @@
 #include "vmm/report.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,9 +144,17 @@ static void free_piece(void *context, const void **piece, size_t size)
 }
 
 /* Numbers that others index tables by, and a length that would be taken for TEXT_BYTES. */
+/* It becomes the exit status: only what mezz itself is stopped by. */
+static bool stops(int signal_number)
+{
+    return signal_number == SIGINT || signal_number == SIGTERM || signal_number == SIGHUP ||
+           signal_number == SIGPIPE;
+}
+
 static bool is_sound(const struct machine_report *report)
 {
-    return report->end >= MACHINE_DONE && report->end <= MACHINE_HOST &&
+    return (report->end != MACHINE_STOPPED || stops(report->signal_number)) &&
+           report->end >= MACHINE_DONE && report->end <= MACHINE_HOST &&
            report->l2_count <= COUNT_MAX && report->l1.console.length != TEXT_BYTES;
 }
 
@@ -153,6 +162,15 @@ static bool l2_is_sound(const struct l2_report *l2)
 {
     return l2->end >= L2_RUNNING && l2->end <= L2_DIED && l2->callback_count <= COUNT_MAX &&
            l2->console.length != TEXT_BYTES;
+}
+
+/* It is shown as it is: names in it are of stack files, and those have nothing but this. */
+static void mend_text(char *text, size_t size)
+{
+    text[size - 1] = '\0';
+    for (; *text != '\0'; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
 }
 
 /* One byte of two values, whatever came. */
@@ -194,7 +212,7 @@ int report_unpack(struct machine_report *report, const void *bytes, size_t lengt
         *report = (struct machine_report){.l2 = NULL};
         return -EBADMSG;
     }
-    report->error.text[sizeof(report->error.text) - 1] = '\0';
+    mend_text(report->error.text, sizeof(report->error.text));
     each_piece(report, unpack_piece, &from);
     unpack_l2s(report, &from);
     if (from.code == 0 && from.left != 0)

@@ -155,6 +155,8 @@ _Noreturn static void run_inside(struct caged_run *run, struct event_line *line,
     if (code != 0)
         _exit(channel_send_failure(channel, code, &error) ? EXIT_FAILURE : MUTE);
     close_inherited(&inside);
+    if (!channel_send_start(channel))
+        _exit(MUTE);
     cli_signals_watch(machine);
     machine_run(machine, &report);
     terminal_end_line(run->terminal);
@@ -243,6 +245,13 @@ static int explain_death(struct caged_run *run, const struct death *death, struc
                      sigabbrev_np(run->signal_number), why);
 }
 
+static int explain_lie(struct caged_run *run, struct error *error)
+{
+    run->signal_number = SIGSYS;
+    run->abandoned = true;
+    return error_set(error, ECHILD, "the root sent a report that is none");
+}
+
 static int take_result(struct caged_run *run, struct channel_result *result,
                        const struct death *death, struct machine_report *report,
                        struct error *error)
@@ -253,6 +262,8 @@ static int take_result(struct caged_run *run, struct channel_result *result,
         *error = result->error;
         return result->failure;
     }
+    if (result->lied)
+        return explain_lie(run, error);
     if (!result->ended)
         return explain_death(run, death, error);
     if (run->trace != NULL)
@@ -267,11 +278,8 @@ static int take_result(struct caged_run *run, struct channel_result *result,
         code = report_unpack(report, result->report, result->length);
     if (code == -ENOMEM)
         return error_set(error, ENOMEM, "no memory for the run's report");
-    if (code != 0) {
-        run->signal_number = SIGSYS;
-        run->abandoned = true;
-        return error_set(error, ECHILD, "the root sent a report that is none");
-    }
+    if (code != 0)
+        return explain_lie(run, error);
     if (result->end.event_error == 0)
         return 0;
     report_release(report);
@@ -358,7 +366,8 @@ int caged_run(struct caged_run *run, struct machine_report *report, struct error
     code = channel_receive(way.ends[0], way.line != NULL ? &ear : NULL, limit_ms(run), &result);
     close_way(&way);
     cli_signals_forward(0);
-    death = see_off(child, code == -ETIME || (code == 0 && (result.ended || result.failure != 0)));
+    death = see_off(child, code == -ETIME ||
+                               (code == 0 && (result.ended || result.lied || result.failure != 0)));
     death.late = code == -ETIME;
     run->abandoned = code != 0;
     if (death.late)

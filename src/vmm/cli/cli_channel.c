@@ -56,6 +56,14 @@ bool channel_send_failure(int channel, int code, const struct error *error)
     return send_packet(channel, &packet, sizeof(packet.failed));
 }
 
+bool channel_send_start(int channel)
+{
+    struct packet packet;
+
+    packet.kind = CHANNEL_STARTED;
+    return send_packet(channel, &packet, 0);
+}
+
 bool channel_send_report(int channel, const void *bytes, size_t length,
                          const struct channel_end *end)
 {
@@ -89,8 +97,10 @@ static bool add_piece(struct channel_result *result, const void *bytes, size_t l
     size_t whole = result->length + length;
     unsigned char *report;
 
-    if (whole > REPORT_LIMIT)
+    if (whole > REPORT_LIMIT) {
+        result->lied = 1;
         return false;
+    }
     report = realloc(result->report, whole + 1);
     if (report == NULL) {
         *code = -ENOMEM;
@@ -114,8 +124,10 @@ static void take_failure(struct channel_result *result, const struct packet *pac
 static bool take(struct channel_result *result, const struct channel_ear *ear,
                  const struct packet *packet, size_t length, int *code)
 {
-    if (length < HEAD)
+    if (length < HEAD) {
+        result->lied = 1;
         return false;
+    }
     length -= HEAD;
     if (packet->kind == CHANNEL_EVENT) {
         if (ear != NULL)
@@ -124,11 +136,18 @@ static bool take(struct channel_result *result, const struct channel_ear *ear,
     }
     if (packet->kind == CHANNEL_PIECE)
         return add_piece(result, packet->piece, length, code);
-    if (packet->kind == CHANNEL_END && length == sizeof(packet->end)) {
+    if (packet->kind == CHANNEL_STARTED && !result->started) {
+        result->started = 1;
+        return true;
+    }
+    if (packet->kind == CHANNEL_END && result->started && length == sizeof(packet->end)) {
         result->end = packet->end;
         result->ended = 1;
-    } else if (packet->kind == CHANNEL_FAILED && length == sizeof(packet->failed)) {
+    } else if (packet->kind == CHANNEL_FAILED && !result->started &&
+               length == sizeof(packet->failed)) {
         take_failure(result, packet);
+    } else {
+        result->lied = 1;
     }
     return false;
 }

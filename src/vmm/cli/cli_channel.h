@@ -11,12 +11,13 @@
 
 /*
  * From the process that runs a machine to the one that started it: packets, each with its kind in
- * front. Either it failed, or there are events, if somebody is to hear of them,
- * pieces of the report and an end.
+ * front. Either it failed, or it started, and there are events, if somebody is to hear of
+ * them, pieces of the report and an end.
  */
 enum channel_kind {
     CHANNEL_FAILED = 1,
-    CHANNEL_EVENT, /* of a guard: protect/guard_event.h */
+    CHANNEL_STARTED, /* the cage is closed; from here on nothing fails but the machine */
+    CHANNEL_EVENT,   /* of a guard: protect/guard_event.h */
     CHANNEL_PIECE,
     CHANNEL_END
 };
@@ -34,6 +35,7 @@ int channel_open(int ends[2]);
 
 /* The sender's side. False: it is not on its way. */
 bool channel_send_failure(int channel, int code, const struct error *error);
+bool channel_send_start(int channel);
 bool channel_send_report(int channel, const void *bytes, size_t length,
                          const struct channel_end *end);
 
@@ -48,11 +50,13 @@ struct channel_ear {
 
 /* What came. */
 struct channel_result {
+    int started; /* guests may have run */
     int failure; /* a negative errno, and `error`; 0 */
     struct error error;
     unsigned char *report; /* to free() */
     size_t length;
     int ended; /* the report is whole, and `end` */
+    int lied;  /* something came that mezz does not send, or not then */
     struct channel_end end;
 };
 
