@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way from a machine's process to the one outside, with a sender that a guest has taken over. */
+/* The way from a machine's process to the one outside, with a sender that a guest has taken over.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
