@@ -402,6 +402,8 @@ START_TEST(refused_later)
     ck_assert_int_eq(decision_refuse(&request, REASON_UNSAFE_SPACE).verdict, VERDICT_ERROR);
     ck_assert_int_eq(decision_refuse(&request, REASON_NOT_ENTRY).verdict, VERDICT_ERROR);
     ck_assert(decision_refuse(&request, REASON_NOT_ENTRY).refused);
+    request.tolerated = UINT64_MAX;
+    ck_assert_int_eq(decision_refuse(&request, REASON_TABLE_INSIDE).verdict, VERDICT_STOP);
 }
 END_TEST
 

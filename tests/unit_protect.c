@@ -157,7 +157,26 @@ START_TEST(default_view)
     ck_assert_uint_eq(plan.count, 3); /* each once, although one is claimed as well */
     for (size_t i = 0; i < plan.count; i++)
         ck_assert_uint_eq(plan.page[i].rights, 0);
+    ck_assert_uint_eq(view_plan_rights(&plan, BUILT_CODE), 0);
+    ck_assert_uint_eq(view_plan_rights(&plan, 0x900000), MEZZ_EPT_RWX);
     view_plan_destroy(&plan);
+    leave(&fixture);
+}
+END_TEST
+
+/* The processor's own access has no program, and is no call's end: the L2 stops. */
+START_TEST(table_inside)
+{
+    const struct guard_access access = {.access = ACCESS_READ, .cr3 = CR3, .frame = 0x406000};
+    struct guard_outcome outcome;
+    struct fixture fixture;
+
+    enter(&fixture, false);
+    guard_refuse_table(fixture.guard, &fixture.vcpu, &access, &outcome);
+    ck_assert_int_eq(outcome.decision.verdict, VERDICT_STOP);
+    ck_assert_int_eq(outcome.decision.reason, REASON_TABLE_INSIDE);
+    ck_assert_str_eq(outcome.portion->name, "vault");
+    ck_assert_uint_eq(fixture.vcpu.view, 1);
     leave(&fixture);
 }
 END_TEST
@@ -254,6 +273,6 @@ START_TEST(no_such_view)
 }
 END_TEST
 
-RUN_CASES("protect", 30, EACH(call_site, ELEMENTS(sites)), ONCE(default_view),
+RUN_CASES("protect", 30, EACH(call_site, ELEMENTS(sites)), ONCE(default_view), ONCE(table_inside),
           EACH(portion_view, 2), EACH(unsafe_space, ELEMENTS(unsafe)), ONCE(handler_in_data),
           ONCE(no_such_view))

@@ -44,6 +44,7 @@ static const char *const reason_names[REASON_KINDS] = {
     [REASON_STACK_INSIDE] = "stack-inside",
     [REASON_NOT_64_BIT] = "not-64-bit",
     [REASON_DATA_DIFFERS] = "data-differs",
+    [REASON_TABLE_INSIDE] = "table-inside",
 };
 
 const char *decision_verdict_name(enum decision_verdict verdict)
@@ -69,7 +70,8 @@ enum decision_reason decision_tolerable_by_name(const char *name)
     return REASON_KINDS;
 }
 
-_Static_assert(REASON_NOT_ENTRY == 10 && REASON_UNSAFE_SPACE == 28 && REASON_DATA_DIFFERS == 32,
+_Static_assert(REASON_NOT_ENTRY == 10 && REASON_UNSAFE_SPACE == 28 && REASON_DATA_DIFFERS == 32 &&
+                   REASON_TABLE_INSIDE == 33,
                "docs/portions-policy.md lists the numbers");
 _Static_assert(REASON_KINDS <= 64, "decision_request.tolerated has a bit for each");
 
@@ -124,8 +126,8 @@ static struct decision refuse(const struct decision_request *request, enum decis
     }
     if (decision.verdict == VERDICT_SWITCH)
         decision.to = request->target;
-    /* A kernel whose handlers lie in a portion's pages: it can neither go on nor back. */
-    if (reason == REASON_KERNEL_FETCH && request->from != 0)
+    /* A kernel whose handlers or tables lie in a portion's pages: it can neither go on nor back. */
+    if ((reason == REASON_KERNEL_FETCH && request->from != 0) || reason == REASON_TABLE_INSIDE)
         decision.verdict = VERDICT_STOP;
     return decision;
 }

@@ -143,6 +143,7 @@ enum decision_reason {
     REASON_STACK_INSIDE,
     REASON_NOT_64_BIT,
     REASON_DATA_DIFFERS,
+    REASON_TABLE_INSIDE, /* found by guard_refuse_table's caller */
     REASON_KINDS
 };
 

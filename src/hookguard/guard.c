@@ -191,6 +191,19 @@ void guard_refuse(struct guard *guard, struct guard_vcpu *vcpu, const struct gua
     outcome->decision = decision_refuse(&request, reason);
 }
 
+void guard_refuse_table(struct guard *guard, const struct guard_vcpu *vcpu,
+                        const struct guard_access *access, struct guard_outcome *outcome)
+{
+    const struct decision_request request = {.access = access->access, .cpl = access->cpl};
+    struct guard_facts facts;
+
+    guard_find_facts(guard, vcpu, access, &facts);
+    *outcome = (struct guard_outcome){.from = vcpu->view,
+                                      .portion = facts.portion,
+                                      .decision = decision_refuse(&request, REASON_TABLE_INSIDE)};
+    pattern_cache_destroy(&facts.fresh);
+}
+
 void guard_describe(const struct guard *guard, const struct guard_access *access,
                     const struct guard_outcome *outcome, struct guard_event *event)
 {

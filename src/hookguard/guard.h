@@ -161,6 +161,11 @@ bool guard_moves_pages(struct guard *guard, const struct guard_vcpu *vcpu,
 void guard_refuse(struct guard *guard, struct guard_vcpu *vcpu, const struct guard_access *access,
                   enum decision_reason reason, struct guard_outcome *outcome);
 
+/* The processor itself needs the frame of the access, as a page table or the like, and does not get
+ * at it: the L2 ends. */
+void guard_refuse_table(struct guard *guard, const struct guard_vcpu *vcpu,
+                        const struct guard_access *access, struct guard_outcome *outcome);
+
 /* Whether the pages of code and constants of a view hold what the program's file has: again, now
  * that nobody else has them. */
 bool guard_code_is_right(struct guard *guard, uint32_t view);

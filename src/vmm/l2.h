@@ -75,6 +75,10 @@ struct l2_vcpu {
     uint64_t held[4];    /* vectors of interrupts that a policy holds back, a bit each */
     bool hold_windows;   /* no interrupt windows meanwhile */
     uint64_t exit_count;
+    struct {
+        uint64_t exits; /* exit_count, and the machine time when it was first seen */
+        uint64_t since;
+    } quiet;
     struct sync_fields sync;
     struct sync_known known;
     uint64_t tables_cr3; /* whose tables were opened, and in which protection_round */

@@ -11,6 +11,9 @@
 #include "vmm/vmcs/vmcs12.h"
 #include "vmm/vmcs/x86.h"
 
+/* A vCPU without an exit for so long is looked at, then and each time again. */
+#define QUIET_NS 30000000ULL
+
 int l2_policy_add(struct l2 *l2, struct l2_policy *policy)
 {
     struct l2_policy **link = &l2->policy;
@@ -155,6 +158,41 @@ void l2_policies_tick(struct l2_vcpu *vcpu)
         if (policy->ops->tick != NULL)
             policy->ops->tick(policy, vcpu);
     end(vcpu->l2, before);
+}
+
+bool l2_policies_end(struct l2_vcpu *vcpu)
+{
+    enum l2_verdict verdict = L2_PASS;
+    struct l2_vcpu *before;
+
+    if (vcpu->l2->policy == NULL || !begin(vcpu, &before))
+        return false;
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS);
+    if (!l2_has_registers(vcpu))
+        verdict = L2_HANDLED;
+    for (struct l2_policy *policy = vcpu->l2->policy; policy != NULL && verdict == L2_PASS;
+         policy = policy->next)
+        if (policy->ops->stuck != NULL)
+            verdict = policy->ops->stuck(policy, vcpu);
+    end(vcpu->l2, before);
+    return verdict == L2_REFLECT;
+}
+
+/* Most of those compute. */
+bool l2_policies_end_quiet(struct l2_vcpu *vcpu)
+{
+    const uint64_t now = machine_time(vcpu->l2->machine);
+
+    if (vcpu->l2->policy == NULL || vcpu->halted)
+        return false;
+    if (vcpu->quiet.exits != vcpu->exit_count) {
+        vcpu->quiet.exits = vcpu->exit_count;
+        vcpu->quiet.since = now;
+    }
+    if (now - vcpu->quiet.since < QUIET_NS)
+        return false;
+    vcpu->quiet.since = now;
+    return l2_policies_end(vcpu);
 }
 
 void l2_policies_vcpu_gone(struct l2_vcpu *vcpu)

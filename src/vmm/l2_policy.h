@@ -52,6 +52,9 @@ struct l2_policy_ops {
     void (*answered)(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t value);
     /* The time of l2_policy_timer() is over. */
     void (*tick)(struct l2_policy *policy, struct l2_vcpu *vcpu);
+    /* It ran for long without an exit, or has come out with one that no policy can do anything
+     * about: an emulation failure, a triple fault. L2_REFLECT: it ends, vcpu->exit says by what. */
+    enum l2_verdict (*stuck)(struct l2_policy *policy, struct l2_vcpu *vcpu);
     /* The vCPU, which does not run, is about to go; the L2 is, after all its vCPUs. */
     void (*vcpu_gone)(struct l2_policy *policy, struct l2_vcpu *vcpu);
     void (*destroy)(struct l2_policy *policy);
@@ -75,6 +78,10 @@ enum l2_verdict l2_policies_violation(struct l2_vcpu *vcpu, uint32_t right);
 enum l2_verdict l2_policies_gate(struct l2_vcpu *vcpu, uint64_t index, uint64_t rip);
 void l2_policies_answered(struct l2_vcpu *vcpu, uint64_t value);
 void l2_policies_tick(struct l2_vcpu *vcpu);
+/* Of an exit; false: it stays what it was. */
+bool l2_policies_end(struct l2_vcpu *vcpu);
+/* Of a KVM_RUN that something interrupted: only where there was no exit for long. */
+bool l2_policies_end_quiet(struct l2_vcpu *vcpu);
 void l2_policies_vcpu_gone(struct l2_vcpu *vcpu);
 void l2_policies_destroy(struct l2 *l2);
 

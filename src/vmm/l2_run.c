@@ -308,8 +308,14 @@ COLD static void interrupted(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     vcpu->kvm_pending = vcpu->halted ? vcpu->kvm_pending : false;
     paging_open_tables(vcpu, false);
     l1_check_time(l1);
-    if (!l1->machine->ended)
+    if (l1->machine->ended)
+        return;
+    if (l2_policies_end_quiet(vcpu)) {
+        vcpu->exit_count++;
+        l2_reflect(l1, vcpu);
+    } else if (!l1->machine->ended) {
         l2_resume(l1, vcpu);
+    }
 }
 
 HOT void l2_step(struct l1_vcpu *l1)

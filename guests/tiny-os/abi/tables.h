@@ -11,6 +11,8 @@ enum tiny_table {
     TINY_TABLE_STACK,   /* (physical address): what page faults push ends there */
     TINY_TABLE_HANDLER, /* (address): page faults lead there */
     TINY_TABLE_PAGES,   /* (physical page, address): the page table for the 2 MiB there */
+    TINY_TABLE_FIRST,   /* (physical page): CR3 */
+    TINY_TABLE_TRAPS,   /* (physical address): what traps from ring 3 push ends there */
     TINY_TABLE_COPY     /* + IDT, GDT, TSS: (buffer): the bytes of the one in use */
 };
 

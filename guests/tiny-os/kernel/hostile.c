@@ -23,6 +23,7 @@
 #define GATE_SIZE    16
 #define GATE_IST     4 /* bytes into the gate */
 #define TSS_SIZE     104
+#define TSS_RSP0     4
 #define TSS_IST2     44
 #define TSS_FREE     0x89 /* type of one that is not in use */
 #define TSS_TYPE     5    /* bytes into the descriptor */
@@ -149,12 +150,17 @@ static void set_handler(uint64_t handler)
     }
 }
 
+static void name_stack(unsigned at, uint64_t top)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        kernel_tss[at + i] = (uint8_t)(top >> 8 * i);
+    }
+}
+
 /* The second one of the IST's, which is free. */
 static void set_stack(uint64_t top)
 {
-    for (unsigned i = 0; i < 8; i++) {
-        kernel_tss[TSS_IST2 + i] = (uint8_t)(top >> 8 * i);
-    }
+    name_stack(TSS_IST2, top);
     kernel_idt[VECTOR_PAGE_FAULT * GATE_SIZE + GATE_IST] = top ? 2 : 0;
 }
 
@@ -202,6 +208,12 @@ int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr)
         }
         *space_large_entry(process_current()->cr3, vaddr) = where | PTE_TABLE;
         write_cr3(read_cr3());
+        return 0;
+    case TINY_TABLE_FIRST:
+        write_cr3(where);
+        return 0;
+    case TINY_TABLE_TRAPS:
+        name_stack(TSS_RSP0, DIRECT_BASE + where);
         return 0;
     default:
         return copy_table(kind, where);

@@ -232,7 +232,10 @@ COLD enum root_verdict emulation_failure_rule(struct l2_vcpu *vcpu)
         if (is_settled(vcpu, &operands[i], &served))
             return vcpu->exit.done ? ROOT_HANDLED : ROOT_LEFT;
     vcpu->exit = exit;
-    return served ? raise_invalid(vcpu) : ROOT_LEFT;
+    if (served)
+        return raise_invalid(vcpu);
+    l2_policies_end(vcpu);
+    return ROOT_LEFT;
 }
 
 HOT enum root_verdict ept_violation_rule(struct l2_vcpu *vcpu)

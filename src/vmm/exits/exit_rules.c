@@ -66,11 +66,19 @@ static enum root_verdict rule_hlt(struct l2_vcpu *vcpu)
     return ROOT_HANDLED;
 }
 
+/* A policy may know why, and makes it an exit of its own. */
+static enum root_verdict rule_triple_fault(struct l2_vcpu *vcpu)
+{
+    l2_policies_end(vcpu);
+    return ROOT_LEFT;
+}
+
 exit_rule *const exit_rules[REASON_INDEX_COUNT] = {
     [MEZZ_EXIT_IO] = rule_io,
     [MEZZ_EXIT_EPT_VIOLATION] = ept_violation_rule,
     [MEZZ_EXIT_SDM_COUNT + MEZZ_EXIT_EMULATION_FAILURE - MEZZ_EXIT_OWN_FIRST] =
         emulation_failure_rule,
+    [MEZZ_EXIT_TRIPLE_FAULT] = rule_triple_fault,
     [MEZZ_EXIT_INTERRUPT_WINDOW] = rule_window,
     [MEZZ_EXIT_HLT] = rule_hlt,
     [MEZZ_EXIT_RDMSR] = msrs_rule,

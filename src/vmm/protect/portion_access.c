@@ -3,6 +3,7 @@
 
 #include "vmm/machine_state.h"
 #include "vmm/protect/call_site.h"
+#include "vmm/protect/housing.h"
 #include "vmm/protect/portion_state.h"
 
 #define NO_FRAME (UINT64_MAX & ~(PAGE_SIZE - 1))
@@ -152,4 +153,25 @@ void portion_access_of_event(struct portions *portions, struct l2_vcpu *vcpu, un
     access->linear = access->rip;
     access->linear_known = true;
     keep_registers(facts, regs, regs->rflags);
+}
+
+static bool is_closed(const void *plan, uint64_t frame)
+{
+    return view_plan_rights(plan, frame) != MEZZ_EPT_RWX;
+}
+
+/* In a portion's view its kernel does not run. */
+bool portion_access_find_table(struct portions *portions, struct l2_vcpu *vcpu,
+                               struct portion_access_facts *facts)
+{
+    uint64_t frame;
+
+    if (portion_place_of(portions, vcpu)->shown != 0 ||
+        !housing_find(&portions->memory, is_closed, &portions->view[0].plan, &frame))
+        return false;
+    begin(vcpu, facts);
+    facts->access.access = ACCESS_READ;
+    facts->access.frame = frame;
+    facts->access.physical = frame;
+    return true;
 }

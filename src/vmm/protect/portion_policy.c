@@ -246,6 +246,22 @@ static enum l2_verdict stop(struct l2_vcpu *vcpu, const struct guard_outcome *ou
     return L2_REFLECT;
 }
 
+/* Nobody else tells of it: see housing.h. */
+static enum l2_verdict stuck(struct l2_policy *policy, struct l2_vcpu *vcpu)
+{
+    struct portions *portions = (struct portions *)policy;
+    struct portion_access_facts facts;
+    struct guard_outcome outcome;
+
+    guest_memory_look(&portions->memory, vcpu);
+    if (!portion_access_find_table(portions, vcpu, &facts))
+        return L2_PASS;
+    guard_refuse_table(portions->guard, &portion_place_of(portions, vcpu)->in, &facts.access,
+                       &outcome);
+    note(portions, &facts.access, &outcome);
+    return stop(vcpu, &outcome);
+}
+
 static enum l2_verdict answer(struct portions *portions, struct l2_vcpu *vcpu,
                               const struct portion_access_facts *facts,
                               const struct guard_outcome *outcome)
@@ -330,6 +346,10 @@ static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
         return L2_PASS;
     guest_memory_look(&portions->memory, vcpu);
     portion_access_find(portions, vcpu, access, &facts);
+    /* It is the fetch's page table, maybe. */
+    if (facts.access.access == ACCESS_FETCH && facts.access.cpl == 0 &&
+        stuck(policy, vcpu) == L2_REFLECT)
+        return L2_REFLECT;
     judge(portions, vcpu, &facts, &outcome);
     if (asks_l1(portions->l2, &outcome) && outcome.decision.verdict != VERDICT_SWITCH)
         return ask(portion_place_of(portions, vcpu), vcpu, &facts, &outcome);
@@ -364,6 +384,7 @@ int portion_policy_add(struct l2 *l2, const struct portion_table *table)
         .interrupt = interrupt,
         .answered = answered,
         .tick = tick,
+        .stuck = stuck,
         .vcpu_gone = vcpu_gone,
         .destroy = destroy,
     };

@@ -65,6 +65,10 @@ void portion_access_find(struct portions *portions, struct l2_vcpu *vcpu,
 /* The delivery of an event, which is about to begin. */
 void portion_access_of_event(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector,
                              struct portion_access_facts *facts);
+/* What the processor uses by itself lies where the default view, which the vCPU is in, has less
+ * than that needs. False: no such thing. */
+bool portion_access_find_table(struct portions *portions, struct l2_vcpu *vcpu,
+                               struct portion_access_facts *facts);
 
 /* portion_views.c. 0; -EPERM: see view_plan_portion; or a negative errno of the host, after which
  * the L2 cannot go on. */

@@ -148,6 +148,13 @@ int view_plan_portion(struct view_plan *plan, const struct guard *guard, uint32_
     return code;
 }
 
+uint32_t view_plan_rights(const struct view_plan *plan, uint64_t frame)
+{
+    const struct plan_page *page = find(plan, plan->count, frame);
+
+    return page == NULL ? MEZZ_EPT_RWX : page->rights;
+}
+
 bool view_plan_same(const struct view_plan *a, const struct view_plan *b)
 {
     if (a->count != b->count)

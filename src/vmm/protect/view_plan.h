@@ -39,6 +39,8 @@ int view_plan_default(struct view_plan *plan, const struct guard *guard);
 int view_plan_portion(struct view_plan *plan, const struct guard *guard, uint32_t view,
                       const struct address_space *space);
 
+/* What is left of EPT12's rights there: of a frame that is not listed, all. */
+uint32_t view_plan_rights(const struct view_plan *plan, uint64_t frame);
 bool view_plan_same(const struct view_plan *a, const struct view_plan *b);
 void view_plan_destroy(struct view_plan *plan);
 
