@@ -62,11 +62,25 @@ class Refused(InDirectory):
             for more in ([], ["-v"]):
                 self.refuse(["bootstrap", "run", option, *more],
                             f"bootstrap: run: {option} needs a value")
+            self.refuse(["bootstrap", "run", option + "="],
+                        f"bootstrap: run: {option} needs a value")
         lanes = "host, svm, svm-npt0, vmx, vmx-ept0"
         self.refuse(["bootstrap", "run", "--lane"], f"bootstrap: --lane needs a lane: {lanes}")
         self.refuse(["bootstrap", "test", "--lane"],
                     f"bootstrap: test: --lane needs a lane: {lanes}, all")
         self.refuse(["bootstrap", "test", "--only"], "bootstrap: test: --only needs a test program")
+
+    def test_runs_that_are_none(self):
+        for lane in ([], ["--lane", "svm"]):
+            run = ["bootstrap", "run", *lane]
+            for option in ("--bogus", "--timeout", "--", "-x"):
+                self.refuse([*run, option], f"bootstrap: run: no such option: {option} "
+                            f"({SOURCE}/build/src/vmm/mezz run --help lists them, once it is built)")
+            self.refuse([*run, "-v", "a.lua", "--no-cage", "b.lua"],
+                        "bootstrap: run: one stack file, not a.lua and b.lua")
+            self.refuse([*run, "--log", "-", "a.lua"],
+                        "bootstrap: run: --log: a log is a file of its own, to be verified later: -")
+            self.refuse([*run, "--log", "l", "no.lua"], "bootstrap: no such stack file: no.lua")
 
     def test_lanes_are_listed(self):
         for words in (["run", "--lane", "help"], ["run", "--lane=help"], ["test", "--lane", "help"]):
