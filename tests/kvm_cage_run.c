@@ -119,6 +119,14 @@ static void exit_badly(void)
     _exit(5);
 }
 
+static void look_at_environment(void)
+{
+    for (char **variable = environ; *variable != NULL; variable++)
+        if ((*variable)[0] != '\0')
+            _exit(7);
+    _exit(6);
+}
+
 /* What the root itself ends with when the channel does not take its report. */
 static void exit_mute(void)
 {
@@ -151,6 +159,8 @@ START_TEST(no_report)
         {exit_well, A_MINUTE, -ECHILD, SIGSYS, "the root ended with status 0 and without a report"},
         {exit_badly, A_MINUTE, -ECHILD, SIGSYS,
          "the root ended with status 5 and without a report"},
+        {look_at_environment, A_MINUTE, -ECHILD, SIGSYS,
+         "the root ended with status 6 and without a report"},
         {exit_mute, A_MINUTE, -ECOMM, 0, "the root could not send its report"},
         {close_all_and_stay, A_MINUTE, -ECHILD, SIGSYS,
          "the root closed its way to report, went on, and was killed"},
@@ -170,4 +180,4 @@ START_TEST(no_report)
 END_TEST
 
 RUN_CASES_IF(test_machine_obstacle, "cage_run", 120, ONCE(a_run),
-             EACH(door_in_a_run, cage_door_count), EACH(no_report, 5))
+             EACH(door_in_a_run, cage_door_count), EACH(no_report, 6))

@@ -84,6 +84,14 @@ static void close_inherited(const struct inside *inside)
         close(inside->inherited[i]);
 }
 
+/* What a shell or a CI has there is nobody's in the cage. Only now: the machine may have been built
+ * from what one of them names. */
+static void forget_environment(void)
+{
+    for (char **variable = environ; *variable != NULL; variable++)
+        memset(*variable, 0, strlen(*variable));
+}
+
 static void add_output(struct inside *inside, int fd)
 {
     if (fd >= 0)
@@ -155,6 +163,7 @@ _Noreturn static void run_inside(struct caged_run *run, struct event_line *line,
     if (code != 0)
         _exit(channel_send_failure(channel, code, &error) ? EXIT_FAILURE : MUTE);
     close_inherited(&inside);
+    forget_environment();
     if (!channel_send_start(channel))
         _exit(MUTE);
     cli_signals_watch(machine);
