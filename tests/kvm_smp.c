@@ -53,19 +53,6 @@ START_TEST(counts_are_exact)
 }
 END_TEST
 
-/* The page that one vCPU writes, and is given a copy of, is nobody's any more in its old form. */
-START_TEST(copies_are_everybodys)
-{
-    struct machine_config config = {.l1_memory = 32 * MIB, .l1_vcpus = 2, .timeout_ns = TIMEOUT_NS};
-    struct machine *machine = test_machine_create(&config, "copies_l1.elf");
-    struct machine_report report;
-
-    machine_run(machine, &report);
-    test_machine_ended_well(&report, "copies_l1.elf");
-    machine_destroy(machine);
-}
-END_TEST
-
 static const char *const ways[] = {"exits=callback", "exits=observe ept=dirty ept=cow",
                                    "exits=reflect", "exits=classic"};
 
@@ -144,4 +131,4 @@ START_TEST(guests_run_on_both)
 END_TEST
 
 RUN_CASES_IF(test_machine_obstacle, "smp", 120, EACH(counts_are_exact, ROUNDS),
-             ONCE(copies_are_everybodys), EACH(guests_run_on_both, ELEMENTS(ways)))
+             EACH(guests_run_on_both, ELEMENTS(ways)))
