@@ -162,6 +162,24 @@ START_TEST(housing)
 }
 END_TEST
 
+/* The IDT is on the last page of all addresses, behind which comes the first one, when the root
+ * looks for tables. */
+START_TEST(table_at_the_end)
+{
+    struct mezz_process mezz;
+    json_t *json;
+
+    run_way(&mezz, &(struct wanted){NULL, "-house", "", true, NULL}, " 0 end", NULL);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert(!mezz_tiny_says(json, "the attack"));
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.refused"), 0);
+    ck_assert_str_eq(json_string_value(mezz_at(json, "levels.l2.tiny.status")), "died");
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
 /* A call that fails returns to where the stack says, but never to a word of the portion. */
 START_TEST(error_with_stack_inside)
 {
@@ -445,6 +463,7 @@ END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "e2e_portions", 300, ONCE(stack),
              EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)), ONCE(error_with_stack_inside),
-             EACH(housing, ELEMENTS(housings)), EACH(honest, 2 * ELEMENTS(engines)),
-             ONCE(beside_others), ONCE(no_guard_beside), ONCE(undeclared),
-             EACH(answer, ELEMENTS(answers)), EACH(l1_decides, ELEMENTS(asked)), ONCE(log_is_whole))
+             EACH(housing, ELEMENTS(housings)), ONCE(table_at_the_end),
+             EACH(honest, 2 * ELEMENTS(engines)), ONCE(beside_others), ONCE(no_guard_beside),
+             ONCE(undeclared), EACH(answer, ELEMENTS(answers)), EACH(l1_decides, ELEMENTS(asked)),
+             ONCE(log_is_whole))

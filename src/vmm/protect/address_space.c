@@ -177,11 +177,11 @@ static int add_linear(struct address_space *space, const struct guest_memory *me
 static int add_range(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
                      uint64_t linear, uint64_t length)
 {
-    uint64_t end = linear + length;
+    const uint64_t pages = guest_pages(linear, length);
     int code = 0;
 
-    for (linear &= ~(PAGE_SIZE - 1); linear < end && code == 0; linear += PAGE_SIZE)
-        code = add_linear(space, memory, cr3, linear, SPACE_TABLE);
+    for (uint64_t i = 0; i < pages && code == 0; i++)
+        code = add_linear(space, memory, cr3, linear + i * PAGE_SIZE, SPACE_TABLE);
     return code;
 }
 
@@ -196,8 +196,10 @@ static int add_stacks(struct address_space *space, const struct guest_memory *me
         code = guest_memory_read_linear(memory, cr3, sregs->tr.base, tss, sizeof(tss));
     for (unsigned int i = 0; i <= TSS_ISTS && code == 0; i++) {
         memcpy(&top, tss + (i == 0 ? TSS_RSP0 : TSS_IST1 + 8 * (i - 1)), sizeof(top));
-        if (top != 0)
-            code = add_range(space, memory, cr3, (top & ~15ULL) - FRAME_SIZE, FRAME_SIZE);
+        code = add_range(space, memory, cr3, (top & ~15ULL) - FRAME_SIZE, FRAME_SIZE);
+        /* Most of the IST's are 0 and nobody's, which is the end of the last page all the same. */
+        if (code == -EFAULT && top == 0)
+            code = 0;
     }
     return code;
 }

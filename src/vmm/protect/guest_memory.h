@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/memory.h"
 #include "vmm/exits/kept_walks.h"
 
 struct l2_vcpu;
@@ -37,6 +38,13 @@ struct guest_memory {
     void *owner;
     uint64_t version;
 };
+
+/* How many pages the bytes from linear on are in. Behind the last address comes the first one, as
+ * it does for the processor: no end is computed. length: of what a processor's register can say. */
+static inline uint64_t guest_pages(uint64_t linear, uint64_t length)
+{
+    return (linear % PAGE_SIZE + length + PAGE_SIZE - 1) / PAGE_SIZE;
+}
 
 /* To be called with the vCPU that exited, before its memory is looked at: reads its registers. */
 void guest_memory_look(struct guest_memory *memory, struct l2_vcpu *vcpu);

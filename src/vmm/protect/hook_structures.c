@@ -167,12 +167,12 @@ static int find_page(struct structures_look *look, uint64_t linear, uint64_t *fr
 static void look_at_range(struct structures_look *look, uint64_t linear, uint64_t size)
 {
     const uint64_t first = linear & ~(PAGE_SIZE - 1);
-    const uint64_t span = linear - first + size;
+    const uint64_t pages = guest_pages(linear, size);
     uint64_t frame;
     bool runs;
 
-    for (uint64_t at = 0; at < span && look->sound; at += PAGE_SIZE) {
-        const int code = find_page(look, first + at, &frame, &runs);
+    for (uint64_t i = 0; i < pages && look->sound; i++) {
+        const int code = find_page(look, first + i * PAGE_SIZE, &frame, &runs);
 
         look->sound = code == -EFAULT || (code == 0 && !hook_is_closed(look->guard->hooks, frame));
     }
@@ -219,8 +219,7 @@ static void look_at_stacks(struct structures_look *look, uint64_t base, uint64_t
         if (at == TSS_RSP0 + 8 * TSS_RSPS)
             continue; /* reserved */
         memcpy(&top, tss + at, sizeof(top));
-        if (top != 0)
-            look_at_range(look, (top & ~15ULL) - PUSHED, PUSHED);
+        look_at_range(look, (top & ~15ULL) - PUSHED, PUSHED);
     }
 }
 

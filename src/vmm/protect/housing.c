@@ -51,12 +51,12 @@ static bool look_at_table(struct search *search, uint64_t table, unsigned int le
 
 static bool look_at_range(const struct search *search, uint64_t linear, uint64_t length)
 {
-    const uint64_t end = linear + length;
+    const uint64_t pages = guest_pages(linear, length);
     uint64_t physical;
 
-    for (linear &= ~(PAGE_SIZE - 1); linear < end; linear += PAGE_SIZE)
-        if (guest_memory_translate(search->memory, search->cr3, linear, GUEST_ANY, &physical) ==
-                0 &&
+    for (uint64_t i = 0; i < pages; i++)
+        if (guest_memory_translate(search->memory, search->cr3, linear + i * PAGE_SIZE, GUEST_ANY,
+                                   &physical) == 0 &&
             look_at(search, physical))
             return true;
     return false;
@@ -73,7 +73,7 @@ static bool look_at_stacks(const struct search *search, const struct kvm_sync_re
         return found;
     for (unsigned int i = 0; i <= TSS_ISTS && !found; i++) {
         memcpy(&top, tss + (i == 0 ? TSS_RSP0 : TSS_IST1 + 8 * (i - 1)), sizeof(top));
-        found = top != 0 && look_at_range(search, (top & ~15ULL) - PUSHED, PUSHED);
+        found = look_at_range(search, (top & ~15ULL) - PUSHED, PUSHED);
     }
     return found;
 }
