@@ -175,6 +175,7 @@ START_TEST(no_report)
     misdeed = ways[_i].misdeed;
     ck_assert_int_eq(run_in_cage(&run, ways[_i].timeout_ns, &report, &error), ways[_i].code);
     ck_assert_int_eq(run.signal_number, ways[_i].signal_number);
+    ck_assert(run.abandoned);
     ck_assert_str_eq(error.text, ways[_i].told);
 }
 END_TEST

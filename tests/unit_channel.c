@@ -72,16 +72,16 @@ END_TEST
 
 START_TEST(a_report)
 {
-    static unsigned char report[200000];
+    static unsigned char report[100000];
     const struct channel_end end = {.trace_error = ENOSPC};
 
     open_ends();
     ck_assert(channel_send_start(ends[1]));
     ck_assert_int_eq(channel_send_event(ends[1], "event", 5), 0);
-    ck_assert(channel_send_report(ends[1], report, 100000, &end));
+    ck_assert(channel_send_report(ends[1], report, sizeof(report), &end));
     ck_assert_int_eq(receive(LIMIT_MS), 0);
     ck_assert(result.started && result.ended && !result.lied);
-    ck_assert_uint_eq(result.length, 100000);
+    ck_assert_uint_eq(result.length, sizeof(report));
     ck_assert_int_eq(result.end.trace_error, ENOSPC);
     ck_assert_uint_eq(heard, 5);
 }

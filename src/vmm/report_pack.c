@@ -143,7 +143,6 @@ static void free_piece(void *context, const void **piece, size_t size)
     free((void *)(uintptr_t)*piece);
 }
 
-/* Numbers that others index tables by, and a length that would be taken for TEXT_BYTES. */
 /* It becomes the exit status: only what mezz itself is stopped by. */
 static bool stops(int signal_number)
 {
@@ -151,6 +150,7 @@ static bool stops(int signal_number)
            signal_number == SIGPIPE;
 }
 
+/* Numbers that others index tables by, and a length that would be taken for TEXT_BYTES. */
 static bool is_sound(const struct machine_report *report)
 {
     return (report->end != MACHINE_STOPPED || stops(report->signal_number)) &&

@@ -108,7 +108,7 @@ static inline bool hook_noted_same(const struct hook_noted *noted, size_t count)
                   hook_noted_differs(&noted[i + 2]) | hook_noted_differs(&noted[i + 3]);
     for (; i < count; i++)
         differ |= hook_noted_differs(&noted[i]);
-    return (differ & ~(3ULL << 5)) == 0;
+    return (differ & ~KEPT_WALK_NOTES) == 0;
 }
 
 /* From the top down to the page, or to where there is none: then *frame is HOOK_NOWHERE. *runs: no
