@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot_time.h"
+#include "host/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TIMEOUT_MS  60000
@@ -34,14 +34,6 @@ struct child {
     uint64_t started_ns;
     uint64_t greeted_ns;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
 
 static int create_stack_file(struct error *error)
 {
@@ -95,7 +87,7 @@ static int start(struct child *child, int stack, const char *images, const char 
         close(json[1]);
         return error_set(error, errno, "pipe: %s", strerror(errno));
     }
-    child->started_ns = now_ns();
+    child->started_ns = clock_now_ns();
     child->pid = fork();
     if (child->pid == 0)
         run_child(json, consoles, stack, images, device);
@@ -121,7 +113,7 @@ static int take(struct child *child, int i)
     child->length[i] += (size_t)length;
     child->text[i][child->length[i]] = '\0';
     if (i == 1 && child->greeted_ns == 0 && strstr(child->text[1], GREETING) != NULL)
-        child->greeted_ns = now_ns();
+        child->greeted_ns = clock_now_ns();
     return 1;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rounds.h"
+#include "host/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <x86intrin.h>
 
 /* The first cycles of a turn find another machine's state in the caches: those of a path are
@@ -12,15 +12,6 @@
 #define COLD_CYCLES    6U
 #define WARM_UP_CYCLES 96U
 #define SLOW_SHARE     8U
-#define NS             1000000000ULL
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
-}
 
 static int keep(struct series *series, double value, struct error *error)
 {
@@ -144,19 +135,20 @@ static int warm_up(struct measurement *m, struct error *error)
 
 int rounds_run(struct rounds *rounds, const struct effort *effort, struct error *error)
 {
-    uint64_t start = now_ns();
+    uint64_t start = clock_now_ns();
     uint64_t start_ticks = __rdtsc();
     int code = 0;
 
     for (size_t i = 0; code == 0 && i < rounds->count; i++)
         code = warm_up(&rounds->measurement[i], error);
     while (code == 0 && rounds->done < effort->rounds &&
-           (rounds->done < effort->fewest_rounds || now_ns() - start < effort->budget_ns)) {
+           (rounds->done < effort->fewest_rounds || clock_now_ns() - start < effort->budget_ns)) {
         for (size_t i = 0; code == 0 && i < rounds->count; i++)
             code = turn(rounds, &rounds->measurement[i], effort->cycles, error);
         rounds->done++;
     }
-    rounds->us_per_tick = (double)(now_ns() - start) / 1000 / (double)(__rdtsc() - start_ticks);
+    rounds->us_per_tick =
+        (double)(clock_now_ns() - start) / 1000 / (double)(__rdtsc() - start_ticks);
     return code;
 }
 

@@ -4,24 +4,16 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/clock.h"
 #include "host/kick.h"
 
 #define LIMIT_NS 1000000000L
 #define AGAIN_NS 10000000L
-#define NS       1000000000ULL
-
-static uint64_t now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * NS + (uint64_t)time.tv_nsec;
-}
 
 int probe_run_begin(struct probe_run *run, struct error *error)
 {
     const struct itimerspec limit = {
-        .it_value = {.tv_sec = LIMIT_NS / (long)NS, .tv_nsec = LIMIT_NS % (long)NS},
+        .it_value = {.tv_sec = LIMIT_NS / (long)SECOND_NS, .tv_nsec = LIMIT_NS % (long)SECOND_NS},
         .it_interval = {.tv_nsec = AGAIN_NS}};
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK_SIGNAL};
 
@@ -33,7 +25,7 @@ int probe_run_begin(struct probe_run *run, struct error *error)
         kicks_end(&run->before);
         return error_set(error, code, "timer_create: %s", strerror(code));
     }
-    run->deadline = now() + LIMIT_NS;
+    run->deadline = clock_now_ns() + LIMIT_NS;
     timer_settime(run->timer, 0, &limit, NULL);
     return 0;
 }
@@ -65,6 +57,6 @@ int probe_run_once(const struct probe_run *run, struct kvm_vcpu *vcpu)
     do {
         kicks_take();
         code = kvm_vcpu_run(vcpu);
-    } while (code == -EINTR && now() < run->deadline);
+    } while (code == -EINTR && clock_now_ns() < run->deadline);
     return code;
 }

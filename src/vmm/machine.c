@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
-#include <time.h>
 #include <x86intrin.h>
 
+#include "host/clock.h"
 #include "mezz/errors.h"
 #include "mezz/firmware.h"
 #include "vmm/boot/machine_boot.h"
@@ -15,21 +15,12 @@
 #include "vmm/l2_view.h"
 #include "vmm/machine_state.h"
 
-#define NS                       1000000000ULL
-#define DEFAULT_CALLBACK_TIMEOUT NS
+#define DEFAULT_CALLBACK_TIMEOUT SECOND_NS
 #define L1_MEMORY_LIMIT          (2ULL << 30)
-
-static uint64_t monotonic_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
-}
 
 uint64_t machine_time(const struct machine *machine)
 {
-    return monotonic_now() - machine->started_at;
+    return clock_now_ns() - machine->started_at;
 }
 
 void machine_end(struct machine *machine, enum machine_end end, const char *format, ...)
@@ -55,7 +46,7 @@ void machine_end(struct machine *machine, enum machine_end end, const char *form
 void machine_note_l2_output(struct machine *machine)
 {
     if (machine->report.first_l2_output_ns == 0)
-        machine->report.first_l2_output_ns = monotonic_now() - machine->process_started_at;
+        machine->report.first_l2_output_ns = clock_now_ns() - machine->process_started_at;
 }
 
 static void show_l1(void *context, const char *text, size_t length)
@@ -214,7 +205,7 @@ static void destroy_records(struct machine *machine)
 
 static void set_times(struct machine *machine, const struct machine_config *config)
 {
-    machine->started_at = monotonic_now();
+    machine->started_at = clock_now_ns();
     machine->started_tsc = __rdtsc();
     machine->process_started_at =
         config->process_started_ns != 0 ? config->process_started_ns : machine->started_at;

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "host/clock.h"
 
 /* Of bytes of a report in one packet: well within what a socket buffers. */
 #define PIECE_SIZE 65536U
@@ -28,6 +29,7 @@ struct packet {
 
 /* At a time. */
 #define LOOK_MS 1000
+#define MS      1000000ULL
 
 #define HEAD    offsetof(struct packet, piece)
 
@@ -152,14 +154,6 @@ static bool take(struct channel_result *result, const struct channel_ear *ear,
     return false;
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* What is left of a time. One that was longer than a wait takes was not ours: the process was
  * stopped, or an ear waited for somebody else. */
 struct limit {
@@ -169,7 +163,7 @@ struct limit {
 
 static bool is_over(struct limit *limit)
 {
-    const uint64_t now = now_ms();
+    const uint64_t now = clock_now_ns() / MS;
     const uint64_t gone = now - limit->looked_ms < LOOK_MS ? now - limit->looked_ms : LOOK_MS;
 
     limit->looked_ms = now;
@@ -194,7 +188,7 @@ static int await_packet(int channel, struct limit *limit)
 int channel_receive(int channel, const struct channel_ear *ear, uint64_t limit_ms,
                     struct channel_result *result)
 {
-    struct limit limit = {limit_ms, now_ms()};
+    struct limit limit = {limit_ms, clock_now_ns() / MS};
     struct packet *packet = malloc(sizeof(*packet));
     ssize_t length;
     bool more = true;

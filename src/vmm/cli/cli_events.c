@@ -12,10 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "vmm/cli/cli_channel.h"
 #include "vmm/protect/hook_policy.h"
-
-#define SECOND_NS 1000000000ULL
 
 /* Both processes have it. The stack file's side writes and believes nothing in it. */
 struct answers {
@@ -55,14 +54,6 @@ void event_line_close(struct event_line *line)
 
 /* --- the machine's side --- */
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
-
 static bool is_over(void *context)
 {
     const struct event_line *line = context;
@@ -76,7 +67,7 @@ static bool await_room(const struct event_line *line, uint64_t until)
     struct pollfd end = {.fd = line->channel, .events = POLLOUT};
     uint64_t now;
 
-    while ((now = now_ns()) < until && !is_over((void *)line)) {
+    while ((now = clock_now_ns()) < until && !is_over((void *)line)) {
         const struct timespec left = {.tv_sec = (time_t)((until - now) / SECOND_NS),
                                       .tv_nsec = (long)((until - now) % SECOND_NS)};
 
@@ -92,7 +83,7 @@ static int64_t await_answer(const struct event_line *line, uint64_t number, uint
 
     for (;;) {
         const uint32_t seen = atomic_load(&answers->answered);
-        const uint64_t now = now_ns();
+        const uint64_t now = clock_now_ns();
         struct timespec left;
 
         if (atomic_load(&answers->number) == number)
@@ -118,7 +109,7 @@ static int64_t send_event(void *context, const struct guard_event *event, uint64
                           bool *heard)
 {
     struct event_line *line = context;
-    const uint64_t until = now_ns() + patience_ns;
+    const uint64_t until = clock_now_ns() + patience_ns;
 
     *heard = await_room(line, until) && is_sent(line, event);
     if (!*heard || event->reason != HOOK_REASON_ASKED)

@@ -7,18 +7,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "vmm/cli/cli_signals.h"
 
 #define LOOK_NS 50000000
 #define PIECE   4096U /* what a pipe that is ready takes without waiting: PIPE_BUF */
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
 
 /* 0, or an errno value. What cannot be polled can be written. */
 static int wait_for_reader(const struct patience *patience)
@@ -30,7 +23,7 @@ static int wait_for_reader(const struct patience *patience)
     while (ppoll(&end, 1, &now, NULL) == 0) {
         if (cli_signal != 0)
             return EINTR;
-        if (now_ns() >= atomic_load(&patience->give_up_at))
+        if (clock_now_ns() >= atomic_load(&patience->give_up_at))
             return ETIMEDOUT;
         ppoll(&end, 1, &a_moment, NULL);
     }

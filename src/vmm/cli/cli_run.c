@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "vmm/cli/cli.h"
 #include "vmm/cli/cli_caged.h"
 #include "vmm/cli/cli_images.h"
@@ -39,14 +39,6 @@ struct run {
     bool abandoned;      /* the log ends with that process */
     uint64_t started_ns; /* of the process; 0 once a machine has run */
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
 
 static size_t longest_name(const struct machine_config *config)
 {
@@ -113,7 +105,7 @@ static int run_machine(void *context, const struct machine_config *wanted, struc
     config.console = terminal_write;
     config.console_context = &run->terminal;
     run->started_ns = 0;
-    give_up_at = now_ns() + config.timeout_ns;
+    give_up_at = clock_now_ns() + config.timeout_ns;
     if (kept->quiet && !run->options.verbose)
         terminal_begin_silent(&run->terminal, kept->title, give_up_at);
     else
@@ -265,7 +257,7 @@ static int close_outputs(struct run *run, int status)
 {
     struct terminal *terminal = &run->terminal;
 
-    status = run_outputs_close(&run->outputs, terminal->out, now_ns() - run->begun_ns,
+    status = run_outputs_close(&run->outputs, terminal->out, clock_now_ns() - run->begun_ns,
                                run->abandoned, status);
     /* An earlier error was told by finish(). */
     if (fflush(terminal->out) == 0 || status >= CLI_SIGNAL || status == CLI_HOST)
@@ -304,7 +296,7 @@ static int run_with_options(struct run *run)
 
 int cli_run(int argc, char **argv, const struct cli_command *command)
 {
-    struct run run = {.begun_ns = now_ns()};
+    struct run run = {.begun_ns = clock_now_ns()};
     const struct cli_option options[] = {
         {"json", NULL, "OUT", "write a report of the run to this file; - is the standard output",
          .text = &run.outputs.json_path},

@@ -9,8 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/clock.h"
+
 #define HOOK_INSTRUCTIONS 10000
-#define SECOND_NS         1000000000ULL
 #define MILLISECOND_NS    1000000ULL
 #define STATUS_BAD_INPUT  2
 #define STATUS_HOST       3
@@ -29,14 +30,6 @@ const struct script_limits script_default_limits = {
     .runs = 256,
     .expectations = 10000,
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
-}
 
 unsigned int script_line(lua_State *lua)
 {
@@ -92,7 +85,7 @@ void script_budget_over(struct script_budget *budget, int code, unsigned int lin
 
 static void check_budget(struct script_budget *budget)
 {
-    uint64_t used_ns = now_ns() - budget->started_ns;
+    uint64_t used_ns = clock_now_ns() - budget->started_ns;
     unsigned int line = script_line(budget->lua);
     char why[96];
 
@@ -166,7 +159,7 @@ static void end_interrupted(const struct script_budget *budget, int number)
 /* Until when the thread may sleep; it does not come back where the process has to end. */
 static uint64_t look(struct script_budget *budget)
 {
-    const uint64_t now = now_ns();
+    const uint64_t now = clock_now_ns();
     const int number = budget->interrupted != NULL ? *budget->interrupted : 0;
 
     if (number == 0)
@@ -268,7 +261,7 @@ void script_budget_begin(struct script_budget *budget)
     uint64_t limit_ns = budget->limits->time_ns + budget->limits->library_ns;
 
     budget->instructions = 0;
-    budget->started_ns = now_ns();
+    budget->started_ns = clock_now_ns();
     set_deadline(budget, budget->started_ns + limit_ns);
     if (budget->over == 0)
         lua_sethook(budget->lua, on_count, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
