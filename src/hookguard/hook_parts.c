@@ -253,29 +253,76 @@ static int by_address(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
+static uint64_t first_page(const struct program_segment *segment)
+{
+    return segment->address / PAGE_SIZE;
+}
+
+static uint64_t last_page(const struct program_segment *segment)
+{
+    return (segment->address + segment->length - 1) / PAGE_SIZE;
+}
+
+/* The page that both have, or none. */
+static bool share(const struct program_segment *a, const struct program_segment *b, uint64_t *page)
+{
+    *page = first_page(a) > first_page(b) ? first_page(a) : first_page(b);
+    return *page <= last_page(a) && *page <= last_page(b);
+}
+
+/* A page has the rights of one segment. */
+static int check_segments(const struct hook_maker *maker, const struct program_image *image)
+{
+    uint64_t page;
+
+    for (size_t i = 0; i < image->segments; i++)
+        for (size_t k = i + 1; k < image->segments; k++)
+            if (share(&image->segment[i], &image->segment[k], &page))
+                return error_set(maker->error, EINVAL,
+                                 "%s: two of its segments share the page %#" PRIx64, image->name,
+                                 (uint64_t)(page * PAGE_SIZE));
+    return 0;
+}
+
+static int check_agent(const struct hook_maker *maker)
+{
+    const struct program_image *agent = maker->agent;
+    const struct program_image *library = maker->library;
+    uint64_t pages = 0;
+    uint64_t page;
+
+    for (size_t i = 0; i < agent->segments; i++)
+        pages += last_page(&agent->segment[i]) - first_page(&agent->segment[i]) + 1;
+    if (pages > HOOK_AGENT_PAGES)
+        return bad(maker, "the agent is too large: at most 256 pages");
+    for (size_t i = 0; i < agent->segments; i++)
+        for (size_t k = 0; k < library->segments; k++)
+            if (share(&agent->segment[i], &library->segment[k], &page))
+                return error_set(maker->error, EINVAL, "%s: lies on pages of %s", agent->name,
+                                 library->name);
+    return 0;
+}
+
 int hook_parts_pages(struct hook_maker *maker)
 {
     struct hook_plan *plan = maker->plan;
-    size_t agent = 0;
     int code;
 
     plan->page = calloc(HOOK_PAGES_LIMIT, sizeof(*plan->page));
     if (plan->page == NULL)
         return error_set(maker->error, ENOMEM, "out of memory");
-    for (size_t i = 0; i < maker->agent->segments; i++)
-        agent += maker->agent->segment[i].length / PAGE_SIZE + 1;
-    if (agent > HOOK_AGENT_PAGES)
-        return bad(maker, "the agent is too large: at most 256 pages");
-    code = add_pages(maker, maker->agent, false);
+    code = check_segments(maker, maker->agent);
+    if (code == 0)
+        code = check_segments(maker, maker->library);
+    if (code == 0)
+        code = check_agent(maker);
+    if (code == 0)
+        code = add_pages(maker, maker->agent, false);
     if (code == 0)
         code = add_pages(maker, maker->library, true);
     if (code != 0)
         return code;
     qsort(plan->page, plan->pages, sizeof(*plan->page), by_address);
-    for (size_t i = 0; i + 1 < plan->pages; i++)
-        if (plan->page[i].linear == plan->page[i + 1].linear)
-            return error_set(maker->error, EINVAL, "%s: lies on pages of %s, or its segments do",
-                             maker->agent->name, maker->library->name);
     if (hook_page_at(plan, plan->stack - PAGE_SIZE) != NULL)
         return bad(maker, "there is no free page below its stack, which has to end there");
     return check_alone(maker);
