@@ -54,8 +54,8 @@ mezz.expect(asks.portions.entries == 11 and asks.portions.allowed["resume-point"
 
 -- A caller's flags are none of the portion's, and its own again after the call.
 local flags = run({ "vault-flags.elf" }, { entries = { "vault_flags", "vault_flags_behind" } })
-mezz.expect(flags.console:find "vault-flags.elf: flags inside 0x0, behind a call 0x0, after 0x44000",
-    "flags: DF, NT and AC stay outside")
+local after, kept = flags.console:match "flags inside 0x0, behind a call 0x0, after (0x%x+), as (0x%x+)"
+mezz.expect(after and after == kept, "flags: DF, NT and AC stay outside")
 mezz.expect(flags.portions.refused == 0, "flags: nothing is refused")
 
 -- A kernel that single-steps the program: the portion is left and come back to at each instruction.
@@ -69,6 +69,7 @@ mezz.expect(slow.console:find "vault.elf: 80 of 80 answers are right", "strict: 
 
 -- program, what stops it (a refusal, or how the page was released), what else there is. What is
 -- rehearsed is a way in that not every processor has: the program tries it without the portion first.
+-- A host may end it, too: kvm_pvm has no instruction fetched in compatibility mode that it cannot map.
 local attacks = {
     { "vault-middle.elf", "not-an-entry-point" },
     { "vault-read.elf", "read-outside" },
@@ -104,11 +105,12 @@ for _, attack in ipairs(attacks) do
     local without = run(programs, { tolerate = tolerated, entries = attack.entries })
     local stopped = not with.console:find "the attack succeeded"
     local succeeded = without.console:find "the attack succeeded" ~= nil
-    local possible = not attack.rehearsed or without.console:find "rehearsed" ~= nil
+    local possible = not attack.rehearsed or without.console:find "rehearsed" ~= nil and
+        not without.console:find "invalid opcode"
 
     rehearsed = rehearsed + (attack.rehearsed and possible and 1 or 0)
     print(("%-34s %-20s %-10s %s"):format(name, reason, stopped and "stopped" or "SUCCEEDED",
-        succeeded and "succeeded" or possible and "STOPPED" or "not on this processor"))
+        succeeded and "succeeded" or possible and "STOPPED" or "not on this host"))
     mezz.expect(stopped, name .. ": fails")
     if possible then
         mezz.expect(with.portions.refusals[reason] > 0, name .. ": is refused as " .. reason)

@@ -58,6 +58,14 @@ static void run(struct mezz_process *mezz, const struct wanted *wanted, const ch
     run_way(mezz, wanted, "", log);
 }
 
+/* kvm_pvm delivers events itself. */
+static bool lane_is_host(void)
+{
+    const char *lane = getenv("MEZZ_LANE");
+
+    return lane != NULL && strcmp(lane, "host") == 0;
+}
+
 #define SUCCEEDED "the attack succeeded"
 #define FAILED    "the attack failed"
 
@@ -77,7 +85,8 @@ START_TEST(stack)
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     expectations = mezz_at(json, "expectations");
-    ck_assert_uint_ge(json_array_size(expectations), 80);
+    /* Two of each attack, if this host has what it needs. */
+    ck_assert_uint_ge(json_array_size(expectations), lane_is_host() ? 171 : 177);
     json_array_foreach(expectations, i, one)
     {
         ck_assert(json_is_true(mezz_at(one, "passed")));
@@ -142,14 +151,18 @@ static const struct {
 START_TEST(housing)
 {
     const char *lane = getenv("MEZZ_LANE");
+    bool answered;
     struct mezz_process mezz;
     json_t *json;
 
     run_way(&mezz, &(struct wanted){NULL, "-house", "", true, NULL}, housings[_i].way, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
-    /* A page table that KVM itself walks, and does not find, is one that has nothing. */
-    if (housings[_i].stands_still || !mezz_tiny_says(json, "page fault"))
+    /* A page table that KVM itself walks, and does not find, is one that has nothing; where it also
+     * pushes what a trap pushes, a stack that it does not find is a double fault. */
+    answered = housings[_i].stands_still ? lane_is_host() && mezz_tiny_says(json, "double fault")
+                                         : mezz_tiny_says(json, "page fault");
+    if (!answered)
         ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.portions.refused"), 1);
     ck_assert(!mezz_tiny_says(json, "the attack"));
     if (housings[_i].stands_still && lane != NULL && strcmp(lane, "svm") == 0) {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls a portion, and returns to it, with flags that make other instructions of its own: with DF
- * its copies go backward. */
+ * its copies go backward. What is to be there behind it is what is there behind a system call, as a
+ * host may lose some of them at any exit. */
 #include "lib/tiny.h"
 #include "programs/vault/portion.h"
 
 #define FLAGS      0x44400 /* AC, NT, DF */
+#define KEPT       0x44000 /* AC, NT */
 #define TEXT(what) #what
 #define TEXT_OF(a) TEXT(a)
 
@@ -16,6 +18,11 @@ uint64_t vault_flags_behind(void (*function)(void));
 void set_flags(void);
 /* What `function` gives with all of FLAGS set, and then RFLAGS behind it. */
 uint64_t call_with_flags(uint64_t (*function)(void), uint64_t *behind);
+
+static uint64_t ask(void)
+{
+    return (uint64_t)tiny_call(TINY_CALL_YIELD, 0, 0, 0, 0);
+}
 
 __asm__(".pushsection .vault, \"ax\", @progbits\n"
         ".globl vault_flags\n"
@@ -57,10 +64,12 @@ __asm__(".pushsection .vault, \"ax\", @progbits\n"
 int main(int argc, char **argv)
 {
     uint64_t behind;
+    uint64_t kept;
     uint64_t inside = call_with_flags(vault_flags, &behind);
 
     (void)argc;
-    tiny_print("%s: flags inside 0x%lx, behind a call 0x%lx, after 0x%lx\n", argv[0],
-               inside & FLAGS, vault_flags_behind(set_flags) & FLAGS, behind & FLAGS);
+    call_with_flags(ask, &kept);
+    tiny_print("%s: flags inside 0x%lx, behind a call 0x%lx, after 0x%lx, as 0x%lx\n", argv[0],
+               inside & FLAGS, vault_flags_behind(set_flags) & FLAGS, behind & FLAGS, kept & KEPT);
     return 0;
 }
