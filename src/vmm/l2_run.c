@@ -27,28 +27,10 @@ HOT static struct exit_counts *counts_of(const struct l2_vcpu *vcpu, unsigned in
     return &vcpu->l2->record->report.exits[reason];
 }
 
-static void end_unless(int code, struct l2_vcpu *vcpu)
-{
-    if (code != 0 && code != -EAGAIN)
-        machine_end(vcpu->l2->machine, MACHINE_HOST,
-                    "KVM_RUN does not end an instruction of L2 %s at 0x%llx: %s", vcpu->l2->name,
-                    (unsigned long long)vcpu->kvm->run->s.regs.regs.rip, strerror(-code));
-}
-
-void l2_drain_or_end(struct l2_vcpu *vcpu)
-{
-    end_unless(l2_drain(vcpu), vcpu);
-}
-
-void l2_progress_or_end(struct l2_vcpu *vcpu)
-{
-    end_unless(l2_progress(vcpu), vcpu);
-}
-
 void l2_settle(struct l2_vcpu *vcpu)
 {
     if (vcpu->exit.flags & MEZZ_EXIT_RETIRED)
-        l2_drain_or_end(vcpu);
+        l2_drain(vcpu);
 }
 
 /* EPT12 may have got what was missing. */
@@ -121,7 +103,7 @@ COLD static void fail_entry(struct l1_vcpu *l1, struct l2_vcpu *vcpu, uint64_t c
     /* Of an INS, what L1 has answered so far is taken, and the rest begins anew with the next
      * entry: its elements lie in a run page that may be gone by then. */
     if (vcpu->string.left > 0 && vcpu->exit.flags & MEZZ_EXIT_PENDING)
-        l2_drain_or_end(vcpu);
+        l2_drain(vcpu);
     if (l1->machine->ended)
         return;
     vcpu->exit = (struct l2_exit){
@@ -181,12 +163,12 @@ static bool next_exit(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     if (l1->due & DUE_TIMER) {
         l1->due &= ~DUE_TIMER;
         vcpu->preempt_at = UINT64_MAX;
-        l2_drain_or_end(vcpu);
+        l2_drain(vcpu);
         vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_PREEMPTION_TIMER, .done = true};
         return true;
     }
     if (interrupt_exits(l1, vcpu)) {
-        l2_drain_or_end(vcpu);
+        l2_drain(vcpu);
         vcpu->exit = (struct l2_exit){.reason = MEZZ_EXIT_EXTERNAL_INTERRUPT,
                                       .interruption_info = l1->interrupt,
                                       .done = true};
@@ -282,7 +264,7 @@ int l2_enter(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 /* EPT12 was right when L2 was entered, and INVEPT or an edit had it read again. */
 COLD static void lost_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int error)
 {
-    l2_drain_or_end(vcpu);
+    l2_drain(vcpu);
     vcpu->exit = (struct l2_exit){
         .reason = MEZZ_EXIT_EPT_MISCONFIG,
         .qualification = (uint64_t)(error < 0 ? MEZZ_E_HOST : error),

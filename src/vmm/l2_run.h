@@ -39,10 +39,6 @@ void l2_stop(struct l2_vcpu *vcpu);
  * on every KVM. */
 void l2_settle(struct l2_vcpu *vcpu);
 
-/* exits/drain.h; a KVM that cannot ends the machine. */
-void l2_drain_or_end(struct l2_vcpu *vcpu);
-void l2_progress_or_end(struct l2_vcpu *vcpu);
-
 /* For each access that EPT12 may have got since: does it on memory. Otherwise answers with value.
  */
 void l2_complete_access(struct l2_vcpu *vcpu, uint64_t value, bool fault);

@@ -127,9 +127,12 @@ int __wrap_munmap(void *at, size_t length)
 
 int __real_ioctl(int fd, unsigned long request, void *argument);
 /* A signal does not keep KVM_RUN from what it does first: it ends the instruction that was pending
- * and takes over registers. So does immediate_exit. */
+ * and takes over registers. So does immediate_exit. A vCPU that kicks are not for has no more to do
+ * than it began. */
 static int interrupted_run(int fd, void *argument)
 {
+    if (kick_state.running == NULL)
+        return -1;
     kick_state.running->immediate_exit = 1;
     return __real_ioctl(fd, KVM_RUN, argument);
 }

@@ -2,6 +2,7 @@
 #include "vmm/callbacks/callbacks.h"
 
 #include "host/hot.h"
+#include "vmm/exits/drain.h"
 #include "vmm/exits/trace.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
@@ -163,7 +164,7 @@ static void finish_handled(struct l2_vcpu *vcpu, uint64_t state_mask)
 {
     if (vcpu->string.left > 0 && !(state_mask & MEZZ_GROUP_BIT(MEZZ_GROUP_REGS)))
         return;
-    l2_progress_or_end(vcpu);
+    l2_progress(vcpu);
     if (!vcpu->kvm_pending)
         sync_note_progress(vcpu);
 }

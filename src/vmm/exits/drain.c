@@ -6,6 +6,7 @@
 
 #include "host/hot.h"
 #include "vmm/l2_view.h"
+#include "vmm/machine_state.h"
 #include "vmm/vmcs/x86.h"
 
 /* More exits than one instruction makes without a REP prefix, and with one that runs on because the
@@ -283,6 +284,10 @@ static int drain_all(struct l2_vcpu *vcpu, bool stop_at_reads)
     if (!vcpu->kvm_pending)
         return 0;
     result = drain(vcpu, stop_at_reads);
+    if (result != 0 && result != -EAGAIN)
+        machine_end(vcpu->l2->machine, MACHINE_HOST,
+                    "KVM_RUN does not end an instruction of L2 %s at 0x%llx: %s", vcpu->l2->name,
+                    (unsigned long long)vcpu->kvm->run->s.regs.regs.rip, strerror(-result));
     if (vcpu->exit.flags & MEZZ_EXIT_PENDING)
         vcpu->string = (struct l2_string){.left = 0};
     vcpu->exit.answer = NULL;

@@ -11,8 +11,9 @@ struct l2_vcpu;
 /*
  * Drain before touch: lets KVM end the instruction that it has pending, without running L2 further,
  * so that registers can be replaced afterwards (otherwise KVM would overwrite them at the next
- * KVM_RUN). Everything that replaces state of a vCPU calls this first. 0 or a negative errno of
- * KVM.
+ * KVM_RUN). Everything that replaces state of a vCPU calls this first. 0; -EAGAIN: the machine
+ * ended meanwhile; another negative errno of KVM, which ends the machine: nobody knows then what
+ * the instruction has done.
  *
  * Of a REP string instruction only the elements end that were dealt with: RIP is at it, and the
  * others run when L2 does. Writes that the instruction makes on the way are queued, to be presented

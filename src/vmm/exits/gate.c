@@ -21,7 +21,7 @@ HOT bool gate_is_meant(const struct l2_vcpu *vcpu)
 static bool is_whole(struct l2_vcpu *vcpu)
 {
     if (vcpu->exit.size > SURELY_WHOLE)
-        l2_drain_or_end(vcpu);
+        l2_drain(vcpu);
     return vcpu->queued == 0;
 }
 
