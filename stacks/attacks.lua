@@ -16,6 +16,22 @@ local function both(list, more)
     return all
 end
 
+local api = {
+    api_open = { args = { "cstring", "value" } },
+    api_write = { args = { "value", { "buffer", length = 3 }, "value" } },
+    api_read = { args = { "value", { "memory", length = 3 }, "value" } },
+    api_close = { args = { "value" } },
+    api_send = { args = { "value", { "buffer", length = 3 }, "value" } },
+    api_receive = { args = { { "memory", length = 2 }, "value" } },
+    api_sum = { args = { { "memory", length = 2 }, "value" } },
+    api_append = { args = { "cstring", { "buffer", length = 3 }, "value" } },
+}
+-- Those that are the attacker's own.
+local own = {
+    own_pay = { args = { "cstring", "number" } },
+    own_each = { args = { "number", "value" } },
+}
+
 -- One guest whose programs attack, under a guard with all defences but these.
 local function guarded(attack, how, without)
     local stack = mezz.stack { memory = "64M" }
@@ -26,18 +42,9 @@ local function guarded(attack, how, without)
     local tiny = l1:l2 { name = "tiny", image = "tiny-os.elf", memory = "16M", programs = programs,
         cmdline = "hostile" } -- the kernel maps what attackers want
     tiny:guard {
-        library = "libapi.elf", agent = agent, on_refusal = attack.on_refusal,
-        without = #without > 0 and without or nil,
-        functions = {
-            api_open = { args = { "cstring", "value" } },
-            api_write = { args = { "value", { "buffer", length = 3 }, "value" } },
-            api_read = { args = { "value", { "memory", length = 3 }, "value" } },
-            api_close = { args = { "value" } },
-            api_send = { args = { "value", { "buffer", length = 3 }, "value" } },
-            api_receive = { args = { { "memory", length = 2 }, "value" } },
-            api_sum = { args = { { "memory", length = 2 }, "value" } },
-            api_append = { args = { "cstring", { "buffer", length = 3 }, "value" } },
-        },
+        library = not attack.own and "libapi.elf" or nil, program = attack.own and "attack.elf" or nil,
+        agent = agent, on_refusal = attack.on_refusal, without = #without > 0 and without or nil,
+        functions = attack.own and own or api,
     }
     local result = stack:run { timeout = "900s", quiet = true,
         title = title(attack.name, how) }
@@ -53,11 +60,16 @@ local attacks = {
         needs = { "gate-sites" }, reason = "outside" },
     { "1c", "gate within an instruction", program = "hidden-gate", off = { "gate-sites" },
         needs = { "app-nx" }, reason = "stray-gate" },
+    { "1d", "a program's own code, called back", program = "own-callback", own = true,
+        agent = "own-agent.elf", off = { "app-nx" }, reason = "outside" },
     { "2", "bad view index", program = "bad-index", off = { "gate-index" },
         needs = { "app-nx" }, reason = "bad-index" },
     { "3a", "hook skip, every offset", program = "skip", off = { "api-nx" },
         needs = { "padding" }, reason = "not-an-entry", on_refusal = "error" },
     { "3b", "the same, padding", program = "skip", off = { "padding" }, needs = { "api-nx" },
+        reason = "not-an-entry", on_refusal = "error" },
+    { "3c", "the same, of a program's own", program = "own-skip", own = true,
+        agent = "own-agent.elf", off = { "api-nx" }, needs = { "padding" },
         reason = "not-an-entry", on_refusal = "error" },
     { "4", "stolen prologue", program = "stolen-prologue", off = { "api-nx" },
         needs = { "padding" }, reason = "not-an-entry" },
@@ -111,10 +123,15 @@ local attacks = {
 }
 
 -- What no defence stops, by its nature: whose address space it is can have other code than the
--- function there. It gains what a system call of his own gains.
+-- function there, which gains what a system call of his own gains; and a call takes its time. What
+-- is noticed afterwards has what notices it, without which it is not.
 local natural = {
+    { "7b", "hook detection by time", program = "time",
+        because = "by its nature: a call takes as long as it takes" },
     { "9b", "a copy at the function's address", program = "copy",
         because = "by its nature: who makes the system call himself needs no function" },
+    { "9c", "the same, another call after it", program = "copy-call", off = { "mapping-check" },
+        reason = "remapped", on_refusal = "error" },
 }
 
 -- stacks/portions.lua has all of those on portions. The last: what else would stop it.
@@ -145,14 +162,15 @@ local hostiles = {
     { "20f", "EPT12 at random", "seed=2020 count=300", "error codes" },
 }
 all_runs = 2 * (#attacks + #portions + #pairs_of_vcpus) + #natural + #hostiles
+for _, attack in ipairs(natural) do all_runs = all_runs + (attack.off and 1 or 0) end
 for _, attack in ipairs(attacks) do all_runs = all_runs + (attack.needs and 1 or 0) end
 for _, attack in ipairs(portions) do all_runs = all_runs + (#attack[5] > 0 and 1 or 0) end
 
-local line = "%-5s %-34s %-16s %-12s %-12s %-12s %s"
+local line = "%-5s %-34s %-16s %-13s %-12s %-12s %s"
 local stopped_with, succeeded_without, always = 0, 0, 0
 local function row(id, name, defence, with, alone, without_it, reason)
     stopped_with = stopped_with + (with == "stopped" and 1 or 0)
-    succeeded_without = succeeded_without + (without_it == "succeeded" and 1 or 0)
+    succeeded_without = succeeded_without + (with == "stopped" and without_it == "succeeded" and 1 or 0)
     always = always + (without_it == "always on" and 1 or 0)
     print(line:format(id, name, defence, with, alone, without_it, reason))
     mezz.row { id = id, name = name, defence = defence, with = with, alone = alone,
@@ -194,14 +212,28 @@ for _, attack in ipairs(attacks) do
     end
 end
 
+local detected = 0
 for _, attack in ipairs(natural) do
     attack.name = attack[1] .. " " .. attack[2]
+    local won = "attack: " .. attack.program:gsub("%-", "%%-") .. ": succeeded"
     local tiny = guarded(attack, "all on", {})
-    local succeeded = tiny.console:match("attack: " .. attack.program .. ": succeeded") ~= nil
+    local succeeded = tiny.console:match(won) ~= nil
+    local seen = tiny.guarded.refused > 0
+    local bare = attack.off and guarded(attack, "without", attack.off)
 
-    row(attack[1], attack[2], "none", succeeded and "succeeded" or "STOPPED", "-", "-",
+    row(attack[1], attack[2], "none",
+        not succeeded and "STOPPED" or seen and "detected only" or "succeeded", "-",
+        bare and (bare.guarded.refused > 0 and "DETECTED" or "succeeded") or "-",
         refused_as(tiny, attack.because))
     mezz.expect(succeeded, attack.name .. ": nothing stops it, and docs/hookguard.md says so")
+    mezz.expect(seen == (attack.off ~= nil), attack.name .. ": what is noticed of it")
+    if bare then
+        detected = detected + 1
+        mezz.expect(tiny.guarded.refusals[attack.reason] > 0,
+            attack.name .. ": is told of as " .. attack.reason)
+        mezz.expect(bare.console:match(won) and bare.guarded.refused == 0,
+            attack.name .. ": succeeds unnoticed without " .. attack.off[1])
+    end
 end
 
 -- --- portions ---
@@ -282,5 +314,5 @@ end
 
 local all = #attacks + #portions + #pairs_of_vcpus + #hostiles
 print(("%d of %d attacks stopped; %d of the %d whose defence can be switched off succeeded without it; "
-    .. "%d that nothing stops by its nature")
-    :format(stopped_with, all, succeeded_without, all - always, #natural))
+    .. "%d that nothing stops by its nature, %d of them detected")
+    :format(stopped_with, all, succeeded_without, all - always, #natural, detected))

@@ -12,6 +12,7 @@ START_TEST(matrix)
     struct mezz_process mezz;
     unsigned int both = 0;
     unsigned int natural = 0;
+    unsigned int detected = 0;
     const json_t *rows;
     const json_t *row;
     json_t *json;
@@ -20,7 +21,7 @@ START_TEST(matrix)
     mezz_begin(&mezz);
     json = mezz_run_stack(&mezz, "attacks.lua");
     rows = mezz_at(json, "rows");
-    ck_assert_uint_ge(json_array_size(rows), 50);
+    ck_assert_uint_ge(json_array_size(rows), 54);
     json_array_foreach(rows, i, row)
     {
         const char *with = json_string_value(mezz_at(row, "with"));
@@ -30,10 +31,12 @@ START_TEST(matrix)
         ck_assert_str_ne(json_string_value(mezz_at(row, "name")), "");
         ck_assert_str_ne(json_string_value(mezz_at(row, "reason")), "-");
         natural += strcmp(with, "succeeded") == 0;
+        detected += strcmp(with, "detected only") == 0;
         both += strcmp(with, "stopped") == 0 && strcmp(without, "succeeded") == 0;
     }
-    ck_assert_uint_ge(both, 35);
-    ck_assert_uint_eq(natural, 1);
+    ck_assert_uint_ge(both, 37);
+    ck_assert_uint_eq(natural, 2);
+    ck_assert_uint_eq(detected, 1);
     json_decref(json);
     mezz_end(&mezz, 1);
 }

@@ -21,18 +21,34 @@
     "        api_close = { args = { 'value' } } }, %s }\n"                                      \
     "s:run { timeout = '120s', may_die = true }\n"
 
-static json_t *run(struct mezz_process *mezz, const char *engine, const char *programs,
-                   const char *more)
+#define OWN_STACK                                                                               \
+    "local s = mezz.stack { memory = '64M' }\n"                                                 \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback' }\n" \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M', %s\n"           \
+    "    programs = { 'own-agent.elf', 'hello.elf', 'own.elf', 'own.elf greedy' } }\n"          \
+    "tiny:guard { program = 'own.elf', agent = 'own-agent.elf',\n"                              \
+    "    functions = { own_pay = { args = { 'cstring', 'number' } },\n"                         \
+    "        own_pay_twice = { args = { 'cstring', 'number' } } }, %s }\n"                      \
+    "s:run { timeout = '120s', may_die = true }\n"
+
+static json_t *run_text(struct mezz_process *mezz, const char *text)
 {
     const char *argv[] = {"run", "t.lua", "--json", "out.json", "--log", "guard.log", NULL};
-    char text[2048];
 
-    snprintf(text, sizeof(text), STACK, engine, programs, more);
     mezz_begin(mezz);
     mezz_write(mezz, "t.lua", text, strlen(text));
     mezz_run(mezz, argv);
     mezz_expect(mezz, 0, "");
     return mezz_json(mezz);
+}
+
+static json_t *run(struct mezz_process *mezz, const char *engine, const char *programs,
+                   const char *more)
+{
+    char text[2048];
+
+    snprintf(text, sizeof(text), STACK, engine, programs, more);
+    return run_text(mezz, text);
 }
 
 START_TEST(example)
@@ -69,6 +85,37 @@ START_TEST(honest)
     ck_assert(!mezz_tiny_says(json, "FAILED"));
     ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.guard.calls"), 8);
     ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.refused"), 0);
+    json_decref(json);
+    mezz_end(&mezz, 3);
+}
+END_TEST
+
+/* A program's own functions, in two processes of it, beside one that has other code there. */
+START_TEST(own)
+{
+    struct mezz_process mezz;
+    char engine[32];
+    char text[2048];
+    json_t *json;
+    char *log;
+
+    snprintf(engine, sizeof(engine), "engine = '%s',", engines[(size_t)_i / ELEMENTS(ways)]);
+    snprintf(text, sizeof(text), OWN_STACK, engine, ways[(size_t)_i % ELEMENTS(ways)]);
+    json = run_text(&mezz, text);
+    log = mezz_read(&mezz, "guard.log");
+    ck_assert(mezz_tiny_says(json, "own: nested denial works"));
+    ck_assert(mezz_tiny_says(json, "own: taking turns works"));
+    ck_assert(mezz_tiny_says(json, "hello from ring 3"));
+    ck_assert(!mezz_tiny_says(json, "FAILED"));
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.calls"), 2 * 55 + 1);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.denied"), 2 * 2);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.nested.denied"), 2);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.refusals.killed"), 1);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.guard.missing"), 0);
+    ck_assert_ptr_nonnull(strstr(log, "\"symbol\":\"own.elf:main+0x"));
+    ck_assert_ptr_nonnull(strstr(log, "\"verdict\":\"denied\",\"library\":\"own.elf\","
+                                      "\"function\":\"own_pay\""));
+    free(log);
     json_decref(json);
     mezz_end(&mezz, 3);
 }
@@ -267,5 +314,5 @@ END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "hookguard", 900, ONCE(example),
              EACH(honest, ELEMENTS(engines) * ELEMENTS(ways)), EACH(answer, ELEMENTS(answers)),
-             ONCE(calls_are_logged), ONCE(nobody_calls), ONCE(strange_instruction),
-             EACH(mistake, ELEMENTS(mistakes)))
+             EACH(own, ELEMENTS(engines) * ELEMENTS(ways)), ONCE(calls_are_logged),
+             ONCE(nobody_calls), ONCE(strange_instruction), EACH(mistake, ELEMENTS(mistakes)))

@@ -106,7 +106,7 @@ void world_boot(uint32_t defences, enum portion_refusal on_refusal)
 {
     static const struct hook_function_declaration functions[] = {{"api_open", NULL, 0},
                                                                  {"api_sum", NULL, 0}};
-    const struct hook_declaration declaration = {functions, 2, defences, GATE, true};
+    const struct hook_declaration declaration = {functions, 2, defences, GATE, true, false};
     const uint64_t spaces[] = {LEFT, RIGHT};
 
     test_program_open(&library, "libapi.elf");

@@ -39,7 +39,7 @@ static bool asks;
 
 static int make(const struct hook_function_declaration *list, size_t count, uint32_t defences)
 {
-    const struct hook_declaration declaration = {list, count, defences, GATE, asks};
+    const struct hook_declaration declaration = {list, count, defences, GATE, asks, false};
 
     error = (struct error){"no error"};
     return hook_plan_make(&plan, &library, &agent, &declaration, &error);
@@ -352,7 +352,7 @@ END_TEST
 
 START_TEST(a_guard_without_a_gate)
 {
-    struct hook_declaration declaration = {functions, 1, HOOK_PADDING, 0, false};
+    struct hook_declaration declaration = {functions, 1, HOOK_PADDING, 0, false, false};
 
     test_program_open(&library, "libapi.elf");
     test_program_open(&agent, "agent.elf");

@@ -7,19 +7,22 @@
 
 #include "runner.h"
 #include "script_stub.h"
+#include "test_program.h"
 #include "unit_portions_builder.h"
 
-#define DECLARATION                                                                 \
-    "local s = mezz.stack {}\n"                                                     \
-    "local l1 = s:l1 { image = 'l1.elf', memory = '48M' }\n"                        \
-    "local l2 = l1:l2 { name = 'a', image = 'os.elf', memory = '16M',\n"            \
-    "    programs = { 'libapi.elf', 'agent.elf', 'hello.elf', 'stripped.elf' } }\n" \
-    "l2:guard { library = 'libapi.elf', agent = %s, functions = { %s }, %s }\n"
+#define L2                                                                            \
+    "local s = mezz.stack {}\n"                                                       \
+    "local l1 = s:l1 { image = 'l1.elf', memory = '48M' }\n"                          \
+    "local l2 = l1:l2 { name = 'a', image = 'os.elf', memory = '16M', programs = {\n" \
+    "    'libapi.elf', 'agent.elf', 'hello.elf', 'stripped.elf', 'own.elf',\n"        \
+    "    'own-agent.elf' } }\n"
+#define DECLARATION L2 "l2:guard { library = 'libapi.elf', agent = %s, functions = { %s }, %s }\n"
+#define START       FILE_NAME ":6: l2:guard: "
 
 static const struct {
     const char *functions;
     const char *more;
-    const char *message; /* behind "t.lua:5: l2:guard: " */
+    const char *message; /* behind "t.lua:6: l2:guard: " */
 } mistakes[] = {
     /* lists of words */
     {"api_open = {}", "defences = { 1 }", "defences: expected a string, got 1"},
@@ -86,7 +89,7 @@ static void write_text(const char *name, const void *bytes, size_t length)
         perror(name);
 }
 
-static void copy_image(const char *name)
+static void copy_image(const char *name, const char *to)
 {
     static unsigned char bytes[1 << 20];
     char path[512];
@@ -98,7 +101,7 @@ static void copy_image(const char *name)
         perror(path);
         return;
     }
-    snprintf(path, sizeof(path), "images/%s", name);
+    snprintf(path, sizeof(path), "images/%s", to);
     write_text(path, bytes, fread(bytes, 1, sizeof(bytes), file));
     fclose(file);
 }
@@ -109,29 +112,96 @@ static void write_images(void)
     const uint8_t *stripped = built_program(1, &size);
 
     enter_directory();
-    copy_image("libapi.elf");
-    copy_image("agent.elf");
+    copy_image("libapi.elf", "libapi.elf");
+    copy_image("agent.elf", "agent.elf");
+    copy_image("own.elf", "own.elf");
+    copy_image("own.elf", "twin.elf");
+    copy_image("own-agent.elf", "own-agent.elf");
     write_text("images/stripped.elf", stripped, size);
+}
+
+static void text_must_say(const char *text, const char *message)
+{
+    struct stub stub = {.report = {.last_words = ""}};
+    struct error error;
+
+    ck_assert_int_eq(run_text(&stub, NULL, text, &error), -EINVAL);
+    ck_assert_msg(strncmp(error.text, START, strlen(START)) == 0, "%s", error.text);
+    ck_assert_str_eq(error.text + strlen(START), message);
+    ck_assert_int_eq(stub.calls, 0);
 }
 
 static void must_say(const char *agent, const char *functions, const char *more,
                      const char *message)
 {
-    static const char start[] = FILE_NAME ":5: l2:guard: ";
-    struct stub stub = {.report = {.last_words = ""}};
-    struct error error;
     char text[2048];
 
     snprintf(text, sizeof(text), DECLARATION, agent, functions, more);
-    ck_assert_int_eq(run_text(&stub, NULL, text, &error), -EINVAL);
-    ck_assert_msg(strncmp(error.text, start, sizeof(start) - 1) == 0, "%s", error.text);
-    ck_assert_str_eq(error.text + sizeof(start) - 1, message);
-    ck_assert_int_eq(stub.calls, 0);
+    text_must_say(text, message);
 }
+
+/* Whose the functions are. */
+static const struct {
+    const char *owner;
+    const char *message;
+} owners[] = {
+    {"", "library is missing, or program, for functions of its own"},
+    {"library = 'own.elf', program = 'own.elf',",
+     "library and program: the functions are of one of them"},
+    {"program = 7,", "program: expected a string, got 7"},
+    {"program = 'none.elf',", "program: L2 a has no program \"none.elf\""},
+    {"program = 'libapi.elf',",
+     "libapi.elf: guard of own_pay_twice: the program has no such symbol"},
+    {"library = 'libapi.elf',",
+     "libapi.elf: guard of own_pay_twice: the library has no such symbol"},
+    {"program = 'stripped.elf',",
+     "stripped.elf: guard of own_pay_twice: the program is stripped: it has no symbols"},
+    {"program = 'own.elf',",
+     "own.elf: guard of own_pay_twice: it calls own_pay of the program, which is not guarded and, "
+     "with app-nx, does not run there"},
+    {"library = 'own.elf',", "own.elf: has writable data, which a guarded library cannot have"},
+};
+
+START_TEST(owner)
+{
+    char text[2048];
+
+    snprintf(text, sizeof(text),
+             L2 "l2:guard { %s agent = 'own-agent.elf', functions = { own_pay_twice = {} } }\n",
+             owners[_i].owner);
+    text_must_say(text, owners[_i].message);
+}
+END_TEST
 
 START_TEST(mistake)
 {
     must_say("'agent.elf'", mistakes[_i].functions, mistakes[_i].more, mistakes[_i].message);
+}
+END_TEST
+
+/* Of two programs with the same page nobody could tell which one has it. */
+START_TEST(twin)
+{
+    static const char text[] =
+        "local s = mezz.stack {}\n"
+        "local l1 = s:l1 { image = 'l1.elf', memory = '48M' }\n"
+        "local l2 = l1:l2 { name = 'a', image = 'os.elf', memory = '16M', programs = {\n"
+        "    'own.elf 1', 'own.elf 2', 'own-agent.elf', 'twin.elf' } }\n"
+        "\nl2:guard { program = 'own.elf', agent = 'own-agent.elf', functions = { own_each = {} } "
+        "}\n";
+    struct program_image image;
+    const struct program_symbol *each;
+    char why[256];
+
+    test_program_open(&image, "own.elf");
+    ck_assert_uint_eq(program_find_symbol(&image, "own_each", &each), 1);
+    snprintf(
+        why, sizeof(why),
+        "twin.elf: the page %#llx has the bytes of the guarded page %#llx of own.elf and would "
+        "be taken for it: make them differ",
+        (unsigned long long)each->address, (unsigned long long)each->address);
+    text_must_say(text, why);
+    program_image_close(&image);
 }
 END_TEST
 
@@ -145,7 +215,8 @@ END_TEST
 
 int main(void)
 {
-    const struct runner_case cases[] = {EACH(mistake, ELEMENTS(mistakes)), ONCE(stripped_agent)};
+    const struct runner_case cases[] = {EACH(mistake, ELEMENTS(mistakes)), ONCE(stripped_agent),
+                                        EACH(owner, ELEMENTS(owners)), ONCE(twin)};
     int status;
 
     write_images();

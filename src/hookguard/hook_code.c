@@ -135,6 +135,21 @@ int hook_code_begin(const struct hook_code *code, uint64_t room, struct hook_beg
     return sweep(code, beginning, error);
 }
 
+int hook_code_each_target(const struct hook_code *code,
+                          int (*found)(void *context, uint64_t target), void *context)
+{
+    struct instruction at;
+    int result = 0;
+
+    for (uint64_t done = 0; done < code->length && result == 0; done += at.z.length) {
+        if (!decode(code->bytes + done, code->length - done, code->address + done, &at))
+            return 0;
+        if (is_relative(&at))
+            result = found(context, target_of(&at));
+    }
+    return result;
+}
+
 /* --- moving --- */
 
 struct mover {

@@ -32,6 +32,11 @@ struct hook_beginning {
 int hook_code_begin(const struct hook_code *code, uint64_t room, struct hook_beginning *beginning,
                     struct error *error);
 
+/* Calls found() with the target of each direct branch and call, up to what is no instruction. What
+ * it returns other than 0 ends this, and is returned. */
+int hook_code_each_target(const struct hook_code *code,
+                          int (*found)(void *context, uint64_t target), void *context);
+
 /* The displaced instructions at their new address, and a jump behind them. *used: bytes. -EINVAL
  * with the reason. */
 int hook_code_move(const struct hook_code *code, uint64_t length, uint64_t to,

@@ -169,6 +169,15 @@ static uint8_t *copy_of(const uint8_t *page)
     return copy;
 }
 
+/* Pages are found in the guest's memory before it runs. Of what is only partly in the file it makes
+ * a page when it loads it. */
+static bool is_whole(const struct program_image *image, uint64_t linear)
+{
+    const struct program_segment *segment = program_segment_of(image, linear, PAGE_SIZE);
+
+    return segment != NULL && linear - segment->address + PAGE_SIZE <= segment->file_length;
+}
+
 static int add_page(struct hook_maker *maker, const struct program_image *image, uint64_t linear,
                     enum hook_page_kind kind)
 {
@@ -177,7 +186,13 @@ static int add_page(struct hook_maker *maker, const struct program_image *image,
     bool guarded = kind == HOOK_PAGE_GUARDED;
 
     if (plan->pages == HOOK_PAGES_LIMIT)
-        return bad(maker, "library and agent have more than 512 pages");
+        return bad(maker, plan->own ? "guarded functions and agent have more than 512 pages"
+                                    : "library and agent have more than 512 pages");
+    if (guarded && !is_whole(image, linear))
+        return error_set(maker->error, EINVAL,
+                         "%s: guard of %s: the page %#" PRIx64
+                         " is not whole in the file: align the end of its section",
+                         image->name, hook_function_near(plan, linear)->name, linear);
     *page = (struct hook_page){.kind = kind, .linear = linear, .file = malloc(PAGE_SIZE)};
     plan->pages++;
     if (page->file == NULL)
@@ -194,25 +209,67 @@ static int add_page(struct hook_maker *maker, const struct program_image *image,
     return 0;
 }
 
-static int add_pages(struct hook_maker *maker, const struct program_image *image, bool library)
+static int add_agent(struct hook_maker *maker)
 {
+    const struct program_image *agent = maker->agent;
     int code = 0;
 
-    for (size_t i = 0; i < image->segments && code == 0; i++) {
-        const struct program_segment *segment = &image->segment[i];
+    for (size_t i = 0; i < agent->segments && code == 0; i++) {
+        const struct program_segment *segment = &agent->segment[i];
         uint64_t at = segment->address & ~(PAGE_SIZE - 1);
 
-        if (library && segment->rights & W)
+        if ((segment->rights & (W | X)) == (W | X))
+            return bad(maker, "has pages both writable and executable");
+        for (; at < segment->address + segment->length && code == 0; at += PAGE_SIZE)
+            code = add_page(maker, agent, at, agent_kind(maker, at, segment->rights));
+    }
+    return code;
+}
+
+static int add_library(struct hook_maker *maker)
+{
+    const struct program_image *library = maker->library;
+    int code = 0;
+
+    for (size_t i = 0; i < library->segments && code == 0; i++) {
+        const struct program_segment *segment = &library->segment[i];
+        uint64_t at = segment->address & ~(PAGE_SIZE - 1);
+
+        if (segment->rights & W)
             return error_set(maker->error, EINVAL,
                              "%s: has writable data, which a guarded library cannot have",
-                             image->name);
-        if ((segment->rights & (W | X)) == (W | X))
-            return error_set(maker->error, EINVAL, "%s: has pages both writable and executable",
-                             image->name);
+                             library->name);
         for (; at < segment->address + segment->length && code == 0; at += PAGE_SIZE)
-            code = add_page(maker, image, at,
-                            library ? library_kind(maker->plan, at)
-                                    : agent_kind(maker, at, segment->rights));
+            code = add_page(maker, library, at, library_kind(maker->plan, at));
+    }
+    return code;
+}
+
+static bool has_page(const struct hook_plan *plan, uint64_t linear)
+{
+    for (size_t i = 0; i < plan->pages; i++)
+        if (plan->page[i].linear == linear)
+            return true;
+    return false;
+}
+
+/* Of a program the guarded pages; how large the rest of it says that it is does not matter. */
+static int add_own(struct hook_maker *maker)
+{
+    const struct hook_plan *plan = maker->plan;
+    int code = 0;
+
+    for (size_t i = 0; i < plan->functions && code == 0; i++) {
+        const struct hook_function *function = &plan->function[i];
+        const struct program_segment *segment =
+            program_segment_of(maker->library, function->entry, function->length);
+        uint64_t at = function->entry & ~(PAGE_SIZE - 1);
+
+        if (segment == NULL || !(segment->rights & X) || segment->rights & W)
+            return hook_bad(maker, function, "its pages are not code, or are writable");
+        for (; at < function->entry + function->length && code == 0; at += PAGE_SIZE)
+            if (!has_page(plan, at))
+                code = add_page(maker, maker->library, at, HOOK_PAGE_GUARDED);
     }
     return code;
 }
@@ -317,13 +374,14 @@ int hook_parts_pages(struct hook_maker *maker)
     if (code == 0)
         code = check_agent(maker);
     if (code == 0)
-        code = add_pages(maker, maker->agent, false);
+        code = add_agent(maker);
     if (code == 0)
-        code = add_pages(maker, maker->library, true);
+        code = plan->own ? add_own(maker) : add_library(maker);
     if (code != 0)
         return code;
     qsort(plan->page, plan->pages, sizeof(*plan->page), by_address);
-    if (hook_page_at(plan, plan->stack - PAGE_SIZE) != NULL)
+    if (program_lies_at(maker->agent, plan->stack - PAGE_SIZE) ||
+        program_lies_at(maker->library, plan->stack - PAGE_SIZE))
         return bad(maker, "there is no free page below its stack, which has to end there");
     return check_alone(maker);
 }

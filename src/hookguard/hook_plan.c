@@ -93,6 +93,13 @@ static int find_callback(struct hook_maker *maker, struct hook_function *functio
     return 0;
 }
 
+static int bad_symbol(const struct hook_maker *maker, const struct hook_function *function,
+                      const char *what)
+{
+    return error_set(maker->error, EINVAL, "%s: guard of %s: the %s %s", maker->library->name,
+                     function->name, maker->plan->own ? "program" : "library", what);
+}
+
 static int take_function(struct hook_maker *maker, const struct hook_function_declaration *declared)
 {
     struct hook_plan *plan = maker->plan;
@@ -106,11 +113,11 @@ static int take_function(struct hook_maker *maker, const struct hook_function_de
         return error_set(maker->error, ENOMEM, "out of memory");
     plan->functions++;
     if (maker->library->symbols == 0)
-        return hook_bad(maker, function, "the library is stripped: it has no symbols");
+        return bad_symbol(maker, function, "is stripped: it has no symbols");
     if (found == 0)
-        return hook_bad(maker, function, "the library has no such symbol");
+        return bad_symbol(maker, function, "has no such symbol");
     if (found > 1)
-        return hook_bad(maker, function, "the library has more than one of this name");
+        return bad_symbol(maker, function, "has more than one of this name");
     if (!symbol->code || symbol->length == 0)
         return hook_bad(maker, function, "this is no function, or one without a length");
     if (declared->arguments > MEZZ_GUARD_ARGUMENTS)
@@ -223,7 +230,8 @@ static int make(struct hook_maker *maker, const struct hook_declaration *declara
     if (code == 0)
         code = hook_parts_pages(maker);
     if (code == 0 && !(declaration->defences & HOOK_API_NX) &&
-        hook_page_at(maker->plan, declaration->gate) != NULL)
+        (program_lies_at(maker->library, declaration->gate) ||
+         program_lies_at(maker->agent, declaration->gate)))
         code = error_set(maker->error, EINVAL, "%s: the gate is a page of it or of its agent",
                          maker->library->name);
     if (code == 0) {
@@ -232,6 +240,8 @@ static int make(struct hook_maker *maker, const struct hook_declaration *declara
     }
     if (code == 0)
         code = check_twins(maker);
+    if (code == 0 && maker->plan->own)
+        code = hook_own_check(maker);
     if (code == 0)
         fill_plan_pages(maker);
     return code;
@@ -251,6 +261,7 @@ int hook_plan_make(struct hook_plan *plan, const struct program_image *library,
     *plan = (struct hook_plan){.library = strdup(library->name),
                                .agent = strdup(agent->name),
                                .defences = declaration->defences,
+                               .own = declaration->own,
                                .gate = declaration->gate};
     memset(maker.area, 0xcc, sizeof(maker.area));
     code = plan->library == NULL || plan->agent == NULL ? error_set(error, ENOMEM, "out of memory")

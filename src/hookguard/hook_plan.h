@@ -14,6 +14,8 @@
  * The plan of a guard: what each page of the library and of its agent shows in the default view and
  * in the security view. Made once, from the two ELF files and a declaration, before anything runs;
  * what cannot be laid out is refused with the reason. docs/hookguard.md is for who declares one.
+ * A program may be its own library: then the rest of it is not of the plan, but an application's
+ * code like any other.
  *
  * A guarded function's entry, HOOK_BYTES long, in the three pages that it may have:
  *
@@ -73,6 +75,7 @@ struct hook_declaration {
     uint32_t defences;
     uint64_t gate; /* linear address of the gate that hooks write to; needed without HOOK_API_NX */
     bool asks;     /* what the agent allows is to be asked of somebody else */
+    bool own;      /* the functions are those of the program that calls them */
 };
 
 struct hook_function {
@@ -88,7 +91,7 @@ struct hook_function {
 
 enum hook_page_kind {
     HOOK_PAGE_GUARDED, /* has a guarded function */
-    HOOK_PAGE_LIBRARY, /* another one of the library */
+    HOOK_PAGE_LIBRARY, /* another one of the library; of a program, not of the plan */
     HOOK_PAGE_AGENT,   /* agent code or constants */
     HOOK_PAGE_PLAN,    /* the same, and written by the planner */
     HOOK_PAGE_DATA,    /* agent data and stack */
@@ -110,6 +113,7 @@ struct hook_page {
 
 struct hook_plan {
     uint32_t defences;
+    bool own; /* library is the program that calls */
     uint64_t gate;
     struct hook_page *page; /* by linear address */
     size_t pages;
@@ -134,6 +138,11 @@ int hook_plan_make(struct hook_plan *plan, const struct program_image *library,
                    const struct program_image *agent, const struct hook_declaration *declaration,
                    struct error *error);
 void hook_plan_destroy(struct hook_plan *plan);
+
+/* Of a plan for a program's own functions: whether another program (or this one, by its name) has a
+ * page more with the bytes of a guarded one. -EINVAL, and which. */
+int hook_own_compare(const struct hook_plan *plan, const struct program_image *image,
+                     struct error *error);
 
 /* NULL if there is none. */
 const struct hook_page *hook_page_at(const struct hook_plan *plan, uint64_t linear);

@@ -262,6 +262,15 @@ const struct program_symbol *program_symbol_at(const struct program_image *image
     return NULL;
 }
 
+bool program_lies_at(const struct program_image *image, uint64_t page)
+{
+    for (size_t i = 0; i < image->segments; i++)
+        if (image->segment[i].address < page + PAGE_SIZE &&
+            page < image->segment[i].address + image->segment[i].length)
+            return true;
+    return false;
+}
+
 void program_page(const struct program_image *image, uint64_t address, uint8_t *to)
 {
     memset(to, 0, PAGE_SIZE);

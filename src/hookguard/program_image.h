@@ -72,6 +72,9 @@ size_t program_find_section(const struct program_image *image, const char *name,
  */
 const struct program_symbol *program_symbol_at(const struct program_image *image, uint64_t address);
 
+/* Whether anything lies on the page at this address. */
+bool program_lies_at(const struct program_image *image, uint64_t page);
+
 /* What the page at this address holds when the program starts; zero where nothing is loaded. */
 void program_page(const struct program_image *image, uint64_t address, uint8_t *to);
 

@@ -317,6 +317,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     left = size;
     declaration.defences = take_two() & HOOK_ALL_DEFENCES;
     kind = take();
+    declaration.own = kind >= 200 && kind < 250;
     if (kind >= 250)
         declaration.gate = (uint64_t)take_two() << (kind & 7) * 5;
     take_functions(&declaration);

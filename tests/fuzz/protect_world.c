@@ -155,8 +155,8 @@ static void add_plans(void)
     open_program(&library, "libapi.elf");
     open_program(&agent, "agent.elf");
     for (unsigned int i = 0; i < WORLD_PLANS; i++) {
-        const struct hook_declaration declaration = {functions, 2, defences[i], MEZZ_GUARD_GATE,
-                                                     true};
+        const struct hook_declaration declaration = {functions,       2,    defences[i],
+                                                     MEZZ_GUARD_GATE, true, false};
 
         if (hook_plan_make(&world_plan[i], &library, &agent, &declaration, &error) != 0) {
             fprintf(stderr, "%s\n", error.text);

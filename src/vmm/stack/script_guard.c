@@ -21,6 +21,7 @@
 
 struct guard_arguments {
     const char *library;
+    const char *program;
     const char *agent;
     const char *on_refusal;
     const char *decide;
@@ -33,8 +34,10 @@ struct guard_arguments {
 };
 
 static const struct script_key guard_keys[] = {
-    {"library", KEY_TEXT, true, .max = PATH_MAX_TEXT,
+    {"library", KEY_TEXT, false, .max = PATH_MAX_TEXT,
      .offset = offsetof(struct guard_arguments, library)},
+    {"program", KEY_TEXT, false, .max = PATH_MAX_TEXT,
+     .offset = offsetof(struct guard_arguments, program)},
     {"agent", KEY_TEXT, true, .max = PATH_MAX_TEXT,
      .offset = offsetof(struct guard_arguments, agent)},
     {"functions", KEY_LIST, true, .offset = offsetof(struct guard_arguments, functions)},
@@ -295,6 +298,10 @@ int script_guard(lua_State *lua)
     if (l2->portions != NULL)
         script_error(lua, CALL ": L2 %s has portions: a guard goes into an L2 without", l2->name);
     script_read_keys(lua, CALL, guard_keys, 2, 3, &arguments);
+    if ((arguments.library == NULL) == (arguments.program == NULL))
+        script_error(lua, arguments.library == NULL
+                              ? CALL ": library is missing, or program, for functions of its own"
+                              : CALL ": library and program: the functions are of one of them");
     luaL_checkstack(lua, 32, "too many values");
     draft = lua_newuserdatauv(lua, sizeof(*draft), 0);
     memset(draft, 0, sizeof(*draft));
@@ -303,13 +310,17 @@ int script_guard(lua_State *lua)
     luaL_setmetatable(lua, GUARD_TYPE);
     draft->declaration.defences = script_read_defences(lua, arguments.defences, arguments.without);
     draft->declaration.gate = arguments.gate;
+    draft->declaration.own = arguments.program != NULL;
     read_functions(lua, arguments.functions, 3, draft);
     guard->config.on_refusal = script_read_on_refusal(lua, CALL, arguments.on_refusal);
     guard->config.budget_ns = arguments.budget;
     guard->config.decider = read_decider(lua, arguments.decide);
     guard->config.patience_ns = arguments.answer_within;
     draft->declaration.asks = guard->config.decider != GUARD_AGENT;
-    open_program(lua, CALL ": library", l2, arguments.library, &guard->library);
+    if (arguments.program != NULL)
+        open_program(lua, CALL ": program", l2, arguments.program, &guard->library);
+    else
+        open_program(lua, CALL ": library", l2, arguments.library, &guard->library);
     open_program(lua, CALL ": agent", l2, arguments.agent, &guard->agent);
     code =
         hook_plan_make(&guard->plan, &guard->library, &guard->agent, &draft->declaration, &error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a guard's declaration must not say by mistake: lists, defences, arguments, programs. */
+#include <errno.h>
 #include <string.h>
 
 #include "host/memory.h"
@@ -103,28 +104,23 @@ static bool is_named(const struct module_config *module, const char *name)
     return strlen(name) == length && strncmp(module->command_line, name, length) == 0;
 }
 
-static bool lies_at(const struct program_image *image, uint64_t page)
-{
-    for (size_t i = 0; i < image->segments; i++)
-        if (image->segment[i].address < page + PAGE_SIZE &&
-            page < image->segment[i].address + image->segment[i].length)
-            return true;
-    return false;
-}
-
 void script_check_callers(lua_State *lua, const struct l2_config *l2,
                           const struct script_guard *guard)
 {
     const struct hook_plan *plan = &guard->plan;
     unsigned int callers = 0;
+    struct error error;
 
     for (unsigned int i = 0; i < l2->module_count; i++)
         callers +=
             !is_named(&l2->modules[i], plan->library) && !is_named(&l2->modules[i], plan->agent);
-    if (callers == 0)
+    if (callers == 0 && !plan->own)
         script_error(lua, CALL ": L2 %s has no program that could call %s", l2->name,
                      plan->library);
     for (size_t i = 0; !(plan->defences & HOOK_API_NX) && i < guard->config.programs; i++)
-        if (lies_at(&guard->program[i], plan->gate))
+        if (program_lies_at(&guard->program[i], plan->gate))
             script_error(lua, CALL ": gate: %s lies there", guard->program[i].name);
+    for (size_t i = 0; plan->own && i < guard->config.programs; i++)
+        if (hook_own_compare(plan, &guard->program[i], &error) != 0)
+            script_failed(lua, CALL, -EINVAL, &error);
 }

@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-/* As agent/agent.ld has them. */
+/* As agent/agent.ld has them, of each agent. */
 #define AGENT_CODE       0x10200000
 #define AGENT_CODE_END   0x10280000
 #define AGENT_DOOR       0x10282000
@@ -28,10 +28,11 @@ typedef int64_t open_function(const char *name, uint64_t flags);
 /* True: it succeeded. */
 typedef bool attack(void);
 attack attack_stray_gate, attack_hidden_gate, attack_bad_index;
+attack attack_own_skip, attack_own_callback;
 attack attack_skip, attack_stolen_prologue, attack_straddle, attack_alias_call;
 attack attack_overwrite, attack_overwrite_agent, attack_read_hook, attack_discover, attack_remap,
     attack_alias;
-attack attack_alias_large, attack_read_strange, attack_copy;
+attack attack_alias_large, attack_read_strange, attack_copy, attack_copy_call, attack_time;
 attack attack_alias_read, attack_alias_write, attack_alias_stack;
 attack attack_table_pages, attack_table_stack, attack_table_idt, attack_table_gdt, attack_table_tss,
     attack_handler;

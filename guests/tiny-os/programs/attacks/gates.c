@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gates of the attacker's own: then his code runs in the security view, and reads the agent. */
 #include "programs/attacks/attack.h"
+#include "programs/own/own.h"
 
 static uint8_t stolen[PAGE] __attribute__((aligned(4096)));
 
@@ -44,6 +45,19 @@ bool attack_hidden_gate(void)
                      : [index] "i"(GATE_INDEX), [gate] "i"(TINY_GATE)
                      : "rax", "memory");
     steal();
+    return has_secret(stolen);
+}
+
+static void steal_when_called(uint64_t i)
+{
+    (void)i;
+    steal();
+}
+
+/* No gate at all: the program's own function, guarded, calls what its caller says. */
+bool attack_own_callback(void)
+{
+    own_each(1, steal_when_called);
     return has_secret(stolen);
 }
 

@@ -60,6 +60,41 @@ bool attack_read_hook(void)
     return is_gate;
 }
 
+static uint64_t now(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+
+static int64_t sum_nothing(void)
+{
+    return api_sum(page, 0);
+}
+
+/* The fastest of some calls: others may have been interrupted. */
+static uint64_t time_of(int64_t call(void))
+{
+    uint64_t best = UINT64_MAX;
+
+    for (unsigned i = 0; i < 64; i++) {
+        const uint64_t start = now();
+        uint64_t taken;
+
+        call();
+        taken = now() - start;
+        best = taken < best ? taken : best;
+    }
+    return best;
+}
+
+/* Does a call take much longer than one of a function that nobody guards? */
+bool attack_time(void)
+{
+    return time_of(sum_nothing) > 8 * time_of(api_nothing);
+}
+
 /* By an instruction that KVM does not emulate. */
 bool attack_read_strange(void)
 {
@@ -207,4 +242,15 @@ bool attack_copy(void)
     map(from, 0, 0);
     map(from, frame_of(0, (uint64_t)page), TINY_MAP_READ | TINY_MAP_EXECUTE);
     return api_open(forbidden_name, TINY_OPEN_CREATE) >= 0 && forbidden_file_exists();
+}
+
+/* The same between calls of a function that stays where it is. */
+bool attack_copy_call(void)
+{
+    bool succeeded;
+
+    api_sum(page, 0);
+    succeeded = attack_copy();
+    api_sum(page, 0);
+    return succeeded;
 }

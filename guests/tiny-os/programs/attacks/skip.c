@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ways around a hook: into the function somewhere behind its beginning. */
 #include "programs/attacks/attack.h"
+#include "programs/own/own.h"
 
 static uint8_t scratch[2 * PAGE] __attribute__((aligned(4096)));
 
@@ -22,22 +23,38 @@ static int64_t call_at(uint64_t address)
 }
 
 /* Behind the hook first, then everywhere on the page, the hook's own middle last. */
-bool attack_skip(void)
+static bool skip(uint64_t function, bool won(void))
 {
-    if (call_at((uint64_t)api_open + TINY_API_PREAMBLE) >= 0 && forbidden_file_exists()) {
+    if (call_at(function + TINY_API_PREAMBLE) >= 0 && won()) {
         return true;
     }
     for (uint64_t offset = 8; offset < PAGE; offset++) {
-        call_at((uint64_t)api_open + offset);
+        call_at(function + offset);
     }
-    if (forbidden_file_exists()) {
+    if (won()) {
         return true;
     }
     tiny_print("attack: skip: every offset from 8 on was refused\n");
     for (uint64_t offset = 1; offset < 8; offset++) {
-        call_at((uint64_t)api_open + offset);
+        call_at(function + offset);
     }
-    return forbidden_file_exists();
+    return won();
+}
+
+bool attack_skip(void)
+{
+    return skip((uint64_t)api_open, forbidden_file_exists);
+}
+
+static bool has_paid(void)
+{
+    return own_paid != 0;
+}
+
+/* A function of his own image. */
+bool attack_own_skip(void)
+{
+    return skip((uint64_t)own_pay, has_paid);
 }
 
 /* A copy of the function's own beginning, then the rest of it where it is. */
