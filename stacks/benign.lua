@@ -26,7 +26,7 @@ local function run(guarded)
     if guarded then
         tiny:guard { library = "libapi.elf", agent = "agent.elf", functions = functions }
     end
-    local result = stack:run { timeout = "3600s" }
+    local result = stack:run { timeout = "14400s" }
     mezz.expect(result.status == "done", "L1 ended the machine, and well")
     return tiny, result
 end

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The honest user of its own guarded functions: own.elf, or own.elf greedy, who asks for too much. */
+/* The honest user of its own guarded functions: own.elf, or own.elf greedy, who asks for too much.
+ */
 #include "programs/own/own.h"
 
 #include "lib/tiny.h"

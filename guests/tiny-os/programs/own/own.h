@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Functions of a program's own that are guarded: linked into it, each alone on its page. They are in
- * a file of their own, since a compiler that has seen them may call a copy of one, or know what it
- * returns.
+ * Functions of a program's own that are guarded: linked into it, each alone on its page. They are
+ * in a file of their own, since a compiler that has seen them may call a copy of one, or know what
+ * it returns.
  */
 #ifndef TINY_OWN_OWN_H
 #define TINY_OWN_OWN_H
