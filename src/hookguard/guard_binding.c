@@ -111,7 +111,7 @@ int guard_each_frame(const struct guard *guard,
 {
     int result = 0;
 
-    for (uint32_t i = 0; i < GUARD_VIEWS; i++) {
+    for (uint32_t i = 0; i < guard->bound; i++) {
         const struct guard_binding *binding = &guard->binding[i];
 
         for (size_t page = 0; binding->portion != NULL && page < binding->portion->own_pages;
@@ -151,7 +151,7 @@ const struct portion *guard_view_portion(const struct guard *guard, uint32_t vie
 struct guard_binding *guard_find_binding(struct guard *guard, const struct portion *portion,
                                          uint64_t cr3)
 {
-    for (size_t i = 0; i < GUARD_VIEWS; i++)
+    for (size_t i = 0; i < guard->bound; i++)
         if (guard->binding[i].portion == portion && guard->binding[i].cr3 == cr3)
             return &guard->binding[i];
     return NULL;
@@ -263,6 +263,8 @@ struct guard_binding *guard_bind(struct guard *guard, const struct portion *port
         return NULL;
     *binding = (struct guard_binding){.portion = portion, .cr3 = cr3, .serial = ++guard->serial};
     memcpy(binding->frame, guard->frames, portion->own_pages * sizeof(binding->frame[0]));
+    if (guard->bound <= (size_t)(binding - guard->binding))
+        guard->bound = (size_t)(binding - guard->binding) + 1;
     guard->version++;
     return binding;
 }

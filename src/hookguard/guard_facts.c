@@ -32,7 +32,7 @@ static void find_owner(struct guard *guard, struct guard_facts *facts)
     uint64_t frame = facts->access->frame & ~(PAGE_SIZE - 1);
     int best = -1;
 
-    for (size_t i = 0; i < GUARD_VIEWS; i++) {
+    for (size_t i = 0; i < guard->bound; i++) {
         struct guard_binding *binding = &guard->binding[i];
         int rank = binding == facts->from ? 2 : binding->cr3 == facts->access->cr3;
 

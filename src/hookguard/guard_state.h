@@ -45,6 +45,7 @@ struct guard_claimed {
 struct guard {
     const struct portion_table *table;
     const struct guard_memory *memory;
+    size_t bound; /* the bindings behind these have never been anyone's, and each is a page */
     struct guard_binding binding[GUARD_VIEWS];
     struct guard_claimed claim[GUARD_CLAIMS];
     size_t claims;
