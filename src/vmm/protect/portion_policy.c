@@ -132,6 +132,8 @@ static void note(const struct portions *portions, const struct guard_access *acc
     report->reasons[decision->reason]++;
     report->switches += decision->verdict == VERDICT_SWITCH;
     report->entries += decision->verdict == VERDICT_SWITCH && decision->reason == REASON_ENTRY;
+    if (portions->l2->machine->log == NULL)
+        return;
     guard_describe(portions->guard, access, outcome, &event);
     if (!policy_log(portions->l2, &event.event, decision->refused))
         report->unlogged++;
