@@ -22,6 +22,7 @@
 /* What a visitor of the tables sees: a table (length 0) or a run of pages of ring 3. */
 struct visit {
     const struct guest_memory *memory;
+    struct kept_space *kept; /* or NULL */
     int (*found)(void *context, uint64_t linear, uint64_t frame, uint64_t length, bool executable);
     void *context;
     size_t tables;
@@ -41,7 +42,7 @@ static int visit_table(struct visit *visit, uint64_t table, unsigned int level, 
 
     if (++visit->tables > SPACE_TABLES_LIMIT)
         return -E2BIG;
-    code = guest_memory_read(visit->memory, table, entries, sizeof(entries));
+    code = kept_space_read_table(visit->kept, visit->memory, table, entries, count);
     if (code == 0)
         code = visit->found(visit->context, linear, table, 0, false);
     for (unsigned int i = 0; i < count && code == 0; i++, linear += span(level)) {
@@ -143,60 +144,74 @@ static void merge(struct address_space *space)
 #define VECTORS_LIMIT 256U
 #define SELECTOR      0xfffcU /* but for its level */
 
-/* A walk of the guest's tables whose tables are noted. */
-struct noted_walk {
+/* A space that is being read. */
+struct reading {
     const struct guest_memory *memory;
     struct address_space *space;
-    int code;
+    struct kept_space *kept; /* or NULL */
+    uint64_t cr3;
+    int code; /* of the walk's tables */
 };
 
 static int note_table(void *context, l2_address address, void *to, size_t length)
 {
-    struct noted_walk *walk = context;
+    struct reading *reading = context;
+    uint64_t *entry = to;
 
-    if (walk->code == 0)
-        walk->code = add(walk->space, address.value, SPACE_TABLE);
-    return guest_memory_read(walk->memory, address.value, to, length);
+    if (length != sizeof(*entry))
+        return -EFAULT;
+    if (reading->code == 0)
+        reading->code = add(reading->space, address.value, SPACE_TABLE);
+    return kept_space_read_entry(reading->kept, reading->memory, address.value, entry);
 }
 
-static int add_linear(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
-                      uint64_t linear, uint32_t kinds)
+/* *frame: where it is. */
+static int add_linear(struct reading *reading, uint64_t linear, uint32_t kinds, uint64_t *frame)
 {
-    struct noted_walk walk = {memory, space, 0};
-    const struct guest_reader reader = {note_table, &walk};
-    struct guest_paging paging = memory->paging;
+    const struct guest_reader reader = {note_table, reading};
+    struct guest_paging paging = reading->memory->paging;
     struct guest_translation translation;
     struct guest_fault fault;
 
-    paging.cr3 = cr3;
+    paging.cr3 = reading->cr3;
     if (guest_walk(&translation, &paging, linear, GUEST_ANY, &reader, &fault) != 0)
         return -EFAULT;
-    return walk.code != 0 ? walk.code : add(space, translation.address.value, kinds);
+    *frame = translation.address.value & ~(PAGE_SIZE - 1);
+    return reading->code != 0 ? reading->code : add(reading->space, *frame, kinds);
 }
 
-static int add_range(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
-                     uint64_t linear, uint64_t length)
+/* Also the bytes, as far as there is a place for them. */
+static int add_range(struct reading *reading, uint64_t linear, uint64_t length, void *bytes,
+                     size_t size)
 {
     const uint64_t pages = guest_pages(linear, length);
+    uint8_t *next = bytes;
+    uint64_t frame;
     int code = 0;
 
-    for (uint64_t i = 0; i < pages && code == 0; i++)
-        code = add_linear(space, memory, cr3, linear + i * PAGE_SIZE, SPACE_TABLE);
+    for (uint64_t i = 0; i < pages && code == 0; i++) {
+        const uint64_t offset = i == 0 ? linear % PAGE_SIZE : 0;
+        const size_t part = size < PAGE_SIZE - offset ? size : (size_t)(PAGE_SIZE - offset);
+
+        code = add_linear(reading, linear + i * PAGE_SIZE, SPACE_TABLE, &frame);
+        if (code != 0 || part == 0)
+            continue;
+        code = kept_space_read_bytes(reading->kept, reading->memory, frame + offset, next, part);
+        next += part;
+        size -= part;
+    }
     return code;
 }
 
-static int add_stacks(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
-                      const struct kvm_sregs *sregs)
+static int add_stacks(struct reading *reading, uint64_t at)
 {
     uint8_t tss[TSS_SIZE];
     uint64_t top;
-    int code = add_range(space, memory, cr3, sregs->tr.base, TSS_SIZE);
+    int code = add_range(reading, at, TSS_SIZE, tss, sizeof(tss));
 
-    if (code == 0)
-        code = guest_memory_read_linear(memory, cr3, sregs->tr.base, tss, sizeof(tss));
     for (unsigned int i = 0; i <= TSS_ISTS && code == 0; i++) {
         memcpy(&top, tss + (i == 0 ? TSS_RSP0 : TSS_IST1 + 8 * (i - 1)), sizeof(top));
-        code = add_range(space, memory, cr3, (top & ~15ULL) - FRAME_SIZE, FRAME_SIZE);
+        code = add_range(reading, (top & ~15ULL) - FRAME_SIZE, FRAME_SIZE, NULL, 0);
         /* Most of the IST's are 0 and nobody's, which is the end of the last page all the same. */
         if (code == -EFAULT && top == 0)
             code = 0;
@@ -204,18 +219,18 @@ static int add_stacks(struct address_space *space, const struct guest_memory *me
     return code;
 }
 
-/* The first pages of the handlers that ring 3 can get to run. */
-static int add_handlers(struct address_space *space, const struct guest_memory *memory,
-                        uint64_t cr3, const struct kvm_sregs *sregs)
+/* The descriptor table, and the first pages of the handlers that ring 3 can get to run. */
+static int add_handlers(struct reading *reading, const struct kvm_dtable *table)
 {
-    uint8_t idt[PAGE_SIZE];
-    unsigned int count = (sregs->idt.limit + 1U) / GATE_SIZE;
+    uint8_t idt[VECTORS_LIMIT * GATE_SIZE];
+    unsigned int count = (table->limit + 1U) / GATE_SIZE;
     uint64_t last = UINT64_MAX;
+    uint64_t frame;
     int code;
 
     if (count > VECTORS_LIMIT)
         count = VECTORS_LIMIT;
-    code = guest_memory_read_linear(memory, cr3, sregs->idt.base, idt, (size_t)count * GATE_SIZE);
+    code = add_range(reading, table->base, table->limit + 1ULL, idt, (size_t)count * GATE_SIZE);
     for (unsigned int vector = 0; vector < count && code == 0; vector++) {
         const uint8_t *gate = idt + (size_t)vector * GATE_SIZE;
         uint64_t handler = (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
@@ -229,7 +244,7 @@ static int add_handlers(struct address_space *space, const struct guest_memory *
             continue;
         last = handler / PAGE_SIZE;
         /* One that is not mapped is the kernel's misfortune. */
-        code = add_linear(space, memory, cr3, handler, SPACE_HANDLER);
+        code = add_linear(reading, handler, SPACE_HANDLER, &frame);
         if (code == -EFAULT)
             code = 0;
     }
@@ -238,10 +253,9 @@ static int add_handlers(struct address_space *space, const struct guest_memory *
 
 /* Where `syscall` and `sysenter` lead. The shadow is true: an L2 with an engine writes these MSRs
  * by way of the root. */
-static int add_call_targets(struct address_space *space, const struct guest_memory *memory,
-                            uint64_t cr3, const struct kvm_sregs *sregs)
+static int add_call_targets(struct reading *reading, const struct kvm_sregs *sregs)
 {
-    const struct mezz_vmcs12_msrs *msrs = &memory->vcpu->msr_shadow;
+    const struct mezz_vmcs12_msrs *msrs = &reading->memory->vcpu->msr_shadow;
     const bool syscalls = sregs->efer & EFER_SCE;
     const struct {
         bool used;
@@ -251,36 +265,37 @@ static int add_call_targets(struct address_space *space, const struct guest_memo
         {syscalls, msrs->cstar},
         {(msrs->sysenter_cs & SELECTOR) != 0, msrs->sysenter_eip},
     };
+    uint64_t frame;
     int code = 0;
 
     for (size_t i = 0; i < sizeof(target) / sizeof(target[0]) && code == 0; i++) {
         if (target[i].used)
-            code = add_linear(space, memory, cr3, target[i].address, SPACE_HANDLER);
+            code = add_linear(reading, target[i].address, SPACE_HANDLER, &frame);
         if (code == -EFAULT)
             code = 0;
     }
     return code;
 }
 
-int address_space_read(struct address_space *space, const struct guest_memory *memory, uint64_t cr3)
+int address_space_read(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
+                       struct kept_space *kept)
 {
     const struct kvm_sregs *sregs = &memory->vcpu->kvm->run->s.regs.sregs;
-    struct visit visit = {.memory = memory, .found = add_found, .context = space};
+    struct visit visit = {.memory = memory, .kept = kept, .found = add_found, .context = space};
+    struct reading reading = {memory, space, kept, cr3, 0};
     int code;
 
     space->count = 0;
     code = visit_all(&visit, cr3);
     space->tables = visit.tables;
     if (code == 0)
-        code = add_range(space, memory, cr3, sregs->idt.base, sregs->idt.limit + 1ULL);
+        code = add_handlers(&reading, &sregs->idt);
     if (code == 0)
-        code = add_range(space, memory, cr3, sregs->gdt.base, sregs->gdt.limit + 1ULL);
+        code = add_range(&reading, sregs->gdt.base, sregs->gdt.limit + 1ULL, NULL, 0);
     if (code == 0)
-        code = add_stacks(space, memory, cr3, sregs);
+        code = add_stacks(&reading, sregs->tr.base);
     if (code == 0)
-        code = add_handlers(space, memory, cr3, sregs);
-    if (code == 0)
-        code = add_call_targets(space, memory, cr3, sregs);
+        code = add_call_targets(&reading, sregs);
     merge(space);
     return code;
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/protect/guest_memory.h"
+#include "vmm/protect/kept_space.h"
 
 /*
  * What an address space is made of, read from its page tables at one moment: the tables themselves
@@ -37,11 +37,11 @@ struct address_space {
     size_t tables;
 };
 
-/* The memory has to be looked at with the vCPU whose descriptor tables count. 0; -EFAULT: the
- * tables, or what an event needs, cannot be read; -E2BIG: more pages than the limits; -EOPNOTSUPP:
- * no 64-bit paging; -ENOMEM. */
-int address_space_read(struct address_space *space, const struct guest_memory *memory,
-                       uint64_t cr3);
+/* The memory has to be looked at with the vCPU whose descriptor tables count. What it was read from
+ * is noted in `kept`, unless that is NULL. 0; -EFAULT: the tables, or what an event needs, cannot
+ * be read; -E2BIG: more pages than the limits; -EOPNOTSUPP: no 64-bit paging; -ENOMEM. */
+int address_space_read(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
+                       struct kept_space *kept);
 void address_space_destroy(struct address_space *space);
 
 /* 0: the frame is none of its. */

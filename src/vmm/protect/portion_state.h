@@ -14,6 +14,7 @@
 struct portion_view {
     struct space_overlay *overlay; /* NULL: not made yet */
     struct view_plan plan;         /* that the overlay has */
+    struct kept_space *kept;       /* what that came of; or NULL */
 };
 
 /* One access, and what was found out for it. */
@@ -75,7 +76,7 @@ bool portion_access_find_table(struct portions *portions, struct l2_vcpu *vcpu,
 /* The views have what the guard says now: to be called after each judgement. */
 int portion_views_follow(struct portions *portions);
 /* Makes the view what its address space looks like now. */
-int portion_views_ready(struct portions *portions, uint32_t view);
+int portion_views_ready(struct portions *portions, uint32_t number);
 /* The vCPU, which has no instruction pending, sees the view that the guard has it in. */
 int portion_views_show(struct portions *portions, struct l2_vcpu *vcpu);
 void portion_views_destroy(struct portions *portions);

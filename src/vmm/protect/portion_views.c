@@ -34,6 +34,8 @@ static int set(struct portions *portions, uint32_t number)
     uint32_t others = number == 0 ? KEEP_ALL : NO_CODE;
     int code;
 
+    if (view->kept != NULL)
+        kept_space_drop(view->kept);
     if (view->overlay != NULL && view_plan_same(&view->plan, &portions->plan))
         return 0;
     code = patches_of(portions, &portions->plan);
@@ -49,19 +51,37 @@ static int set(struct portions *portions, uint32_t number)
     return 0;
 }
 
-int portion_views_ready(struct portions *portions, uint32_t view)
+/* Of all that the guest has, and of what the guard has. */
+static int make(struct portions *portions, uint32_t number, uint64_t cr3, struct kept_space *kept)
 {
+    int code = address_space_read(&portions->space, &portions->memory, cr3, kept);
+
+    if (code == 0)
+        code = view_plan_portion(&portions->plan, portions->guard, number, &portions->space);
+    if (code == -EFAULT || code == -E2BIG || code == -EOPNOTSUPP)
+        return -EPERM;
+    return code != 0 ? code : set(portions, number);
+}
+
+int portion_views_ready(struct portions *portions, uint32_t number)
+{
+    const uint64_t version = guard_version(portions->guard);
+    struct portion_view *view = &portions->view[number];
     uint64_t cr3 = 0;
     int code;
 
-    if (guard_view_portion(portions->guard, view, &cr3) == NULL)
+    if (guard_view_portion(portions->guard, number, &cr3) == NULL)
         return -EPERM;
-    code = address_space_read(&portions->space, &portions->memory, cr3);
-    if (code == 0)
-        code = view_plan_portion(&portions->plan, portions->guard, view, &portions->space);
-    if (code == -EFAULT || code == -E2BIG || code == -EOPNOTSUPP)
-        return -EPERM;
-    return code != 0 ? code : set(portions, view);
+    if (view->kept == NULL)
+        view->kept = kept_space_create();
+    else if (kept_space_same(view->kept, &portions->memory, cr3, version))
+        return 0;
+    if (view->kept != NULL)
+        kept_space_begin(view->kept, &portions->memory, cr3, version);
+    code = make(portions, number, cr3, view->kept);
+    if (code == 0 && view->kept != NULL)
+        kept_space_end(view->kept);
+    return code;
 }
 
 /* The view is nobody's any more, or it is not known what may be in it: a vCPU that is still there
@@ -134,6 +154,7 @@ void portion_views_destroy(struct portions *portions)
     for (uint32_t i = 0; i <= GUARD_VIEWS; i++) {
         space_overlay_destroy(portions->view[i].overlay);
         view_plan_destroy(&portions->view[i].plan);
+        kept_space_destroy(portions->view[i].kept);
     }
     view_plan_destroy(&portions->plan);
     address_space_destroy(&portions->space);
