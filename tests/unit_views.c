@@ -46,6 +46,7 @@ START_TEST(window_shows_what_is_mapped)
         {whole, 1, 1, false}, {holed, 3, 3, false}, {moved, 2, 2, false}};
     struct remap_window window = {0};
     struct ept12_builder builder;
+    bool changed;
 
     builder_create(&builder);
     for (uint64_t page = 0; page < 128; page++)
@@ -55,6 +56,7 @@ START_TEST(window_shows_what_is_mapped)
     for (unsigned int i = 0; i < 30; i++) {
         const struct extent_table *table = &tables[i * 7 % 3];
 
+        ck_assert_int_eq(remap_window_layout(&window, table, LAYOUT_ANY, &changed), 0);
         ck_assert_int_eq(remap_window_map(&window, &builder.l1, table), 0);
         for (size_t e = 0; e < table->count; e++)
             for (uint64_t at = 0; at < table->extent[e].length; at += PAGE_SIZE)
@@ -73,10 +75,12 @@ START_TEST(layout_ignores_backing)
                                extent(6, 22, 2, R | X), extent(9, 40, 1, R | X),
                                extent(10, 50, 1, R | X)};
     const struct extent_table table = {extents, 5, 5, false};
-    const struct extent_table *layout;
     struct remap_window window = {0};
+    const struct extent_table *layout = &window.layout;
+    bool changed = false;
 
-    ck_assert_int_eq(remap_window_layout(&window, &table, &layout), 0);
+    ck_assert_int_eq(remap_window_layout(&window, &table, LAYOUT_ANY, &changed), 0);
+    ck_assert(changed && !window.soft);
     ck_assert_uint_eq(layout->count, 3);
     ck_assert_uint_eq(layout->extent[0].length, 6 * PAGE_SIZE);
     ck_assert_uint_eq(layout->extent[1].l1.value, 6 * PAGE_SIZE);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
 #include "views/space_internal.h"
 
 /* The engines that have one VM, which shows one view after another. */
@@ -21,33 +23,69 @@ static int show_by_slots(struct view_vm *vm, struct space_view *view,
     return slot_set_apply(&vm->slots, extents, l1->memory->base + l1->offset);
 }
 
-static int map_and_lay_out(struct view_vm *vm, const struct extent_table *extents)
+/* No table that was walked in the view that is left lies where the next one has nothing. */
+static bool is_walled(const struct view_vm *vm, const struct space_view *next)
+{
+    const struct space_view *view = vm->view;
+
+    return view != NULL && view->ept == next->ept && view->overlay != NULL &&
+           next->overlay != NULL && view->overlay->walled_off == next->overlay;
+}
+
+static enum layout_mode mode_of(struct view_vm *vm, const struct space_view *view)
+{
+    const bool frequent = remap_window_is_frequent(&vm->window);
+    /* One that is read again has no other beside it whose slots could stay. */
+    const bool alone = vm->view == view && !vm->window.soft;
+
+    if (vm->wants_exact || frequent || alone)
+        return LAYOUT_EXACT;
+    return vm->space->config.host->paging.kind == PAGING_HARDWARE || is_walled(vm, view)
+               ? LAYOUT_ANY
+               : LAYOUT_READABLE;
+}
+
+/* No vCPU runs: what is exchanged first does not matter. */
+static int lay_out_and_map(struct view_vm *vm, const struct extent_table *extents,
+                           enum layout_mode mode)
 {
     struct remap_window *window = &vm->window;
-    const struct extent_table *layout;
-    int code = remap_window_layout(window, extents, &layout);
+    bool changed;
+    int code = remap_window_layout(window, extents, mode, &changed);
 
     if (code == 0)
         code = remap_window_map(window, vm->space->config.l1, extents);
-    return code != 0 ? code : slot_set_apply(&vm->slots, layout, window->base);
+    if (code == 0 && changed)
+        code = slot_set_apply(&vm->slots, &window->layout, window->base);
+    return code;
 }
 
-/* The backing is exchanged first: slots that stay show it at once, and no vCPU runs. What differs
- * in its rights changes the layout, which costs slots. */
+static void forget(struct view_vm *vm)
+{
+    slot_set_clear(&vm->slots);
+    remap_window_destroy(&vm->window);
+}
+
+/* Slots that stay show at once what is behind them. */
 static int show_by_remap(struct view_vm *vm, struct space_view *view,
                          const struct extent_table *extents)
 {
     struct remap_window *window = &vm->window;
-    int code;
+    enum layout_mode mode = mode_of(vm, view);
+    int code = -ENOSPC;
 
-    (void)view;
-    if (!remap_window_fits(window, extents)) {
+    if (remap_window_fits(window, extents))
+        code = lay_out_and_map(vm, extents, mode);
+    /* Pieces of other views may have been too many. */
+    if (code == -ENOSPC) {
         slot_set_clear(&vm->slots);
         code = remap_window_grow(window, extents);
-        if (code != 0)
-            return code;
+        if (code == 0)
+            code = lay_out_and_map(vm, extents, mode);
     }
-    return map_and_lay_out(vm, extents);
+    if (code != 0)
+        forget(vm);
+    return code;
 }
 
 const struct engine engine_slots = {.vm_for = vm_for, .show = show_by_slots};

@@ -86,6 +86,7 @@ int space_overlay_replace(struct space_overlay *overlay, const struct view_patch
         return code;
     free(overlay->patch);
     overlay->patch = next;
+    overlay->walled_off = NULL;
     overlay->found.page = NO_PAGE;
     overlay->count = count;
     overlay->others = others;
@@ -93,6 +94,16 @@ int space_overlay_replace(struct space_overlay *overlay, const struct view_patch
         if (view->overlay == overlay)
             space_view_set_stale(view);
     return 0;
+}
+
+HOT void space_overlay_wall_off(struct space_overlay *overlay, const struct space_overlay *from)
+{
+    overlay->walled_off = from;
+}
+
+HOT bool space_has_walls(const struct space *space)
+{
+    return space->engine == &engine_remap && space->config.host->paging.kind != PAGING_HARDWARE;
 }
 
 int space_overlay_destroy(struct space_overlay *overlay)

@@ -33,6 +33,14 @@ int space_overlay_create(struct space_overlay **overlay, struct space *space,
 int space_overlay_replace(struct space_overlay *overlay, const struct view_patch *patches,
                           size_t count, uint32_t others);
 
+/* The caller's word on a guest that is about to run under `overlay`: while it does, no page table
+ * is walked that lies where `from` has nothing and `overlay` something. Until the next word; NULL:
+ * he does not know. Where KVM shadows page tables, remap needs no slots then to go from one to the
+ * other. */
+void space_overlay_wall_off(struct space_overlay *overlay, const struct space_overlay *from);
+/* Whether that makes a difference. */
+bool space_has_walls(const struct space *space);
+
 /* -EBUSY while a vCPU is in it. */
 int space_overlay_destroy(struct space_overlay *overlay);
 

@@ -33,6 +33,7 @@ static bool same(const struct extent *a, const struct extent *b)
 static int delete_slot(struct slot_set *set, uint32_t slot)
 {
     set->free_slot[set->free_count++] = slot;
+    set->made++;
     return kvm_vm_set_slot(set->vm, set->first + slot, 0, 0, NULL, 0);
 }
 
@@ -58,6 +59,7 @@ static int create_slot(struct slot_set *set, const struct extent *extent, uint8_
     else
         set->free_count--;
     set->address[number] = extent->l2.value;
+    set->made++;
     *slot = number;
     return 0;
 }

@@ -36,6 +36,7 @@ struct slot_set {
     bool (*over)(void *context);
     void *context;
     uint32_t limit;
+    uint64_t made; /* slots that were created, and deleted */
 };
 
 #define SLOT_NONE UINT32_MAX

@@ -221,6 +221,13 @@ int view_vcpu_hold(struct view_vcpu *vcpu);
  * again. */
 bool view_vcpu_after(struct view_vcpu *vcpu);
 
+/* KVM_RUN returned -EFAULT, or KVM cannot run an instruction. True: that may be since a slot has
+ * more than the view, and a mapping holds it back (remap_window.h). Slots are made exact before the
+ * vCPU next runs, and what it did there it does again. */
+bool view_vcpu_make_exact(struct view_vcpu *vcpu);
+/* Whether it would. */
+bool view_vcpu_is_soft(const struct view_vcpu *vcpu);
+
 /* It ran on side 1 (side.h), where KVM takes RSM for an instruction that it cannot run: to the
  * guest it is an invalid one, as ever. */
 bool view_vcpu_is_aside(const struct view_vcpu *vcpu);

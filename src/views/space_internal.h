@@ -59,6 +59,7 @@ struct view_vm {
     bool first_is_taken;
     bool has_sides;         /* view, slots and window are those of one, and vCPUs that run see it */
     uint8_t side;           /* which: 0 or 1 */
+    bool wants_exact;       /* slots are to be what the view says (remap_window.h) */
     struct table_sync sync; /* PAGING_SHADOW */
     struct view_core *core[SPACE_VCPUS];
     struct tlb_page tlb; /* PAGING_HARDWARE; never both */
@@ -86,7 +87,8 @@ struct space_overlay {
     size_t count;
     struct view_patch found; /* the one that was found last; its page may be none's */
     uint32_t others;
-    struct space_view *latest; /* of its views, the one that was got last; or NULL */
+    const struct space_overlay *walled_off; /* space_overlay_wall_off() */
+    struct space_view *latest;              /* of its views, the one that was got last; or NULL */
 };
 
 /* A view: an EPT12 and what the root lays over it. */

@@ -47,7 +47,9 @@ static int show(struct view_vm *vm, struct space_view *view, const struct extent
 
     if (vm->has_sides)
         turn(vm, view);
-    if (vm->view == view && extents == &view->extents)
+    if (vm->view != view)
+        vm->wants_exact = false;
+    if (vm->view == view && extents == &view->extents && !vm->wants_exact)
         return 0;
     before = vm->view;
     code = view_vm_harvest(vm);
@@ -62,6 +64,7 @@ static int show(struct view_vm *vm, struct space_view *view, const struct extent
     if (code != 0 && before != NULL && before != view &&
         vm->space->engine->show(vm, before, &before->extents) == 0)
         return code;
+    vm->wants_exact = false;
     if (before != NULL)
         before->vm = NULL;
     vm->view = code == 0 ? view : NULL;
@@ -73,7 +76,7 @@ int space_view_show(struct space_view *view, struct view_vm **vm)
 {
     int code = view->space->engine->vm_for(view->space, view, vm);
 
-    if (code != 0 || (*vm)->view == view)
+    if (code != 0 || ((*vm)->view == view && !(*vm)->wants_exact))
         return code;
     if ((*vm)->running > 0)
         return -EBUSY;

@@ -287,7 +287,8 @@ static bool is_ready(const struct view_vcpu *vcpu)
     const struct view_vm *vm = vcpu->core->vm;
 
     return vcpu->view != NULL && vm->view == vcpu->view && space->vcpu_count == 1 &&
-           vm->sync.seen == space->log.head && !vm->sync.zap && !vcpu->view->stale;
+           vm->sync.seen == space->log.head && !vm->sync.zap && !vm->wants_exact &&
+           !vcpu->view->stale;
 }
 
 COLD static int make_ready(struct view_vcpu *vcpu, struct ept12_fault *fault)
@@ -296,6 +297,8 @@ COLD static int make_ready(struct view_vcpu *vcpu, struct ept12_fault *fault)
 
     if (vcpu->view != NULL && vcpu->view->stale)
         code = enter(vcpu, vcpu->view, CARRY_ALL, fault);
+    if (code == 0 && vcpu->view != NULL && vcpu->core->vm->wants_exact)
+        code = move(vcpu, vcpu->view, CARRY_ALL);
     return code != 0 ? code : view_vcpu_hold(vcpu);
 }
 
@@ -352,6 +355,22 @@ HOT bool view_vcpu_after(struct view_vcpu *vcpu)
     if (vcpu->kvm->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
         return false;
     harvest_full_ring(vcpu);
+    return true;
+}
+
+bool view_vcpu_is_soft(const struct view_vcpu *vcpu)
+{
+    const struct view_vm *vm = vcpu->core->vm;
+
+    return vm->window.soft && vm->view == vcpu->view;
+}
+
+COLD bool view_vcpu_make_exact(struct view_vcpu *vcpu)
+{
+    if (!view_vcpu_is_soft(vcpu))
+        return false;
+    remap_window_met(&vcpu->core->vm->window);
+    vcpu->core->vm->wants_exact = true;
     return true;
 }
 

@@ -274,15 +274,36 @@ COLD static void lost_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, int error)
         l2_resume(l1, vcpu);
 }
 
-HOT static void exited(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+HOT static void decoded(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
 {
-    bool exits;
+    const bool exits =
+        !paging_open_tables(vcpu, true) || vcpu->exit.reason != MEZZ_EXIT_EMULATION_FAILURE;
 
-    l2_exit_decode(vcpu);
-    exits = !paging_open_tables(vcpu, true) || vcpu->exit.reason != MEZZ_EXIT_EMULATION_FAILURE;
     /* Otherwise the processor can run it now. */
     if (exits && dispatch(l1, vcpu) && l2_something_waits(l1, vcpu))
         l2_dispatch_rest(l1, vcpu);
+}
+
+HOT static void exited(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    l2_exit_decode(vcpu);
+    if (vcpu->exit.reason != MEZZ_EXIT_EMULATION_FAILURE || !view_vcpu_make_exact(&vcpu->place))
+        decoded(l1, vcpu);
+}
+
+/* KVM cannot have what the guest accesses. If that is its code, no slot has to tell so. False: it
+ * is no matter of a view. */
+COLD static bool withheld(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
+{
+    if (!view_vcpu_is_soft(&vcpu->place))
+        return false;
+    vcpu->kvm->run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+    l2_exit_decode(vcpu);
+    if (vcpu->exit.reason == MEZZ_EXIT_EPT_VIOLATION && vcpu->exit.linear == l2_linear_rip(vcpu))
+        decoded(l1, vcpu);
+    else
+        view_vcpu_make_exact(&vcpu->place);
+    return true;
 }
 
 COLD static void interrupted(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
@@ -319,6 +340,8 @@ HOT void l2_step(struct l1_vcpu *l1)
         own = l2_view_after(vcpu);
     }
     if (l1->machine->ended || own)
+        return;
+    if (result == -EFAULT && withheld(l1, vcpu))
         return;
     if (result == 0) {
         exited(l1, vcpu);

@@ -89,16 +89,23 @@ static void check_page(const struct l2_vcpu *vcpu, const struct fake_slot *slot,
 {
     const struct machine *machine = vcpu->l2->machine;
     const uint64_t base = (uint64_t)(uintptr_t)machine->memory.base;
-    const uint64_t host = slot->host + (page - slot->address);
+    const bool remap = vcpu->l2->space->config.engine == ENGINE_REMAP;
+    const struct extent *mapped =
+        remap ? extent_table_find(&vcpu->place.core->vm->window.mapped, l2_at(page)) : NULL;
+    const uint64_t host = remap && mapped != NULL ? base + machine->l1_memory.offset +
+                                                        mapped->l1.value + (page - mapped->l2.value)
+                                                  : slot->host + (page - slot->address);
     const uint32_t rights = patch != NULL ? patch->rights : vcpu->place.overlay->others;
 
+    /* What is not mapped nobody gets at (remap_window.h). */
+    if (remap && mapped == NULL)
+        return;
     protect_must((rights & (MEZZ_EPT_READ | MEZZ_EPT_EXECUTE)) ==
                      (MEZZ_EPT_READ | MEZZ_EPT_EXECUTE),
                  "has a slot, and should have none", page);
-    protect_must(rights & MEZZ_EPT_WRITE || slot->flags & KVM_MEM_READONLY,
+    protect_must(rights & MEZZ_EPT_WRITE || slot->flags & KVM_MEM_READONLY ||
+                     (remap && !(mapped->rights & MEZZ_EPT_WRITE)),
                  "can be written, and should not be", page);
-    if (vcpu->l2->space->config.engine == ENGINE_REMAP)
-        return;
     if (patch != NULL && patch->backing != VIEW_PATCH_SAME)
         protect_must(host == base + patch->backing, "is not the page of the root's own", page);
     else
