@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which images a plan takes: where their segments lie, and how many pages they have; programs that
  * are their own library. */
+#include "agent_layout.h"
 #include "hookguard/hook_plan.h"
 
 #include <errno.h>
@@ -237,7 +238,7 @@ START_TEST(a_program_in_the_way)
     open_own();
     add(&library, agent.segment[0].address, 1, R | W);
     must_not_make("own-agent.elf: lies on pages of own.elf");
-    library.segment[library.segments - 1].address = 0x1037f000U;
+    library.segment[library.segments - 1].address = AGENT_STACK - PAGE_SIZE;
     must_not_make("own-agent.elf: there is no free page below its stack, which has to end there");
     library.segments--;
     defences = HOOK_ALL_DEFENCES & ~HOOK_API_NX;

@@ -12,7 +12,7 @@
  * but guard_enter and those from guard_record on:
  *
  *   guard_plan       MEZZ_GUARD_PLAN_SIZE bytes, executable: the root puts a mezz_guard_plan there
- *                    and, behind it, code of its own
+ *                    and, behind it, code of its own. A multiple of 16 is enough for it, too
  *   guard_door       one page, executable, in no view: control that gets here is the root's
  *   guard_exchange   writable, as long as the symbol says: copies of arguments, which the guest's
  *                    kernel may read

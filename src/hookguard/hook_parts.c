@@ -9,10 +9,12 @@
 #include "host/memory.h"
 #include "mezz/ept.h"
 
-#define R   MEZZ_EPT_READ
-#define W   MEZZ_EPT_WRITE
-#define X   MEZZ_EPT_EXECUTE
-#define RWX (R | W | X)
+#define R              MEZZ_EPT_READ
+#define W              MEZZ_EPT_WRITE
+#define X              MEZZ_EPT_EXECUTE
+#define RWX            (R | W | X)
+
+#define PLAN_ALIGNMENT 16U /* of what is in it, too */
 
 static int bad(const struct hook_maker *maker, const char *what)
 {
@@ -74,8 +76,9 @@ int hook_parts_find(struct hook_maker *maker)
         plan->nested = nested->address;
     if (code != 0)
         return code;
-    if (!in_pages(maker->area_address | plan->door | plan->stack | plan->stack_end |
-                  plan->exchange | plan->exchange_end))
+    if (maker->area_address % PLAN_ALIGNMENT != 0)
+        return bad(maker, "is no agent: its plan has to begin at a multiple of 16");
+    if (!in_pages(plan->door | plan->stack | plan->stack_end | plan->exchange | plan->exchange_end))
         return bad(maker, "is no agent: its parts are not whole pages");
     if (!has(maker, maker->enter, 1, R | X) || !has(maker, plan->copy, 1, R | X) ||
         !has(maker, plan->copy_fault, 1, R | X) ||
@@ -106,7 +109,8 @@ static enum hook_page_kind agent_kind(const struct hook_maker *maker, uint64_t l
 
     if (linear == plan->door)
         return HOOK_PAGE_DOOR;
-    if (in(linear, maker->area_address, maker->area_address + MEZZ_GUARD_PLAN_SIZE))
+    if (in(linear + PAGE_SIZE - 1, maker->area_address,
+           maker->area_address + MEZZ_GUARD_PLAN_SIZE + PAGE_SIZE - 1))
         return HOOK_PAGE_PLAN;
     if (in(linear, plan->exchange, plan->exchange_end))
         return HOOK_PAGE_EXCHANGE;

@@ -120,7 +120,7 @@ guard_copy_fault:
     ret
 
     .section .guard_plan, "ax"
-    .balign 4096
+    .balign 16
     .globl guard_plan
 guard_plan:
     .ascii "the root's plan"

@@ -115,6 +115,9 @@ static inline bool hook_noted_same(const struct hook_noted *noted, size_t count)
  * entry on the way forbids to execute it. What read() says. */
 int hook_tables_walk(const struct hook_way *way, uint64_t linear, uint64_t *frame, bool *runs);
 
+/* Whether no table of the address space lies in a frame of which the default view has less. */
+bool hook_tables_apart(struct hook_policy *guard, uint64_t cr3);
+
 /* hook_walks.c. As struct hook_memory says. */
 void hook_walks_note(struct hook_policy *guard, unsigned int number, uint64_t cr3,
                      const uint64_t *frames);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "host/hot.h"
 #include "vmm/protect/hook_policy_state.h"
 #include "vmm/vmcs/x86.h"
 
 #define ENTRIES       512U
 #define LEVELS        4U
 #define TABLES_LIMIT  4096U
+#define UPPER_LIMIT   64U /* more take longer than what is saved */
 #define CR4_LA57      (1ULL << 12)
 #define ENTRY_PRESENT (1ULL << 0)
 #define ENTRY_USER    (1ULL << 2)
@@ -91,4 +93,66 @@ int hook_tables_walk(const struct hook_way *way, uint64_t linear, uint64_t *fram
     }
     *frame = table;
     return 0;
+}
+
+/* --- where tables lie --- */
+
+#define TOGETHER 8U
+
+struct upper {
+    struct hook_policy *guard;
+    unsigned int tables;
+};
+
+/* Most of them are 0, or large pages. */
+static inline bool may_lead_to_tables(const uint64_t *entries, unsigned int level)
+{
+    const uint64_t any = entries[0] | entries[1] | entries[2] | entries[3] | entries[4] |
+                         entries[5] | entries[6] | entries[7];
+
+    if (!(any & ENTRY_PRESENT))
+        return false;
+    return level == LEVELS || !(entries[0] & entries[1] & entries[2] & entries[3] & entries[4] &
+                                entries[5] & entries[6] & entries[7] & ENTRY_LARGE);
+}
+
+static bool is_apart(struct upper *upper, uint64_t table, unsigned int level);
+
+HOT static bool are_apart(struct upper *upper, const uint64_t *entries, unsigned int level)
+{
+    bool apart = true;
+
+    for (unsigned int i = 0; i < TOGETHER && apart; i++) {
+        const uint64_t entry = __atomic_load_n(&entries[i], __ATOMIC_RELAXED);
+
+        if (!(entry & ENTRY_PRESENT) || (level < LEVELS && entry & ENTRY_LARGE))
+            continue;
+        apart = level > 2 ? is_apart(upper, entry & ENTRY_ADDRESS, level - 1)
+                          : !hook_is_closed(upper->guard->hooks, entry & ENTRY_ADDRESS);
+    }
+    return apart;
+}
+
+HOT static bool is_apart(struct upper *upper, uint64_t table, unsigned int level)
+{
+    const uint64_t *entries;
+    bool apart;
+
+    if (hook_is_closed(upper->guard->hooks, table) || ++upper->tables > UPPER_LIMIT)
+        return false;
+    entries = guest_memory_at(&upper->guard->memory, table);
+    apart = entries != NULL;
+    for (unsigned int i = 0; i < ENTRIES && apart; i += TOGETHER)
+        if (may_lead_to_tables(&entries[i], level))
+            apart = are_apart(upper, &entries[i], level);
+    return apart;
+}
+
+HOT bool hook_tables_apart(struct hook_policy *guard, uint64_t cr3)
+{
+    const struct guest_paging *paging = &guard->memory.paging;
+    struct upper upper = {guard, 0};
+
+    return paging->efer & EFER_LMA && paging->cr0 & CR0_PG && !(paging->cr4 & CR4_LA57) &&
+           is_apart(&upper, guest_space(cr3), LEVELS);
 }

@@ -38,12 +38,12 @@ int hook_views_create(struct hook_policy *guard)
         return -ENOMEM;
     for (size_t i = 0; i < plan->pages; i++)
         guard->content[i] = (struct hook_content){NONE, NONE};
-    for (size_t i = 0; i < plan->pages && code == 0; i++) {
+    /* Side by side where the pages are, as remap maps runs of them. */
+    for (size_t i = 0; i < plan->pages && code == 0; i++)
         if (!(plan->page[i].kind == HOOK_PAGE_DATA || plan->page[i].kind == HOOK_PAGE_EXCHANGE))
             code = put(guard, plan->page[i].secure, &guard->content[i].secure);
-        if (code == 0)
-            code = put(guard, plan->page[i].shown, &guard->content[i].shown);
-    }
+    for (size_t i = 0; i < plan->pages && code == 0; i++)
+        code = put(guard, plan->page[i].shown, &guard->content[i].shown);
     return code;
 }
 
@@ -156,6 +156,17 @@ HOT int hook_views_follow(struct hook_policy *guard, struct l2_vcpu *vcpu)
     return follow(guard, vcpu);
 }
 
+/* In a security view the guest has one address space, and no kernel that alters it. Another vCPU's
+ * kernel may until this one has its turn: then nobody knows. */
+static void wall_off(struct hook_policy *guard, struct l2_vcpu *vcpu, uint32_t view)
+{
+    const bool apart = guard->config->plan->defences & HOOK_KERNEL_NX &&
+                       guard->l2->machine->l1_count == 1 &&
+                       hook_tables_apart(guard, l2_sregs(vcpu)->cr3);
+
+    space_overlay_wall_off(guard->view[view].overlay, apart ? guard->view[0].overlay : NULL);
+}
+
 HOT int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu)
 {
     struct hook_place *place = hook_place_of(guard, vcpu);
@@ -168,6 +179,8 @@ HOT int hook_views_show(struct hook_policy *guard, struct l2_vcpu *vcpu)
         return code;
     if (place->shown == view && vcpu->place.overlay == guard->view[view].overlay)
         return 0;
+    if (view != 0 && space_has_walls(guard->l2->space))
+        wall_off(guard, vcpu, view);
     /* With CR0.TS set nobody but the kernel gets at the registers that a gate leaves behind. */
     code = l2_switch_overlay(vcpu, guard->view[view].overlay,
                              l2_sregs(vcpu)->cr0 & CR0_TS ? CARRY_GATE : CARRY_ALL);

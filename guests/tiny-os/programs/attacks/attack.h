@@ -13,10 +13,10 @@
 #include <stdbool.h>
 
 /* As agent/agent.ld has them, of each agent. */
-#define AGENT_CODE       0x10200000
-#define AGENT_CODE_END   0x10280000
-#define AGENT_DOOR       0x10282000
-#define AGENT_DATA       0x10300000 /* the page with its secret */
+#define AGENT_CODE       0x1020e000
+#define AGENT_CODE_END   0x1020f000
+#define AGENT_DOOR       0x10200000
+#define AGENT_DATA       0x10209000 /* the page with its secret */
 #define SECRET_BYTES     32
 #define SECRET_ALIGNMENT 256 /* he knows that, too */
 #define GATE_INDEX       0xc0

@@ -218,12 +218,16 @@ __asm__(".text\n"
                                                                   "jmp *%rax\n"
                                                                   "impostor_end:\n");
 
-/* The agent's address leads to code of the attacker's. */
+#define NO_OPERATION 0x90
+
+/* The agent's address leads to code of the attacker's, wherever in the page it is entered. */
 bool attack_remap(void)
 {
+    unsigned length = (unsigned)(impostor_end - impostor);
+
     meet_agent();
-    for (unsigned i = 0; impostor + i < impostor_end; i++) {
-        page[i] = impostor[i];
+    for (unsigned i = 0; i < PAGE; i++) {
+        page[i] = i < PAGE - length ? NO_OPERATION : impostor[i - (PAGE - length)];
     }
     loot[0] = 1; /* it is there */
     map(AGENT_CODE, frame_of(0, (uint64_t)page), TINY_MAP_READ | TINY_MAP_EXECUTE);

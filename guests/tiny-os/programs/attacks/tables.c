@@ -4,7 +4,7 @@
 #include "abi/tables.h"
 #include "programs/attacks/attack.h"
 
-#define AGENT_EXCHANGE 0x10384000 /* copies of arguments, from its first byte on */
+#define AGENT_EXCHANGE 0x1020a000 /* copies of arguments, from its first byte on */
 #define NOWHERE        (ELSEWHERE + 0x1000000)
 #define PTE_OF_USER    0x65
 #define ENTRY          8
