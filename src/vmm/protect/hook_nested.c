@@ -91,10 +91,11 @@ HOT void hook_note_nested(struct hook_policy *guard, const struct hook_access *a
 
     if (outcome->from == 0 || outcome->function == NULL || plan->nested == 0 ||
         (outcome->reason != HOOK_REASON_RETURN && !hook_is_refusal(outcome->reason)) ||
-        !hook_read_agent(guard, outcome->from, plan->nested, (uint8_t *)&nested, head))
+        !hook_read_agent(guard, outcome->from, plan->nested, (uint8_t *)&nested, head) ||
+        nested.calls == 0)
         return;
     for (unsigned int v = 0; v < MEZZ_GUARD_VERDICTS; v++)
         guard->l2->record->report.guard.nested[v] += nested.verdicts[v];
-    if (nested.calls != 0 && (guard->l2->machine->log != NULL || guard->config->heard))
+    if (guard->l2->machine->log != NULL || guard->config->heard)
         note_calls(guard, access, outcome, nested.calls);
 }

@@ -103,9 +103,10 @@ static inline bool hook_noted_same(const struct hook_noted *noted, size_t count)
     uint64_t differ = 0;
     size_t i = 0;
 
-    for (; i + 4 <= count; i += 4)
-        differ |= hook_noted_differs(&noted[i]) | hook_noted_differs(&noted[i + 1]) |
-                  hook_noted_differs(&noted[i + 2]) | hook_noted_differs(&noted[i + 3]);
+    for (; i + 8 <= count; i += 8)
+#pragma GCC unroll 8
+        for (size_t j = 0; j < 8; j++)
+            differ |= hook_noted_differs(&noted[i + j]);
     for (; i < count; i++)
         differ |= hook_noted_differs(&noted[i]);
     return (differ & ~KEPT_WALK_NOTES) == 0;

@@ -302,40 +302,43 @@ COLD static bool look_at_all(struct hook_policy *guard, unsigned int number, uin
 
 /* --- what was kept --- */
 
-/* As memcmp, without the library's pages. */
-INLINE bool is_other(const void *a, const void *b, size_t length)
+/* What differs, without the library's pages; half a KiB at a time, as an IDT is 2 KiB or 4. */
+#define STRIDE 16U
+
+INLINE void add_difference(words *differ, const void *a, const void *b, size_t length)
 {
     const words *mine = a;
     const words *theirs = b;
     const size_t count = length / sizeof(words);
-    words differ = {0};
     size_t i = 0;
 
-    if (count == 0)
-        return memcmp(a, b, length) != 0;
-    for (; i + 4 <= count; i += 4)
-        differ |= (mine[i] ^ theirs[i]) | (mine[i + 1] ^ theirs[i + 1]) |
-                  (mine[i + 2] ^ theirs[i + 2]) | (mine[i + 3] ^ theirs[i + 3]);
+    if (count == 0) {
+        *differ |= (words){memcmp(a, b, length) != 0};
+        return;
+    }
+    for (; i + STRIDE <= count; i += STRIDE)
+#pragma GCC unroll 16
+        for (size_t j = 0; j < STRIDE; j++)
+            *differ |= mine[i + j] ^ theirs[i + j];
     for (; i < count; i++)
-        differ |= mine[i] ^ theirs[i];
+        *differ |= mine[i] ^ theirs[i];
     /* The rest, and some that has been compared. */
     mine = (const words *)((const char *)a + length - sizeof(words));
     theirs = (const words *)((const char *)b + length - sizeof(words));
-    differ |= *mine ^ *theirs;
-    return (differ[0] | differ[1] | differ[2] | differ[3]) != 0;
+    *differ |= *mine ^ *theirs;
 }
 
 INLINE bool is_same(const struct hook_structures *structures, const struct l2_vcpu *vcpu)
 {
-    if (is_other(tables_of(vcpu), structures->tables, sizeof(structures->tables)) ||
-        is_other(calls_of(vcpu), structures->calls, sizeof(structures->calls)) ||
-        !hook_noted_same(structures->noted, structures->entries))
-        return false;
+    words differ = {0};
+
+    add_difference(&differ, tables_of(vcpu), structures->tables, sizeof(structures->tables));
+    add_difference(&differ, calls_of(vcpu), structures->calls, sizeof(structures->calls));
     for (size_t i = 0; i < structures->pieces; i++)
-        if (is_other(structures->piece[i].memory, structures->piece[i].copy,
-                     structures->piece[i].length))
-            return false;
-    return true;
+        add_difference(&differ, structures->piece[i].memory, structures->piece[i].copy,
+                       structures->piece[i].length);
+    return (differ[0] | differ[1] | differ[2] | differ[3]) == 0 &&
+           hook_noted_same(structures->noted, structures->entries);
 }
 
 /* With vectors of 32 bytes, and with those that every processor has. */
