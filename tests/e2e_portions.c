@@ -229,7 +229,8 @@ START_TEST(honest)
 END_TEST
 
 /* Among programs that are none of the portion's business. So many pages are to be put in order
- * that C libraries' ways of doing so would ask the kernel for more than the cage allows. */
+ * that C libraries' ways of doing so would ask the kernel for more than the cage allows; and what
+ * the guest writes to load the large one goes round a dirty ring where KVM looks up late. */
 START_TEST(beside_others)
 {
     static const char *const argv[] = {"run", "t.lua", "--json", "out.json", NULL};
@@ -240,13 +241,15 @@ START_TEST(beside_others)
 
     snprintf(declaration, sizeof(declaration), PROTECT, "", "");
     snprintf(text, sizeof(text), STACK, "", "", "", "",
-             "'libapi.elf', 'agent.elf', 'vault.elf', 'hello.elf'", declaration, "false");
+             "'libapi.elf', 'agent.elf', 'vault.elf', 'hello.elf', 'bulk.elf'", declaration,
+             "false");
     mezz_begin(&mezz);
     mezz_write(&mezz, "t.lua", text, strlen(text));
     mezz_run(&mezz, argv);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert(mezz_tiny_says(json, "vault.elf: 80 of 80 answers are right"));
+    ck_assert(mezz_tiny_says(json, "bulk.elf: 300 of 300 pages are right"));
     ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.refused"), 0);
     json_decref(json);
     mezz_end(&mezz, 2);

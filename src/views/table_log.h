@@ -46,6 +46,7 @@ struct dirty_ring {
     uint32_t size;
     uint32_t read;
     uint32_t reset;
+    bool lost; /* where KVM writes next: see dirty_ring_full() */
 };
 
 /* The vCPU's ring, if its VM was made with rings. 0 or a negative errno. */
@@ -55,14 +56,25 @@ void dirty_ring_unmap(struct dirty_ring *ring);
 static inline bool dirty_ring_has(const struct dirty_ring *ring)
 {
     return ring->entry != NULL &&
-           __atomic_load_n(&ring->entry[ring->read % ring->size].flags, __ATOMIC_ACQUIRE) &
-               KVM_DIRTY_GFN_F_DIRTY;
+           (ring->lost ||
+            __atomic_load_n(&ring->entry[ring->read % ring->size].flags, __ATOMIC_ACQUIRE) &
+                KVM_DIRTY_GFN_F_DIRTY);
 }
 
 /* Moves what is in the ring to the log. always: makes KVM report the next write to these pages
  * again; otherwise only when the ring fills up. */
 int dirty_ring_harvest(struct dirty_ring *ring, const struct slot_set *slots, struct table_log *log,
                        const void *writer, bool always);
+
+/*
+ * The same after KVM_EXIT_DIRTY_RING_FULL. A KVM that emulates ring 0 looks only now and then
+ * whether the ring is full, and may have gone round meanwhile: over entries that nobody had read,
+ * and on. Then a ring is found that is full to the last entry. What it lacks nobody knows, so the
+ * log says that all may have been written; and where KVM goes on shows when it next writes. If it
+ * does not, since the ring is full to it, entries are given back until it does.
+ */
+int dirty_ring_full(struct dirty_ring *ring, const struct slot_set *slots, struct table_log *log,
+                    const void *writer);
 
 /* Of each VM. */
 struct table_sync {

@@ -137,7 +137,7 @@ static int run_helper(struct table_sync *sync, const struct slot_set *slots, uin
         /* Kicks are for the vCPU that waits for the helper: they do not end this. */
         code = ioctl(helper->fd, KVM_RUN, 0) < 0 ? -errno : 0;
         if (code == 0 && run->exit_reason == KVM_EXIT_DIRTY_RING_FULL)
-            dirty_ring_harvest(&sync->helper_ring, slots, NULL, NULL, true);
+            dirty_ring_full(&sync->helper_ring, slots, NULL, NULL);
         else if (code != -EINTR)
             break;
     }

@@ -340,7 +340,7 @@ COLD static void harvest_full_ring(struct view_vcpu *vcpu)
     struct view_vm *vm = vcpu->core->vm;
 
     vcpu->kvm->run->exit_reason = KVM_EXIT_UNKNOWN;
-    dirty_ring_harvest(&vcpu->core->ring, &vm->slots, &vm->space->log, vm, true);
+    dirty_ring_full(&vcpu->core->ring, &vm->slots, &vm->space->log, vm);
 }
 
 HOT bool view_vcpu_after(struct view_vcpu *vcpu)
