@@ -29,7 +29,7 @@ local api = {
 -- Those that are the attacker's own.
 local own = {
     own_pay = { args = { "cstring", "number" } },
-    own_each = { args = { "number", "value" } },
+    own_sum = { args = { { "memory", length = 2 }, "number" } },
 }
 
 -- One guest whose programs attack, under a guard with all defences but these.
@@ -60,7 +60,7 @@ local attacks = {
         needs = { "gate-sites" }, reason = "outside" },
     { "1c", "gate within an instruction", program = "hidden-gate", off = { "gate-sites" },
         needs = { "app-nx" }, reason = "stray-gate" },
-    { "1d", "a program's own code, called back", program = "own-callback", own = true,
+    { "1d", "a program's own code, returned to", program = "own-return", own = true,
         agent = "own-agent.elf", off = { "app-nx" }, reason = "outside" },
     { "2", "bad view index", program = "bad-index", off = { "gate-index" },
         needs = { "app-nx" }, reason = "bad-index" },

@@ -31,7 +31,7 @@ static void open_both(void)
 }
 
 static const struct hook_function_declaration own_functions[] = {
-    {"own_pay", NULL, 0}, {"own_pay_twice", NULL, 0}, {"own_each", NULL, 0}};
+    {"own_pay", NULL, 0}, {"own_pay_twice", NULL, 0}, {"own_sum", NULL, 0}};
 static bool own;
 static uint32_t defences = HOOK_ALL_DEFENCES;
 static size_t first, count; /* of own_functions */
@@ -208,11 +208,10 @@ START_TEST(an_unfit_program)
     must_not_make("own.elf: guard of own_pay: its pages are not code, or are writable");
     text->rights = R | X;
     text->file_length = ELEMENTS(own_functions) * PAGE_SIZE - 1;
-    snprintf(
-        why, sizeof(why),
-        "own.elf: guard of own_each: the page %#llx is not whole in the file: align the end of "
-        "its section",
-        (unsigned long long)(text->address + (ELEMENTS(own_functions) - 1) * PAGE_SIZE));
+    snprintf(why, sizeof(why),
+             "own.elf: guard of own_sum: the page %#llx is not whole in the file: align the end of "
+             "its section",
+             (unsigned long long)(text->address + (ELEMENTS(own_functions) - 1) * PAGE_SIZE));
     must_not_make(why);
     text->file_length++;
     ck_assert_msg(make() == 0, "%s", error.text);

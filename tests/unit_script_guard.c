@@ -187,14 +187,14 @@ START_TEST(twin)
         "local l1 = s:l1 { image = 'l1.elf', memory = '48M' }\n"
         "local l2 = l1:l2 { name = 'a', image = 'os.elf', memory = '16M', programs = {\n"
         "    'own.elf 1', 'own.elf 2', 'own-agent.elf', 'twin.elf' } }\n"
-        "\nl2:guard { program = 'own.elf', agent = 'own-agent.elf', functions = { own_each = {} } "
+        "\nl2:guard { program = 'own.elf', agent = 'own-agent.elf', functions = { own_sum = {} } "
         "}\n";
     struct program_image image;
     const struct program_symbol *each;
     char why[256];
 
     test_program_open(&image, "own.elf");
-    ck_assert_uint_eq(program_find_symbol(&image, "own_each", &each), 1);
+    ck_assert_uint_eq(program_find_symbol(&image, "own_sum", &each), 1);
     snprintf(
         why, sizeof(why),
         "twin.elf: the page %#llx has the bytes of the guarded page %#llx of own.elf and would "

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hookguard/hook_code.h"
 
-#include <Zydis/Zydis.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "hookguard/hook_instruction.h"
 #include "hookguard/hook_plan.h"
 #include "host/memory.h"
 
@@ -16,33 +16,10 @@
 #define LONGEST       15U
 #define HARMLESS_TAIL 16U /* after the trap's gate: more than one instruction */
 
-struct instruction {
-    ZydisDecodedInstruction z;
-    ZydisDecodedOperand operand[ZYDIS_MAX_OPERAND_COUNT];
-    uint64_t address;
-};
-
-static bool decode(const uint8_t *bytes, uint64_t length, uint64_t address,
-                   struct instruction *instruction)
-{
-    ZydisDecoder decoder;
-
-    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-    instruction->address = address;
-    return ZYAN_SUCCESS(
-        ZydisDecoderDecodeFull(&decoder, bytes, length, &instruction->z, instruction->operand));
-}
-
 static bool is_padding(const struct instruction *instruction)
 {
     return instruction->z.mnemonic == ZYDIS_MNEMONIC_NOP ||
            instruction->z.mnemonic == ZYDIS_MNEMONIC_ENDBR64;
-}
-
-/* A branch by a distance in the instruction: JMP, Jcc, LOOP, CALL. */
-static bool is_relative(const struct instruction *instruction)
-{
-    return instruction->z.raw.imm[0].is_relative && instruction->z.raw.imm[0].size != 0;
 }
 
 static uint64_t target_of(const struct instruction *instruction)
@@ -53,7 +30,8 @@ static uint64_t target_of(const struct instruction *instruction)
 /* JMP through a register or memory: nobody knows where to. */
 static bool is_blind(const struct instruction *instruction)
 {
-    return instruction->z.meta.category == ZYDIS_CATEGORY_UNCOND_BR && !is_relative(instruction);
+    return instruction->z.meta.category == ZYDIS_CATEGORY_UNCOND_BR &&
+           !instruction_is_relative(instruction);
 }
 
 static bool ends_flow(const struct instruction *instruction)
@@ -75,7 +53,7 @@ static int measure(const struct hook_code *code, uint64_t room, struct hook_begi
 
     *beginning = (struct hook_beginning){.body = 0};
     while (done < code->length && (padding || done < room)) {
-        if (!decode(code->bytes + done, code->length - done, code->address + done, &at))
+        if (!instruction_decode(code->bytes + done, code->length - done, code->address + done, &at))
             return error_set(error, EINVAL, "no instruction at %#" PRIx64, code->address + done);
         if (padding && !is_padding(&at)) {
             if (done >= room) {
@@ -105,7 +83,7 @@ static int sweep(const struct hook_code *code, const struct hook_beginning *begi
     struct instruction at;
 
     for (uint64_t done = 0; done < code->length; done += at.z.length) {
-        if (!decode(code->bytes + done, code->length - done, code->address + done, &at))
+        if (!instruction_decode(code->bytes + done, code->length - done, code->address + done, &at))
             return error_set(error, EINVAL,
                              "no instruction at %#" PRIx64 ": there is data in the code",
                              code->address + done);
@@ -113,7 +91,7 @@ static int sweep(const struct hook_code *code, const struct hook_beginning *begi
             return error_set(error, EINVAL, "an indirect jump at %#" PRIx64 " may lead anywhere",
                              at.address);
         /* A call of the entry is one like any other: the hook is there. */
-        if (!is_relative(&at) ||
+        if (!instruction_is_relative(&at) ||
             (at.z.meta.category == ZYDIS_CATEGORY_CALL && target_of(&at) == code->address))
             continue;
         if (target_of(&at) >= code->address && target_of(&at) < displaced)
@@ -142,9 +120,9 @@ int hook_code_each_target(const struct hook_code *code,
     int result = 0;
 
     for (uint64_t done = 0; done < code->length && result == 0; done += at.z.length) {
-        if (!decode(code->bytes + done, code->length - done, code->address + done, &at))
+        if (!instruction_decode(code->bytes + done, code->length - done, code->address + done, &at))
             return 0;
-        if (is_relative(&at))
+        if (instruction_is_relative(&at))
             result = found(context, target_of(&at));
     }
     return result;
@@ -237,9 +215,9 @@ int hook_code_move(const struct hook_code *code, uint64_t length, uint64_t to,
     for (uint64_t done = 0; done < length && result == 0; done += at.z.length) {
         const uint8_t *bytes = code->bytes + done;
 
-        if (!decode(bytes, code->length - done, code->address + done, &at))
+        if (!instruction_decode(bytes, code->length - done, code->address + done, &at))
             return error_set(error, EINVAL, "no instruction at %#" PRIx64, code->address + done);
-        if (is_relative(&at))
+        if (instruction_is_relative(&at))
             result = move_branch(&mover, &at);
         else if (at.z.attributes & ZYDIS_ATTRIB_IS_RELATIVE && at.z.raw.disp.size == 32)
             result = move_relative(&mover, &at, bytes);
@@ -342,7 +320,7 @@ int hook_code_prove(const uint8_t *page, uint64_t address, uint64_t gate, const 
         return error_set(error, EINVAL, "there is no gate at the end");
     /* From the end: where an instruction leads to has been looked at. */
     for (uint32_t offset = PAGE_SIZE; offset-- > 0;) {
-        if (!decode(page + offset, PAGE_SIZE - offset, address + offset, &at)) {
+        if (!instruction_decode(page + offset, PAGE_SIZE - offset, address + offset, &at)) {
             if (PAGE_SIZE - offset < LONGEST)
                 return error_set(error, EINVAL,
                                  "from offset %#x an instruction crosses the page's end", offset);

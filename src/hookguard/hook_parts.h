@@ -4,7 +4,8 @@
 
 #include "hookguard/hook_plan.h"
 
-/* Between hook_plan.c, hook_parts.c, hook_own.c and hook_place.c: a plan that is being made. */
+/* Between hook_plan.c, hook_parts.c, hook_own.c,
+ * hook_pointers.c and hook_place.c: a plan that is being made. */
 
 struct hook_maker {
     struct hook_plan *plan;
@@ -39,6 +40,9 @@ void hook_parts_write(struct hook_plan *plan, uint64_t linear, const void *bytes
 
 /* hook_own.c: what a program that is its own library must not have. */
 int hook_own_check(struct hook_maker *maker);
+
+/* hook_pointers.c: code of the view that goes where a pointer says. */
+int hook_pointers_check(struct hook_maker *maker);
 
 /* hook_place.c: the hooks of all functions, into the contents of the pages. */
 int hook_place_all(struct hook_maker *maker);

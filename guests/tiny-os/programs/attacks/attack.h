@@ -28,7 +28,7 @@ typedef int64_t open_function(const char *name, uint64_t flags);
 /* True: it succeeded. */
 typedef bool attack(void);
 attack attack_stray_gate, attack_hidden_gate, attack_bad_index;
-attack attack_own_skip, attack_own_callback;
+attack attack_own_skip, attack_own_return;
 attack attack_skip, attack_stolen_prologue, attack_straddle, attack_alias_call;
 attack attack_overwrite, attack_overwrite_agent, attack_read_hook, attack_discover, attack_remap,
     attack_alias;

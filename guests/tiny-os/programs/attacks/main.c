@@ -12,7 +12,7 @@ static const struct {
     {"bad-index", attack_bad_index},
     {"skip", attack_skip},
     {"own-skip", attack_own_skip},
-    {"own-callback", attack_own_callback},
+    {"own-return", attack_own_return},
     {"stolen-prologue", attack_stolen_prologue},
     {"straddle", attack_straddle},
     {"alias-call", attack_alias_call},

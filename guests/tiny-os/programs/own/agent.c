@@ -3,7 +3,7 @@
 #include "agent/agent.h"
 #include "programs/own/own.h"
 
-guard_callback check_own_pay, check_own_pay_twice, check_own_each;
+guard_callback check_own_pay, check_own_pay_twice, check_own_sum;
 
 /* In no file: what an attacker looks for, who is told where it is. */
 static char secret[32] __attribute__((aligned(256)));
@@ -40,7 +40,7 @@ int64_t check_own_pay_twice(const struct guard_call *call)
     return MEZZ_GUARD_ALLOW;
 }
 
-int64_t check_own_each(const struct guard_call *call)
+int64_t check_own_sum(const struct guard_call *call)
 {
     (void)call;
     make_secret();

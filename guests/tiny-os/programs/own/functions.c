@@ -20,10 +20,19 @@ GUARDED int64_t own_pay_twice(const char *to, uint64_t amount)
     return result < 0 ? result : own_pay(to, amount);
 }
 
-GUARDED int64_t own_each(uint64_t n, own_visitor *visit)
+/* Without a look at how many: what is above the copy on the stack is its caller's to choose. */
+GUARDED int64_t own_sum(const uint64_t *values, uint64_t bytes)
 {
-    for (uint64_t i = 0; i < n; i++) {
-        visit(i);
+    volatile uint64_t copy[OWN_VALUES] = {0};
+    volatile uint64_t *to = copy;
+    uint64_t sum = 0;
+
+    __asm__("" : "+r"(to)); /* the compiler does not look, either */
+    for (uint64_t i = 0; i < bytes / sizeof(*to); i++) {
+        to[i] = values[i];
     }
-    return 0;
+    for (uint64_t i = 0; i < OWN_VALUES; i++) {
+        sum += copy[i];
+    }
+    return (int64_t)sum;
 }
