@@ -132,6 +132,24 @@ START_TEST(unreadable_tables)
 }
 END_TEST
 
+/* Of a portion's two sections, the program's code and its stack: all are kept at once. */
+START_TEST(round_addresses)
+{
+    static const struct {
+        uint64_t page;
+        unsigned int access;
+    } walks[] = {{0x401000, GUEST_ANY},
+                 {0x3fffe000, GUEST_ANY},
+                 {0x500000, GUEST_READ | GUEST_USER},
+                 {0x510000, GUEST_READ | GUEST_USER}};
+
+    for (size_t i = 0; i < ELEMENTS(walks); i++)
+        for (size_t j = 0; j < i; j++)
+            ck_assert_uint_ne(kept_walk_place(walks[i].page, walks[i].access),
+                              kept_walk_place(walks[j].page, walks[j].access));
+}
+END_TEST
+
 RUN_CASES("kept_walks", 30, EACH(entry_changes, 4), EACH(walk_is_another_one, 6),
           ONCE(another_access_or_space), ONCE(short_entries), ONCE(large_page),
-          ONCE(unreadable_tables))
+          ONCE(unreadable_tables), ONCE(round_addresses))

@@ -72,8 +72,8 @@ HOT int kept_walk(struct kept_walks *kept, const struct walked_memory *memory,
         kept_walk_find(kept, memory->of, memory->version, paging, paging->cr3, page, access);
 
     if (walk == NULL)
-        return make(&kept->walk[(page / PAGE_SIZE ^ access) % KEPT_WALKS], memory, paging, linear,
-                    access, translation, fault);
+        return make(&kept->walk[kept_walk_place(page, access)], memory, paging, linear, access,
+                    translation, fault);
     *translation = walk->translation;
     translation->address.value += linear - page;
     return 0;

@@ -40,6 +40,13 @@ struct kept_walks {
     struct kept_walk walk[KEPT_WALKS];
 };
 
+/* By all bits of the page's number: sections and stacks begin at round addresses, and are not to
+ * take each other's place. */
+static inline size_t kept_walk_place(uint64_t page, unsigned int access)
+{
+    return (page / PAGE_SIZE * 0x9e3779b97f4a7c15 >> 60 ^ access) % KEPT_WALKS;
+}
+
 #define KEPT_WALK_NOTES (3ULL << 5)  /* accessed, dirty: the processor's */
 #define KEPT_WALK_AC    (1ULL << 18) /* of RFLAGS a walk looks at nothing else */
 
@@ -61,7 +68,7 @@ static inline __attribute__((always_inline)) const struct kept_walk *
 kept_walk_find(const struct kept_walks *kept, uint64_t of, uint64_t version,
                const struct guest_paging *paging, uint64_t cr3, uint64_t page, unsigned int access)
 {
-    const struct kept_walk *walk = &kept->walk[(page / PAGE_SIZE ^ access) % KEPT_WALKS];
+    const struct kept_walk *walk = &kept->walk[kept_walk_place(page, access)];
     uint64_t changed;
 
     if (((walk->page ^ page) | (walk->of ^ of) | (walk->version ^ version) |
