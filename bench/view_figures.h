@@ -25,7 +25,8 @@ struct view_floor {
     unsigned int ring;
     uint32_t vcpus;
     /* Each brings all its registers along, is given general ones, and on a processor that walks
-     * page tables an empty TLB: what no flip can be without. Otherwise nothing is handed over. */
+     * page tables an empty TLB, and has a page of memory of its own: what no flip can be without.
+     * Otherwise nothing is handed over, and all have the same memory. */
     bool handed;
     double r_us;
     double p50, p99; /* R */

@@ -74,10 +74,18 @@ static int add_tlb_page(struct bare_set *set)
     return code;
 }
 
-/* From now on what a flip cannot leave out is done for each of them. */
-static int hand_over(struct bare_set *set, const struct host_traits *host)
+/* From now on each of them has what a flip cannot leave out: a page of its own is all that views
+ * differ in, too. */
+static int hand_over(struct bare_set *set, const struct view_guest *guest,
+                     const struct host_traits *host)
 {
+    int code = 0;
+
     set->handed = true;
+    for (uint32_t i = 0; i < set->count && code == 0; i++)
+        code = view_guest_differ_bare(guest, &set->vm[i], i);
+    if (code != 0)
+        return code;
     if (host->paging.kind != PAGING_HARDWARE || !host->flushes_on_request)
         return 0;
     return add_tlb_page(set);
@@ -162,7 +170,7 @@ int view_floor_measure(struct view_figures *figures, const struct kvm *kvm, uint
     if (code == 0)
         code = explain(measure_rings(&set, figures, samples), "bare vCPUs in turn", error);
     if (code == 0)
-        code = explain(hand_over(&set, &figures->host), "what bare vCPUs are given", error);
+        code = explain(hand_over(&set, &guest, &figures->host), "what bare vCPUs are given", error);
     if (code == 0)
         code = explain(measure_rings(&set, figures, samples), "bare vCPUs in turn", error);
     destroy(&set);

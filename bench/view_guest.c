@@ -268,6 +268,23 @@ int view_guest_map_bare(const struct view_guest *guest, const struct kvm_vm *vm)
     return kvm_vm_set_slot(vm, 0, 0, SIZE, guest->memory.base + AT, 0);
 }
 
+int view_guest_differ_bare(const struct view_guest *guest, const struct kvm_vm *vm, uint32_t number)
+{
+    uint8_t *base = guest->memory.base;
+    const uint64_t behind = TOUCHED + PAGE_SIZE;
+    int code = kvm_vm_set_slot(vm, 0, 0, 0, NULL, 0);
+
+    if (code == 0)
+        code = kvm_vm_set_slot(vm, 0, 0, TOUCHED, base + AT, 0);
+    if (code == 0)
+        code = kvm_vm_set_slot(vm, VIEW_GUEST_SLOTS, TOUCHED, PAGE_SIZE,
+                               base + OTHERS + number * OTHERS_EACH, 0);
+    if (code == 0)
+        code =
+            kvm_vm_set_slot(vm, VIEW_GUEST_SLOTS + 1, behind, SIZE - behind, base + AT + behind, 0);
+    return code;
+}
+
 int view_guest_start_bare(struct kvm_vcpu *vcpu, unsigned int ring)
 {
     struct kvm_sregs sregs;

@@ -44,5 +44,10 @@ int view_guest_read_all(struct view_guest *guest);
  * errno. */
 int view_guest_map_bare(const struct view_guest *guest, const struct kvm_vm *vm);
 int view_guest_start_bare(struct kvm_vcpu *vcpu, unsigned int ring);
+/* What a view differs in: from now on that VM has a page of its own, in two slots more, from
+ * VIEW_GUEST_SLOTS on. number: below VIEW_GUEST_VIEWS. */
+#define VIEW_GUEST_SLOTS 2
+int view_guest_differ_bare(const struct view_guest *guest, const struct kvm_vm *vm,
+                           uint32_t number);
 
 #endif
