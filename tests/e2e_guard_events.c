@@ -240,7 +240,7 @@ END_TEST
     "        api_read = { args = { 'value', { 'memory', length = 3 }, 'value' } },\n"          \
     "        api_write = { args = { 'value', 'value', 'value' } },\n"                          \
     "        api_close = { args = { 'value' } }, api_append = { args = { 'cstring', 'value', " \
-    "'value' } } } }\n"                                                                        \
+    "'number' } } } }\n"                                                                       \
     "tiny:on('guard', function(e)\n"                                                           \
     "    if e.type == 'asked' and e.caller:find('inside.elf', 1, true) then\n"                 \
     "        mezz.row { name = e.name, first = tostring(e.args[1]) }\n"                        \
@@ -304,20 +304,20 @@ END_TEST
 
 /* --- what is told of a call that goes wrong inside, and of calls within calls --- */
 
-#define TOLD                                                                                \
-    "local s = mezz.stack { memory = '64M' }\n"                                             \
-    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M' }\n"                         \
-    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"          \
-    "    programs = { 'libapi.elf', 'agent-waits.elf', 'inside.elf %s' } }\n"               \
-    "tiny:guard { library = 'libapi.elf', agent = 'agent-waits.elf', on_refusal = '%s',\n"  \
-    "    functions = { api_open = { args = { 'cstring', 'value' } },"                       \
-    "        api_append = { args = { 'cstring', { 'memory', limit = 2 }, 'value' } } } }\n" \
-    "tiny:on('guard', function(e)\n"                                                        \
-    "    mezz.row { type = e.type, name = e.name, caller = e.caller, first = "              \
-    "tostring(e.args[1]),\n"                                                                \
-    "        verdict = e.verdict, reason = e.reason, within = e.within, fault = e.fault,\n" \
-    "        at = e.fault_at, address = e.fault_address }\n"                                \
-    "end)\n"                                                                                \
+#define TOLD                                                                                 \
+    "local s = mezz.stack { memory = '64M' }\n"                                              \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M' }\n"                          \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"           \
+    "    programs = { 'libapi.elf', 'agent-waits.elf', 'inside.elf %s' } }\n"                \
+    "tiny:guard { library = 'libapi.elf', agent = 'agent-waits.elf', on_refusal = '%s',\n"   \
+    "    functions = { api_open = { args = { 'cstring', 'value' } },"                        \
+    "        api_append = { args = { 'cstring', { 'memory', limit = 2 }, 'number' } } } }\n" \
+    "tiny:on('guard', function(e)\n"                                                         \
+    "    mezz.row { type = e.type, name = e.name, caller = e.caller, first = "               \
+    "tostring(e.args[1]),\n"                                                                 \
+    "        verdict = e.verdict, reason = e.reason, within = e.within, fault = e.fault,\n"  \
+    "        at = e.fault_at, address = e.fault_address }\n"                                 \
+    "end)\n"                                                                                 \
     "s:run { timeout = '120s', may_die = true }\n"
 
 static json_t *told(struct mezz_process *mezz, const char *program, const char *on_refusal)

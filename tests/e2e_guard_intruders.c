@@ -31,6 +31,8 @@ static const struct {
     {"buffer", "value", "intrude: buffer: -14\n", "unreadable"},
     {"text", "value", "intrude: text: -14\n", "unreadable"},
     {"value", "value", "intrude: value: -14\n", "unreadable"},
+    {"hook", "value", "intrude.elf: general protection", "refusals.bad-argument"},
+    {"hook-text", "value", "intrude.elf: general protection", "refusals.bad-argument"},
     {"stack", "value", "intrude.elf: general protection", "refusals.no-stack"},
     /* What was declared to be no pointer is none for the agent; the function knows no such file. */
     {"value", "number", "intrude: value: -9\n", NULL},

@@ -23,6 +23,7 @@ static void boot(enum mezz_guard_kind kind, uint16_t limit, uint32_t defences,
     world_map(LEFT, ALIAS + PAGE_SIZE, world_mapped(LEFT, AGENT_EXCHANGE)->frame);
     world_map(LEFT, ALIAS + 2 * PAGE_SIZE, world_mapped(LEFT, AGENT_CODE)->frame);
     world_map(LEFT, ALIAS + 3 * PAGE_SIZE, world_mapped(RIGHT, AGENT_DATA)->frame);
+    world_map(LEFT, ALIAS + 4 * PAGE_SIZE, world_mapped(LEFT, 0x10006000)->frame);
 }
 
 static void call_with(uint64_t first, uint64_t second)
@@ -54,7 +55,15 @@ static const struct {
     {MEZZ_GUARD_MEMORY, 16, OWN + PAGE_SIZE - 16, 0, false},
     {MEZZ_GUARD_MEMORY, 16, OWN + PAGE_SIZE - 15, 0, true},
     {MEZZ_GUARD_MEMORY, 0, CODE, PAGE_SIZE, false},
-    {MEZZ_GUARD_MEMORY, 0, 0x10000000, PAGE_SIZE, false}, /* the library: it can read that */
+    {MEZZ_GUARD_MEMORY, 0, 0x10001000, PAGE_SIZE, false}, /* the library: it can read that */
+    {MEZZ_GUARD_MEMORY, 0, 0x10000000, 1, true},          /* where a hook is, by any address */
+    {MEZZ_GUARD_MEMORY, 0, 0x10005fff, 2, true},
+    {MEZZ_GUARD_MEMORY, 0, 0x10005fff, 1, false},
+    {MEZZ_GUARD_MEMORY, 0, ALIAS + 4 * PAGE_SIZE, 1, true},
+    {MEZZ_GUARD_BUFFER, 0, 0x10000800, 1, true},
+    {MEZZ_GUARD_CSTRING, 64, 0x10006010, 0, true},
+    {MEZZ_GUARD_VALUE, 1, 0x10006010, 0, true},
+    {MEZZ_GUARD_NUMBER, 1, 0x10006010, 0, false},
     {MEZZ_GUARD_BUFFER, 0, ALIAS, 1, true},
     {MEZZ_GUARD_BUFFER, 0, OWN, 64, false},
     {MEZZ_GUARD_CSTRING, 64, ALIAS, 0, true},

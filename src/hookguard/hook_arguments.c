@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a call from outside may name. The agent looks at addresses; but rights are of frames, and a
  * kernel may have mapped the agent's to the caller at another address. The function, which has the
- * agent's view, would read and write there what its caller cannot. */
+ * agent's view, would read and write there what its caller cannot; and read the hook for him. */
 #include <errno.h>
 #include <string.h>
 
@@ -16,11 +16,13 @@ _Static_assert(MEZZ_GUARD_ARGUMENTS == 6, "hook_give_arguments");
 static const unsigned int registers[MEZZ_GUARD_ARGUMENTS] = {HOOK_RDI, HOOK_RSI, HOOK_RDX,
                                                              RCX,      8,        9};
 
-/* --- frames that a security view has more of --- */
+/* --- frames that a security view has more of, or otherwise --- */
 
+/* A guarded page has other bytes there: the hook, which its callers do not see. */
 static bool has_more(const struct hook_page *page)
 {
-    return page->secure_rights & ~page->default_rights & DATA_RIGHTS;
+    return page->kind == HOOK_PAGE_GUARDED ||
+           (page->secure_rights & ~page->default_rights & DATA_RIGHTS) != 0;
 }
 
 static void add(struct hooks *hooks, uint64_t frame)

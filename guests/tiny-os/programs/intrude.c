@@ -34,6 +34,17 @@ static int64_t by_text(void)
     return api_open((const char *)AGENT_DATA, 0);
 }
 
+/* What is on the function's page for the function. */
+static int64_t by_hook(void)
+{
+    return api_sum((const void *)(uint64_t)api_open, 64);
+}
+
+static int64_t by_hook_text(void)
+{
+    return api_open((const char *)(uint64_t)api_open, TINY_OPEN_CREATE);
+}
+
 /* Not declared what it is. */
 static int64_t by_value(void)
 {
@@ -101,9 +112,17 @@ static const struct {
     const char *name;
     int64_t (*try)(void);
 } ways[] = {
-    {"memory", by_memory},       {"length", by_length}, {"buffer", by_buffer},
-    {"text", by_text},           {"value", by_value},   {"stack", by_stack},
-    {"direction", by_direction}, {"chance", by_chance}, {"undeclared", by_nothing_declared},
+    {"memory", by_memory},
+    {"length", by_length},
+    {"buffer", by_buffer},
+    {"text", by_text},
+    {"value", by_value},
+    {"stack", by_stack},
+    {"hook", by_hook},
+    {"hook-text", by_hook_text},
+    {"direction", by_direction},
+    {"chance", by_chance},
+    {"undeclared", by_nothing_declared},
 };
 
 static bool equal(const char *a, const char *b)
