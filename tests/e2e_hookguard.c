@@ -232,6 +232,9 @@ static const struct {
      "0x10000000, without = { 'api-nx' } }",
      "libapi.elf: the gate is a page of it or of its agent"},
     {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} }, gate = "
+     "0x401000 }",
+     "l2:guard: gate: hello.elf lies there"},
+    {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = {} }, gate = "
      "0x401000, without = { 'api-nx' } }",
      "l2:guard: gate: hello.elf lies there"},
     {"{ library = 'libapi.elf', agent = 'agent.elf', functions = { api_open = { args = { { "

@@ -136,6 +136,30 @@ START_TEST(segments_that_share_a_page)
 }
 END_TEST
 
+/* All such pages of a guest would be taken for it. */
+START_TEST(a_page_of_one_byte)
+{
+    static uint8_t bytes[PAGE_SIZE];
+    struct program_segment *page;
+
+    open_both();
+    page = add(&agent, 0x20000000U, 1, R);
+    must_not_make("agent.elf: the page 0x20000000 is 0 throughout, as other pages of a guest are, "
+                  "which would be taken for it: put something into it, or drop it");
+    page->rights = R | W; /* found by its address */
+    ck_assert_msg(make() == 0, "%s", error.text);
+    agent.segments--;
+    page = add(&library, 0x30000000U, PAGE_SIZE, R);
+    page->file_length = PAGE_SIZE;
+    page->bytes = bytes;
+    memset(bytes, 0xff, sizeof(bytes));
+    must_not_make("libapi.elf: the page 0x30000000 is 0xff throughout, as other pages of a guest "
+                  "are, which would be taken for it: put something into it, or drop it");
+    bytes[_i == 0 ? 0 : PAGE_SIZE - 1] = 0;
+    ck_assert_msg(make() == 0, "%s", error.text);
+}
+END_TEST
+
 /* --- a program's own functions --- */
 
 static void open_own(void)
@@ -243,9 +267,11 @@ START_TEST(a_program_in_the_way)
     defences = HOOK_ALL_DEFENCES & ~HOOK_API_NX;
     gate = library.segment[library.segments - 1].address & ~(PAGE_SIZE - 1);
     must_not_make("own.elf: the gate is a page of it or of its agent");
+    defences = HOOK_ALL_DEFENCES;
+    must_not_make("own.elf: the gate is a page of it or of its agent");
 }
 END_TEST
 
 RUN_CASES("hook_images", 60, ONCE(the_largest_agent), ONCE(segments_that_share_a_page),
-          ONCE(a_program), ONCE(a_program_that_calls_itself), ONCE(an_unfit_program),
-          ONCE(a_program_in_the_way))
+          EACH(a_page_of_one_byte, 2), ONCE(a_program), ONCE(a_program_that_calls_itself),
+          ONCE(an_unfit_program), ONCE(a_program_in_the_way))

@@ -103,6 +103,7 @@ START_TEST(code)
     const size_t i = (size_t)_i % ELEMENTS(codes);
     const size_t place = (size_t)_i / ELEMENTS(codes);
     const bool own = places[place].own;
+    static const uint8_t table[] = {1};
     char why[256];
     uint64_t at;
     int result;
@@ -111,7 +112,7 @@ START_TEST(code)
     test_program_open(&agent, own ? "own-agent.elf" : "agent.elf");
     at = put_code(places[place].has, codes[i].code, codes[i].length);
     library.segment[library.segments++] = (struct program_segment){
-        0x30000000, PAGE_SIZE, 0, NULL, MEZZ_EPT_READ | (own ? codes[i].rights : 0)};
+        0x30000000, PAGE_SIZE, 1, table, MEZZ_EPT_READ | (own ? codes[i].rights : 0)};
     result = make(places[place].guarded, own);
     if (codes[i].at < 0 || (!own && codes[i].rights != 0)) {
         ck_assert_msg(result == 0, "%s", error.text);

@@ -39,6 +39,7 @@ static const struct {
     {"[7] = {}", "",
      "functions: expected names with what they take, such as { api_open = { args = { "
      "\"cstring\", \"value\" } } }"},
+    {"[''] = {}", "", "functions: one has an empty name"},
     {"['a\\n'] = {}", "", "functions: character 2 is not printable ASCII"},
     {"api_open = { arg = {} }", "",
      "functions: api_open: unknown key \"arg\"; did you mean \"args\"?"},
@@ -51,6 +52,15 @@ static const struct {
      "functions: api_open: args[1]: expected a string, got nothing"},
     {"api_open = { args = { 'valeu' } }", "",
      "functions: api_open: args[1]: there is no \"valeu\"; did you mean \"value\"?"},
+
+    {"api_open = { args = { { 'buffer' }, 'value' } }", "",
+     "functions: api_open: args[1]: a length is missing: { \"buffer\", length = 3 } if that is the "
+     "third argument"},
+    {"api_open = { args = { { 'memory' } } }", "",
+     "functions: api_open: args[1]: a length is missing: { \"memory\", length = 3 } if that is the "
+     "third argument"},
+    {"api_open = { args = { { 'cstring', length = 2 }, 'value' } }", "",
+     "functions: api_open: args[1]: length is the number of the argument with a buffer's length"},
 
     /* numbers */
     {"api_write = { args = { 'value', { 'buffer', length = '3' }, 'value' } }", "",
@@ -76,6 +86,11 @@ static const struct {
      "budget: expected a time such as \"10s\" or \"500ms\", got 10"},
     {"api_open = {}", "answer_within = '1h'",
      "answer_within: expected a time such as \"10s\" or \"500ms\", got \"1h\""},
+    {"api_open = {}", "answer_within = '5s'", "answer_within is for decide = \"script\""},
+    {"api_open = {}", "answer_within = '5s', decide = 'l1'",
+     "answer_within is for decide = \"script\""},
+    {"api_open = {}", "gate = 0x10000000", "libapi.elf: the gate is a page of it or of its agent"},
+    {"api_open = {}", "gate = 0x10200000", "libapi.elf: the gate is a page of it or of its agent"},
     {"api_open = {}", "decide = 1", "decide: expected a string, got 1"},
     {"api_open = {}", "on_refusal = {}", "on_refusal: expected a string, got a table"},
     {"api_open = {}", "defense = {}", "unknown key \"defense\"; did you mean \"defences\"?"},
@@ -149,6 +164,8 @@ static const struct {
     {"library = 'own.elf', program = 'own.elf',",
      "library and program: the functions are of one of them"},
     {"program = 7,", "program: expected a string, got 7"},
+    {"program = 'own.elf greedy',",
+     "program: L2 a has no program \"own.elf greedy\": arguments are no part of a name"},
     {"program = 'none.elf',", "program: L2 a has no program \"none.elf\""},
     {"program = 'libapi.elf',",
      "libapi.elf: guard of own_pay_twice: the program has no such symbol"},

@@ -15,6 +15,7 @@
 
 #define CSTRING_DEFAULT 256U
 #define GATE_LIMIT      0x80000000ULL
+#define PLAN_FILL       0xcc
 
 int hook_bad(const struct hook_maker *maker, const struct hook_function *function, const char *what)
 {
@@ -178,6 +179,28 @@ static int check_twins(struct hook_maker *maker)
     return 0;
 }
 
+/* Such a page is taken for each of the guest's that is like it. What the plan's pages have is the
+ * root's affair: they are filled with 0xcc. */
+static int check_uniform(struct hook_maker *maker)
+{
+    const struct hook_plan *plan = maker->plan;
+
+    for (size_t i = 0; i < plan->pages; i++) {
+        const struct hook_page *page = &plan->page[i];
+        const bool library = page->kind == HOOK_PAGE_GUARDED || page->kind == HOOK_PAGE_LIBRARY;
+
+        if (!hook_is_code(page) || memcmp(page->file, page->file + 1, PAGE_SIZE - 1) != 0 ||
+            (page->kind == HOOK_PAGE_PLAN && page->file[0] == PLAN_FILL))
+            continue;
+        return error_set(maker->error, EINVAL,
+                         "%s: the page %#" PRIx64 " is %#x throughout, as other pages of a guest "
+                         "are, which would be taken for it: put something into it, or drop it",
+                         library ? maker->library->name : maker->agent->name, page->linear,
+                         page->file[0]);
+    }
+    return 0;
+}
+
 /* What the agent finds at guard_plan. */
 static void fill_plan_pages(struct hook_maker *maker)
 {
@@ -229,7 +252,7 @@ static int make(struct hook_maker *maker, const struct hook_declaration *declara
         code = check_room(maker);
     if (code == 0)
         code = hook_parts_pages(maker);
-    if (code == 0 && !(declaration->defences & HOOK_API_NX) &&
+    if (code == 0 && declaration->gate != 0 &&
         (program_lies_at(maker->library, declaration->gate) ||
          program_lies_at(maker->agent, declaration->gate)))
         code = error_set(maker->error, EINVAL, "%s: the gate is a page of it or of its agent",
@@ -238,6 +261,8 @@ static int make(struct hook_maker *maker, const struct hook_declaration *declara
         maker->used = (sizeof(struct mezz_guard_plan) + 15) & ~15U;
         code = hook_place_all(maker);
     }
+    if (code == 0)
+        code = check_uniform(maker);
     if (code == 0)
         code = check_twins(maker);
     if (code == 0)
@@ -265,7 +290,7 @@ int hook_plan_make(struct hook_plan *plan, const struct program_image *library,
                                .defences = declaration->defences,
                                .own = declaration->own,
                                .gate = declaration->gate};
-    memset(maker.area, 0xcc, sizeof(maker.area));
+    memset(maker.area, PLAN_FILL, sizeof(maker.area));
     code = plan->library == NULL || plan->agent == NULL ? error_set(error, ENOMEM, "out of memory")
                                                         : make(&maker, declaration);
     if (code != 0)

@@ -150,6 +150,14 @@ static bool takes_length(enum mezz_guard_kind kind)
     return kind == MEZZ_GUARD_BUFFER || kind == MEZZ_GUARD_MEMORY;
 }
 
+static void no_length(lua_State *lua, const char *what, enum mezz_guard_kind kind)
+{
+    script_error(lua,
+                 CALL ": %s: a length is missing: { \"%s\", length = 3 } "
+                      "if that is the third argument",
+                 what, kinds[kind]);
+}
+
 /* A word, or { word, length = , limit = }, on top of the stack. */
 static void read_argument(lua_State *lua, const char *what, struct hook_argument *argument)
 {
@@ -160,10 +168,7 @@ static void read_argument(lua_State *lua, const char *what, struct hook_argument
     if (lua_type(lua, at) != LUA_TTABLE) {
         argument->kind = read_kind(lua, what, at);
         if (takes_length(argument->kind))
-            script_error(lua,
-                         CALL ": %s: a length is missing: { \"%s\", length = 3 } "
-                              "if that is the third argument",
-                         what, kinds[argument->kind]);
+            no_length(lua, what, argument->kind);
         return;
     }
     lua_rawgeti(lua, at, 1);
@@ -175,7 +180,9 @@ static void read_argument(lua_State *lua, const char *what, struct hook_argument
     length = read_number(lua, at, "length", MEZZ_GUARD_ARGUMENTS, what);
     needed = takes_length(argument->kind) &&
              (argument->kind == MEZZ_GUARD_BUFFER || argument->limit == 0);
-    if ((length == 0 && needed) || (length != 0 && !takes_length(argument->kind)))
+    if (length == 0 && needed)
+        no_length(lua, what, argument->kind);
+    if (length != 0 && !takes_length(argument->kind))
         script_error(lua, CALL ": %s: length is the number of the argument with a buffer's length",
                      what);
     if (takes_length(argument->kind))
@@ -225,6 +232,8 @@ static void read_functions(lua_State *lua, int table, int anchor, struct draft *
         if (count == MEZZ_GUARD_FUNCTIONS)
             script_error(lua, CALL ": functions: at most %u", MEZZ_GUARD_FUNCTIONS);
         draft->function[count].name = script_check_text(lua, -2, CALL ": functions", SYMBOL_LIMIT);
+        if (draft->function[count].name[0] == '\0')
+            script_error(lua, CALL ": functions: one has an empty name");
     }
     qsort(draft->function, count, sizeof(draft->function[0]), by_name);
     for (size_t i = 0; i < count; i++) {
@@ -282,8 +291,7 @@ static void open_callers(lua_State *lua, const struct l2_config *l2, struct scri
 
 int script_guard(lua_State *lua)
 {
-    struct guard_arguments arguments = {
-        .budget = BUDGET, .answer_within = PATIENCE, .gate = MEZZ_GUARD_GATE};
+    struct guard_arguments arguments = {.budget = BUDGET, .gate = MEZZ_GUARD_GATE};
     struct script_guard *guard;
     struct l2_config *l2;
     struct draft *draft;
@@ -315,7 +323,9 @@ int script_guard(lua_State *lua)
     guard->config.on_refusal = script_read_on_refusal(lua, CALL, arguments.on_refusal);
     guard->config.budget_ns = arguments.budget;
     guard->config.decider = read_decider(lua, arguments.decide);
-    guard->config.patience_ns = arguments.answer_within;
+    if (arguments.answer_within != 0 && guard->config.decider != GUARD_SCRIPT)
+        script_error(lua, CALL ": answer_within is for decide = \"script\"");
+    guard->config.patience_ns = arguments.answer_within == 0 ? PATIENCE : arguments.answer_within;
     draft->declaration.asks = guard->config.decider != GUARD_AGENT;
     if (arguments.program != NULL)
         open_program(lua, CALL ": program", l2, arguments.program, &guard->library);

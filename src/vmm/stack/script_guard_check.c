@@ -117,7 +117,7 @@ void script_check_callers(lua_State *lua, const struct l2_config *l2,
     if (callers == 0 && !plan->own)
         script_error(lua, CALL ": L2 %s has no program that could call %s", l2->name,
                      plan->library);
-    for (size_t i = 0; !(plan->defences & HOOK_API_NX) && i < guard->config.programs; i++)
+    for (size_t i = 0; i < guard->config.programs; i++)
         if (program_lies_at(&guard->program[i], plan->gate))
             script_error(lua, CALL ": gate: %s lies there", guard->program[i].name);
     for (size_t i = 0; plan->own && i < guard->config.programs; i++)

@@ -16,6 +16,9 @@ const struct module_config *script_find_module(lua_State *lua, const char *what,
     const struct module_config *found = NULL;
     size_t length = strlen(program);
 
+    if (strchr(program, ' ') != NULL)
+        script_error(lua, "%s: L2 %s has no program \"%s\": arguments are no part of a name", what,
+                     l2->name, program);
     for (unsigned int i = 0; i < l2->module_count; i++) {
         const struct module_config *module = &l2->modules[i];
         const char *line = module->command_line;
