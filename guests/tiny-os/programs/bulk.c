@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A large program: what a kernel writes to load it is more than KVM's dirty ring has entries for. */
+/* A large program: what a kernel writes to load it is more than KVM's dirty ring has entries for.
+ */
 #include "lib/tiny.h"
 
 #define PAGE  4096
