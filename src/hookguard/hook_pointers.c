@@ -113,18 +113,26 @@ static int refuse(const struct hook_maker *maker, const char *guard, const char 
                      maker->library->name, guard, name, at);
 }
 
+static uint64_t end_of_section(const struct program_image *image, uint64_t address)
+{
+    for (size_t i = 0; i < image->sections; i++)
+        if (address - image->section[i].address < image->section[i].length)
+            return image->section[i].address + image->section[i].length;
+    return address;
+}
+
 /* Of a label of assembly, which has no length: to the next one. */
 static uint64_t end_of(const struct program_image *image, size_t i)
 {
     const struct program_symbol *symbol = &image->symbol[i];
-    const struct program_segment *segment = program_segment_of(image, symbol->address, 1);
+    const uint64_t end = end_of_section(image, symbol->address);
 
     if (symbol->length != 0)
         return symbol->address + symbol->length;
     while (++i < image->symbols)
         if (image->symbol[i].address != symbol->address)
-            return image->symbol[i].address;
-    return segment == NULL ? symbol->address : segment->address + segment->length;
+            return image->symbol[i].address < end ? image->symbol[i].address : end;
+    return end;
 }
 
 int hook_pointers_check(struct hook_maker *maker)
