@@ -15,8 +15,9 @@ ON_OWN_PAGE(pair) struct odd_pair odd_pair(int64_t a)
 }
 
 /* By names that the compiler does not know: through the hook. */
-int64_t any_add(int64_t a, int64_t b) __asm__("odd_add");
-int64_t any_deep(int64_t n) __asm__("odd_deep");
+__asm__(".set any_add, odd_add\n.set any_deep, odd_deep");
+int64_t any_add(int64_t a, int64_t b);
+int64_t any_deep(int64_t n);
 
 ON_OWN_PAGE(through) int64_t odd_through(int64_t a, int64_t b)
 {
