@@ -84,6 +84,7 @@ local attacks = {
     { "vault-return.elf", "return-address" },
     { "vault-pivot.elf", "stack-inside" },
     { "vault-table.elf", "unsafe-space" },
+    { "vault-upper.elf", "unsafe-space" },
     { "vault-syscall.elf lstar", "unsafe-space", rehearsed = true,
         entries = { "vault_sign", "vault_ask_lstar" } },
     { "vault-syscall.elf cstar", "unsafe-space", rehearsed = true,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An address space that was read, and what makes that it is read again. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@
 #define LINEAR    0x400000ULL
 #define KERNEL    0xffffff8000000000ULL
 #define IDT_GATES 16U
+#define SEGMENT   8U /* in the GDT: its code of ring 0 */
 #define VERSION   7U
 #define ELSE      17U
 
@@ -87,6 +89,7 @@ static void set_gate(unsigned int vector, uint64_t handler)
 
     memset(gate, 0, 16);
     memcpy(gate, &handler, 2);
+    gate[2] = SEGMENT;
     gate[5] = 0x8e;
     memcpy(gate + 6, (uint8_t *)&handler + 2, 2);
     memcpy(gate + 8, (uint8_t *)&handler + 4, 4);
@@ -104,6 +107,7 @@ static void make_tables(void)
     for (unsigned int i = TABLES / PAGE_SIZE; i <= CALLED / PAGE_SIZE; i++)
         set_entry(KERNEL_1, i, i * PAGE_SIZE | P | W);
     set_gate(3, kernel(HANDLER));
+    set(TABLES + 0x800 + SEGMENT, 0x209a0000000000);
     set(TABLES + 0x900 + 4, kernel(STACK + 0x800)); /* RSP0 */
 }
 
@@ -196,6 +200,7 @@ static const struct {
     {TABLE_3, TABLE_2 ^ SPARE, true},
     {TABLE_2 + 8 * 2, TABLE_1 ^ SPARE, true},
     {ROOT + 8 * 255, SPARE | P | U, true}, /* where nothing was: in a line of its own, and not */
+    {ROOT + 8 * 256, SPARE | P | U, true}, /* the upper half */
     {TABLE_3 + 8 * 511, P | U, true},
     {TABLE_2 + 8 * 3, P | U, true},
     {TABLE_1 + 8, P | U, true},
@@ -214,14 +219,15 @@ static const struct {
     {TABLES + 16 * 3, 0x1000, true}, /* a gate's handler */
     {TABLES + 16 * 3 + 8, 1, true},
     {TABLES + 16 * (IDT_GATES - 1), 1, true},
-    {TABLES + 0x900 + 4, 0x1000, true},  /* RSP0 */
-    {TABLES + 0x900 + 36, 0x1000, true}, /* IST1 */
-    {TABLES + 0x900 + 84, 0x1000, true}, /* IST7 */
-    {TABLES + 0x900 + 96, 1, true},      /* its end */
+    {TABLES + 0x800 + SEGMENT, 0x600000000000, true}, /* its segment's ring */
+    {TABLES + 0x900 + 4, 0x1000, true},               /* RSP0 */
+    {TABLES + 0x900 + 36, 0x1000, true},              /* IST1 */
+    {TABLES + 0x900 + 84, 0x1000, true},              /* IST7 */
+    {TABLES + 0x900 + 96, 1, true},                   /* its end */
     {ROOT, ACCESSED, false},
     {TABLE_1, ACCESSED | DIRTY, false},
     {KERNEL_1 + STACK / 512, ACCESSED | DIRTY, false},
-    {ROOT + 8 * 256, P | U, false}, /* the kernel's half, where nobody looked */
+    {TABLES + 0x800 + 2 * SEGMENT, 1, false}, /* a segment that no gate has */
     {TABLES + 16 * IDT_GATES, 1, false},
     {TABLES + 0x900 + 104, 1, false},
     {PROGRAM, 1, false},
@@ -328,6 +334,53 @@ START_TEST(read_again)
 }
 END_TEST
 
+/* The upper half of all addresses may be ring 3's as the lower one, also a table that is its own.
+ */
+START_TEST(upper_half)
+{
+    begin();
+    ck_assert_uint_eq(address_space_kinds(&space, ROOT), SPACE_TABLE);
+    set_entry(ROOT, 320, ROOT | P | W | U);
+    read_it();
+    ck_assert_uint_eq(address_space_kinds(&space, ROOT), SPACE_TABLE | SPACE_CODE);
+    set_entry(ROOT, 320, TABLE_3 | P | W | U);
+    read_it();
+    ck_assert_uint_eq(address_space_kinds(&space, PROGRAM), SPACE_CODE | SPACE_TWICE);
+    end();
+}
+END_TEST
+
+static const struct {
+    uint16_t selector;
+    uint64_t descriptor;
+} segments[] = {
+    {SEGMENT, 0x20fa0000000000},     /* of ring 3 */
+    {SEGMENT, 0x20ba0000000000},     /* of ring 1 */
+    {SEGMENT, 0x209e0000000000},     /* of any ring */
+    {SEGMENT, 0x20920000000000},     /* data */
+    {SEGMENT, 0x208a0000000000},     /* of the system */
+    {SEGMENT, 0x201a0000000000},     /* not there */
+    {SEGMENT, 0x409a0000000000},     /* 32 bits */
+    {SEGMENT | 4, 0x209a0000000000}, /* of the LDT */
+    {0, 0x209a0000000000},           /* none */
+    {0x40, 0x209a0000000000},        /* behind the table's end */
+};
+
+/* A handler that begins in another ring than 0 would have the portion's registers. */
+START_TEST(segment_of_a_gate)
+{
+    begin();
+    memcpy(&pages[TABLES / PAGE_SIZE][16 * 3 + 2], &segments[_i].selector, 2);
+    set(TABLES + 0x800 + SEGMENT, segments[_i].descriptor);
+    guest_memory_look(&memory, vcpu);
+    ck_assert_int_eq(address_space_read(&space, &memory, cr3, NULL), -EFAULT);
+    /* Where ring 3 does not get to run it nobody cares. */
+    pages[TABLES / PAGE_SIZE][16 * 3 + 5] = 0;
+    ck_assert_int_eq(address_space_read(&space, &memory, cr3, NULL), 0);
+    end();
+}
+END_TEST
+
 /* Nothing is kept before the end, after kept_space_drop(), or of what has no room. */
 START_TEST(not_kept)
 {
@@ -364,4 +417,5 @@ END_TEST
 
 RUN_CASES("kept_space", 30, EACH(memory_changes, ELEMENTS(words_of_memory)),
           ONCE(each_entry_counts), EACH(else_changes, ELSE), ONCE(limits_change), ONCE(read_again),
-          ONCE(not_kept), ONCE(without))
+          ONCE(upper_half), EACH(segment_of_a_gate, ELEMENTS(segments)), ONCE(not_kept),
+          ONCE(without))

@@ -13,7 +13,12 @@ enum tiny_table {
     TINY_TABLE_PAGES,   /* (physical page, address): the page table for the 2 MiB there */
     TINY_TABLE_FIRST,   /* (physical page): CR3 */
     TINY_TABLE_TRAPS,   /* (physical address): what traps from ring 3 push ends there */
+    TINY_TABLE_UPPER,   /* (physical page, address): as PAGES, and all tables are at TINY_UPPER */
     TINY_TABLE_COPY     /* + IDT, GDT, TSS: (buffer): the bytes of the one in use */
 };
+
+/* Where: the page of a table by the address that it is for. */
+#define TINY_UPPER      0xffffa00000000000u
+#define TINY_UPPER_SLOT 320 /* of the top table */
 
 #endif

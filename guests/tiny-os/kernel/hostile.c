@@ -182,6 +182,7 @@ int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr)
 {
     struct table_pointer idt = {idt_pointer.limit, direct(where, kernel_idt)};
     struct table_pointer gdt = {gdt_pointer.limit, direct(where, kernel_gdt)};
+    uint64_t *top;
 
     if (!allowed) {
         return -TINY_ENOSYS;
@@ -207,6 +208,15 @@ int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr)
             return -TINY_EINVAL;
         }
         *space_large_entry(process_current()->cr3, vaddr) = where | PTE_TABLE;
+        write_cr3(read_cr3());
+        return 0;
+    case TINY_TABLE_UPPER:
+        if (!is_page_of_user(vaddr)) {
+            return -TINY_EINVAL;
+        }
+        *space_large_entry(process_current()->cr3, vaddr) = where | PTE_TABLE;
+        top = physical(process_current()->cr3, PAGE_SIZE);
+        top[TINY_UPPER_SLOT] = process_current()->cr3 | PTE_TABLE;
         write_cr3(read_cr3());
         return 0;
     case TINY_TABLE_FIRST:

@@ -12,7 +12,8 @@
 
 #define ENTRIES       512U
 #define LEVELS        4U
-#define USER_ENTRIES  256U /* of the top table: the lower half */
+#define HALF          256U /* of the top table: from there on addresses are the upper ones */
+#define UPPER         0xffff000000000000ULL
 #define ENTRY_PRESENT (1ULL << 0)
 #define ENTRY_USER    (1ULL << 2)
 #define ENTRY_LARGE   (1ULL << 7)
@@ -37,21 +38,22 @@ static int visit_table(struct visit *visit, uint64_t table, unsigned int level, 
                        bool executable)
 {
     uint64_t entries[ENTRIES];
-    unsigned int count = level == LEVELS ? USER_ENTRIES : ENTRIES;
     int code;
 
     if (++visit->tables > SPACE_TABLES_LIMIT)
         return -E2BIG;
-    code = kept_space_read_table(visit->kept, visit->memory, table, entries, count);
+    code = kept_space_read_table(visit->kept, visit->memory, table, entries, ENTRIES);
     if (code == 0)
         code = visit->found(visit->context, linear, table, 0, false);
-    for (unsigned int i = 0; i < count && code == 0; i++, linear += span(level)) {
+    for (unsigned int i = 0; i < ENTRIES && code == 0; i++, linear += span(level)) {
         uint64_t entry = entries[i];
         bool runs = executable && !(entry & ENTRY_NX);
         uint64_t address = entry & ENTRY_ADDRESS;
 
         if (!(entry & ENTRY_PRESENT) || !(entry & ENTRY_USER))
             continue;
+        if (level == LEVELS && i >= HALF)
+            linear |= UPPER;
         if (level > 1 && !(entry & ENTRY_LARGE))
             code = visit_table(visit, address, level - 1, linear, runs);
         else
@@ -139,10 +141,17 @@ static void merge(struct address_space *space)
 #define TSS_IST1      36U
 #define TSS_SIZE      104U
 #define TSS_ISTS      7U
+#define SEGMENT_SIZE  8U
 #define FRAME_SIZE    64U /* of what is pushed, aligned, and more */
 #define EXCEPTIONS    32U
 #define VECTORS_LIMIT 256U
 #define SELECTOR      0xfffcU /* but for its level */
+#define SELECTOR_LDT  4U
+
+/* Of a segment descriptor, SDM 3.4.5: byte 5 without A and R, byte 6. */
+#define SEGMENT_KIND   0xfcU
+#define SEGMENT_CODE_0 0x98U /* P, S, code that does not conform, DPL 0 */
+#define SEGMENT_64     0x20U
 
 /* A space that is being read. */
 struct reading {
@@ -219,10 +228,28 @@ static int add_stacks(struct reading *reading, uint64_t at)
     return code;
 }
 
-/* The descriptor table, and the first pages of the handlers that ring 3 can get to run. */
-static int add_handlers(struct reading *reading, const struct kvm_dtable *table)
+/* A gate's segment has to be one of ring 0: to another ring a handler would run with the portion's
+ * registers, and without an exit. */
+static int add_segment(struct reading *reading, const struct kvm_dtable *gdt, uint16_t selector)
 {
+    const uint64_t at = selector & ~(SEGMENT_SIZE - 1);
+    uint8_t segment[SEGMENT_SIZE];
+    int code;
+
+    if (selector & SELECTOR_LDT || at == 0 || at + SEGMENT_SIZE - 1 > gdt->limit)
+        return -EFAULT;
+    code = add_range(reading, gdt->base + at, SEGMENT_SIZE, segment, sizeof(segment));
+    if (code == 0 && ((segment[5] & SEGMENT_KIND) != SEGMENT_CODE_0 || !(segment[6] & SEGMENT_64)))
+        code = -EFAULT;
+    return code;
+}
+
+/* The descriptor table, and the first pages of the handlers that ring 3 can get to run. */
+static int add_handlers(struct reading *reading, const struct kvm_sregs *sregs)
+{
+    const struct kvm_dtable *table = &sregs->idt;
     uint8_t idt[VECTORS_LIMIT * GATE_SIZE];
+    uint16_t segment = 0;
     unsigned int count = (table->limit + 1U) / GATE_SIZE;
     uint64_t last = UINT64_MAX;
     uint64_t frame;
@@ -235,12 +262,18 @@ static int add_handlers(struct reading *reading, const struct kvm_dtable *table)
         const uint8_t *gate = idt + (size_t)vector * GATE_SIZE;
         uint64_t handler = (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
                            (uint64_t)gate[7] << 24;
+        uint16_t selector;
         uint32_t high;
 
+        memcpy(&selector, gate + 2, sizeof(selector));
         memcpy(&high, gate + 8, sizeof(high));
         handler |= (uint64_t)high << 32;
-        if (!(gate[5] & GATE_PRESENT) || (vector >= EXCEPTIONS && GATE_DPL(gate[5]) != 3) ||
-            handler / PAGE_SIZE == last)
+        if (!(gate[5] & GATE_PRESENT) || (vector >= EXCEPTIONS && GATE_DPL(gate[5]) != 3))
+            continue;
+        if (selector != segment || segment == 0)
+            code = add_segment(reading, &sregs->gdt, selector);
+        segment = selector;
+        if (code != 0 || handler / PAGE_SIZE == last)
             continue;
         last = handler / PAGE_SIZE;
         /* One that is not mapped is the kernel's misfortune. */
@@ -289,7 +322,7 @@ int address_space_read(struct address_space *space, const struct guest_memory *m
     code = visit_all(&visit, cr3);
     space->tables = visit.tables;
     if (code == 0)
-        code = add_handlers(&reading, &sregs->idt);
+        code = add_handlers(&reading, sregs);
     if (code == 0)
         code = add_range(&reading, sregs->gdt.base, sregs->gdt.limit + 1ULL, NULL, 0);
     if (code == 0)

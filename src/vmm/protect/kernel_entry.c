@@ -18,6 +18,8 @@
 #define OPCODE_INT      0xcd
 #define INT_LENGTH      2U
 #define VECTOR_INVALID  6U
+#define EXCEPTIONS      32U
+#define VECTORS         256U
 
 static bool read_gate(const struct guest_memory *memory, unsigned int vector,
                       uint8_t gate[GATE_SIZE])
@@ -30,17 +32,45 @@ static bool read_gate(const struct guest_memory *memory, unsigned int vector,
            gate[5] & GATE_PRESENT;
 }
 
+static uint64_t handler_of(const uint8_t gate[GATE_SIZE])
+{
+    uint32_t high;
+
+    memcpy(&high, gate + 8, sizeof(high));
+    return (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
+           (uint64_t)gate[7] << 24 | (uint64_t)high << 32;
+}
+
 bool kernel_entry_handler(const struct guest_memory *memory, unsigned int vector, uint64_t *handler)
 {
     uint8_t gate[GATE_SIZE];
-    uint32_t high;
 
     if (!read_gate(memory, vector, gate))
         return false;
-    memcpy(&high, gate + 8, sizeof(high));
-    *handler = (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
-               (uint64_t)gate[7] << 24 | (uint64_t)high << 32;
+    *handler = handler_of(gate);
     return true;
+}
+
+/* Whether the handler at RIP is this vector's, and no other vector's: then it was this one. */
+static bool is_handler_of(const struct guest_memory *memory, unsigned int vector)
+{
+    const struct kvm_sync_regs *now = &memory->vcpu->kvm->run->s.regs;
+    uint8_t idt[VECTORS * GATE_SIZE];
+    unsigned int count = (now->sregs.idt.limit + 1U) / GATE_SIZE;
+    unsigned int its = 0;
+
+    if (count > VECTORS)
+        count = VECTORS;
+    if (guest_memory_read_linear(memory, now->sregs.cr3, now->sregs.idt.base, idt,
+                                 (size_t)count * GATE_SIZE) != 0)
+        return false;
+    for (unsigned int i = 0; i < count; i++) {
+        const uint8_t *gate = idt + (size_t)i * GATE_SIZE;
+
+        if (gate[5] & GATE_PRESENT && handler_of(gate) == now->regs.rip)
+            its += i == vector ? 1 : 2;
+    }
+    return its == 1;
 }
 
 /* Where the frame lies: RSP, or behind an error code; 0: at neither. */
@@ -76,23 +106,30 @@ static bool is_callable(const struct guest_memory *memory, unsigned int vector)
            (call[5] & GATE_TYPE) == (invalid[5] & GATE_TYPE);
 }
 
+/* Whether the INT before the frame's RIP called the kernel: the bytes may be another instruction's,
+ * so the vector has to be none that the processor comes by itself with. */
+static bool was_called(const struct guest_memory *memory, unsigned int vector)
+{
+    uint8_t gate[GATE_SIZE];
+
+    return vector >= EXCEPTIONS && read_gate(memory, vector, gate) &&
+           (gate[5] & GATE_DPL) == GATE_DPL && is_handler_of(memory, vector);
+}
+
 /* Whether the kernel was called by the INT that lies at, or before, the frame's RIP. */
 static void find_system_call(struct kernel_entry *entry, const struct guest_memory *memory)
 {
     const struct kvm_sync_regs *now = &memory->vcpu->kvm->run->s.regs;
     uint8_t bytes[INT_LENGTH];
-    uint64_t handler;
 
     if (guest_memory_read_linear(memory, now->sregs.cr3, entry->rip - INT_LENGTH, bytes,
                                  sizeof(bytes)) == 0 &&
-        bytes[0] == OPCODE_INT && kernel_entry_handler(memory, bytes[1], &handler) &&
-        handler == now->regs.rip) {
+        bytes[0] == OPCODE_INT && was_called(memory, bytes[1])) {
         entry->system_call = true;
         return;
     }
     if (guest_memory_read_linear(memory, now->sregs.cr3, entry->rip, bytes, sizeof(bytes)) == 0 &&
-        bytes[0] == OPCODE_INT && kernel_entry_handler(memory, VECTOR_INVALID, &handler) &&
-        handler == now->regs.rip) {
+        bytes[0] == OPCODE_INT && is_handler_of(memory, VECTOR_INVALID)) {
         entry->system_call = true;
         entry->next_rip = entry->rip + INT_LENGTH;
         if (!is_callable(memory, bytes[1]) ||

@@ -57,6 +57,12 @@ static void keep_registers(struct portion_access_facts *facts, const struct kvm_
     facts->access.keep = &facts->keep;
 }
 
+/* Rings 1 and 2 are the kernel's: to page tables they are, and no program needs them. */
+static unsigned int ring_of(unsigned int cpl)
+{
+    return cpl == 3 ? 3 : 0;
+}
+
 /* The kernel's first instruction after a portion's last. */
 static void find_kernel_entry(const struct portions *portions, const struct kvm_regs *regs,
                               struct portion_access_facts *facts)
@@ -67,7 +73,7 @@ static void find_kernel_entry(const struct portions *portions, const struct kvm_
     kernel_entry_find(entry, &portions->memory);
     access->frame_of_interrupt.known = entry->known;
     access->frame_of_interrupt.trusted = is_alone(portions->l2);
-    access->frame_of_interrupt.cpl = entry->cs & 3U;
+    access->frame_of_interrupt.cpl = ring_of(entry->cs & 3U);
     access->frame_of_interrupt.rip = entry->rip;
     access->frame_of_interrupt.next_rip = entry->next_rip;
     access->frame_of_interrupt.rsp = entry->rsp;
@@ -82,7 +88,7 @@ static void begin(struct l2_vcpu *vcpu, struct portion_access_facts *facts)
     const struct kvm_sregs *sregs = l2_sregs(vcpu);
 
     *facts = (struct portion_access_facts){
-        .access = {.cpl = sregs->ss.dpl,
+        .access = {.cpl = ring_of(sregs->ss.dpl),
                    .cr3 = guest_space(sregs->cr3),
                    .rip = regs->rip,
                    .rsp = regs->rsp,
