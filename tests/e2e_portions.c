@@ -9,13 +9,14 @@
 #include "mezz_process.h"
 #include "runner.h"
 
-#define STACK                                                                                     \
+#define STACK_FOR(time)                                                                           \
     "local s = mezz.stack { memory = '64M' }\n"                                                   \
     "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback%s' }\n" \
     "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"                \
     "    cmdline = 'hostile'%s%s%s, programs = { %s } }\n"                                        \
     "%s\n"                                                                                        \
-    "s:run { timeout = '120s', may_die = %s }\n"
+    "s:run { timeout = '" time "', may_die = %s }\n"
+#define STACK STACK_FOR("120s")
 
 #define PROTECT                                                                            \
     "tiny:protect { program = 'vault%s.elf', portion = 'vault',\n"                         \
@@ -256,6 +257,27 @@ START_TEST(beside_others)
 }
 END_TEST
 
+/* The time is over most likely while slots are changed, of which many processes need many. */
+START_TEST(out_of_time)
+{
+    static const char *const argv[] = {"run", "t.lua", "--json", "out.json", NULL};
+    static const char vaults[] =
+        "'vault.elf 1000000', 'vault.elf 1000000', 'vault.elf 1000000', 'vault.elf 1000000'";
+    struct mezz_process mezz;
+    char declaration[512];
+    char text[2048];
+
+    snprintf(declaration, sizeof(declaration), PROTECT, "", "");
+    snprintf(text, sizeof(text), STACK_FOR("500ms"), "", ", engine = '", "slots", "'", vaults,
+             declaration, "false");
+    mezz_begin(&mezz);
+    mezz_write(&mezz, "t.lua", text, strlen(text));
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 4, "mezz: t.lua:8: the run's time of 500 ms is over\n");
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
 /* A guard lays another overlay. */
 START_TEST(no_guard_beside)
 {
@@ -480,6 +502,6 @@ END_TEST
 RUN_CASES_IF(mezz_obstacle, "e2e_portions", 300, ONCE(stack),
              EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)), ONCE(error_with_stack_inside),
              EACH(housing, ELEMENTS(housings)), ONCE(table_at_the_end),
-             EACH(honest, 2 * ELEMENTS(engines)), ONCE(beside_others), ONCE(no_guard_beside),
-             ONCE(undeclared), EACH(answer, ELEMENTS(answers)), EACH(l1_decides, ELEMENTS(asked)),
-             ONCE(log_is_whole))
+             EACH(honest, 2 * ELEMENTS(engines)), ONCE(beside_others), ONCE(out_of_time),
+             ONCE(no_guard_beside), ONCE(undeclared), EACH(answer, ELEMENTS(answers)),
+             EACH(l1_decides, ELEMENTS(asked)), ONCE(log_is_whole))

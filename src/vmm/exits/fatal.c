@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/exits/fatal.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -113,6 +114,15 @@ void fatal_timeout(struct l1_vcpu *l1)
         append_l1(machine->last_words, machine->l1[i], machine->l1[i] == l1);
     machine_end(machine, MACHINE_TIMEOUT, "the run's time of %llu ms is over",
                 (ull)(machine->timeout / 1000000));
+}
+
+void fatal_policy(const struct l2 *l2, const char *policy, int code)
+{
+    if (code == -EINTR)
+        fatal_timeout(l2->machine->l1[0]);
+    else
+        machine_end(l2->machine, MACHINE_HOST, "%s of L2 %s: %s", policy, l2->name,
+                    strerror(code < 0 ? -code : EIO));
 }
 
 void fatal_l2(struct l2_vcpu *vcpu)

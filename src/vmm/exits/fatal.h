@@ -19,6 +19,9 @@ void fatal_l1(struct l1_vcpu *l1, const char *format, ...)
 /* The run's time is over: the same, with what every level was doing. */
 void fatal_timeout(struct l1_vcpu *l1);
 
+/* A policy cannot go on; -EINTR: since the time was over amid a change of slots. */
+void fatal_policy(const struct l2 *l2, const char *policy, int code);
+
 /* The last exit of an L2 that L1 gives up (MEZZ_L2_DIED). */
 void fatal_l2(struct l2_vcpu *vcpu);
 

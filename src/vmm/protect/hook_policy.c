@@ -7,6 +7,7 @@
 
 #include "host/hot.h"
 #include "mezz/errors.h"
+#include "vmm/exits/fatal.h"
 #include "vmm/machine_state.h"
 #include "vmm/protect/hook_policy_state.h"
 
@@ -67,8 +68,7 @@ static bool barred(void *context, uint64_t page)
 
 COLD void hook_policy_fail(const struct hook_policy *guard, int code)
 {
-    machine_end(guard->l2->machine, MACHINE_HOST, "guard of L2 %s: %s", guard->l2->name,
-                strerror(code < 0 ? -code : EIO));
+    fatal_policy(guard->l2, "guard", code);
 }
 
 static void destroy(struct l2_policy *policy)

@@ -7,6 +7,7 @@
 #include <x86intrin.h>
 
 #include "mezz/errors.h"
+#include "vmm/exits/fatal.h"
 #include "vmm/machine_state.h"
 #include "vmm/protect/policy_log.h"
 #include "vmm/protect/portion_state.h"
@@ -114,8 +115,7 @@ static int start(struct l2_policy *policy, struct l2_vcpu *vcpu)
 
 void portion_fail(const struct portions *portions, int code)
 {
-    machine_end(portions->l2->machine, MACHINE_HOST, "portions of L2 %s: %s", portions->l2->name,
-                strerror(code < 0 ? -code : EIO));
+    fatal_policy(portions->l2, "portions", code);
 }
 
 static void note(const struct portions *portions, const struct guard_access *access,
