@@ -181,6 +181,21 @@ START_TEST(gone_round)
 }
 END_TEST
 
+/* A vCPU whose ring could not be mapped. */
+START_TEST(no_ring)
+{
+    struct world world;
+
+    begin(&world);
+    world.ring = (struct dirty_ring){0};
+    ck_assert(!dirty_ring_has(&world.ring));
+    ck_assert_int_eq(harvest(&world, true), 0);
+    ck_assert_int_eq(dirty_ring_full(&world.ring, &world.slots, &world.log, NULL), 0);
+    ck_assert_uint_eq(world.log.head, 0);
+    ck_assert_uint_eq(calls, 0);
+}
+END_TEST
+
 START_TEST(never_taken_back)
 {
     struct world world;
@@ -194,4 +209,5 @@ START_TEST(never_taken_back)
 END_TEST
 
 RUN_CASES("dirty_ring", 10, ONCE(what_was_written), ONCE(not_always), EACH(signals, 2),
-          EACH(gone_round, sizeof(rounds) / sizeof(rounds[0])), ONCE(never_taken_back))
+          EACH(gone_round, sizeof(rounds) / sizeof(rounds[0])), ONCE(no_ring),
+          ONCE(never_taken_back))

@@ -119,7 +119,7 @@ int dirty_ring_harvest(struct dirty_ring *ring, const struct slot_set *slots, st
 {
     int code = ring->lost ? find_again(ring, slots->vm, log, false) : 0;
 
-    if (code != 0 || ring->lost)
+    if (code != 0 || ring->lost || ring->entry == NULL)
         return code;
     /* Entries that are read stay marked until they are reset: a full ring has no end. */
     while (ring->read - ring->reset < ring->size && is_written(ring, 0)) {
@@ -140,7 +140,7 @@ int dirty_ring_harvest(struct dirty_ring *ring, const struct slot_set *slots, st
 int dirty_ring_full(struct dirty_ring *ring, const struct slot_set *slots, struct table_log *log,
                     const void *writer)
 {
-    if (!ring->lost && ring->read == ring->reset && !is_written(ring, 0))
+    if (ring->entry != NULL && !ring->lost && ring->read == ring->reset && !is_written(ring, 0))
         lose(ring, log);
     return ring->lost ? find_again(ring, slots->vm, log, true)
                       : dirty_ring_harvest(ring, slots, log, writer, true);
