@@ -2,10 +2,10 @@
 #ifndef BENCH_CALL_GUEST_H
 #define BENCH_CALL_GUEST_H
 
-#include "hookguard/hook_plan.h"
-#include "hookguard/portions.h"
+#include "hookguard/hooks/plan.h"
+#include "hookguard/portions/portions.h"
 #include "vmm/machine.h"
-#include "vmm/protect/hook_policy.h"
+#include "vmm/protect/hooks/policy.h"
 
 /*
  * A tiny-OS under nested_l1 with one program that calls for ever what is guarded: a library's

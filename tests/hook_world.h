@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hookguard/hook_calls.h"
+#include "hookguard/hooks/calls.h"
 #include "host/memory.h"
 #include "mezz/ept.h"
 

@@ -6,12 +6,12 @@
 #include <elf.h>
 #include <string.h>
 
-#include "hookguard/portions.h"
+#include "hookguard/portions/portions.h"
 #include "l1/vault_pair.h"
 #include "runner.h"
 #include "test_machine.h"
 #include "vmm/machine_state.h"
-#include "vmm/protect/portion_policy.h"
+#include "vmm/protect/portions/policy.h"
 
 #define MIB        (1ULL << 20)
 #define TIMEOUT_NS (60ULL * 1000000000)

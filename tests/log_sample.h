@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hookguard/event_log.h"
+#include "hookguard/log/event_log.h"
 
 /* A small log: a header, four events, a trailer. What goes wrong here fails the test. */
 #define SAMPLE_LINES 6

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "docs_reader.h"
-#include "hookguard/hook_calls.h"
+#include "hookguard/hooks/calls.h"
 #include "mezz/callback.h"
 #include "mezz/calls.h"
 #include "mezz/ept.h"

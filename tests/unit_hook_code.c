@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Machine code of hooks: beginnings that can and cannot have one, moved code that is run, and
  * padding that is entered at each of its bytes. */
-#include "hookguard/hook_code.h"
+#include "hookguard/hooks/code.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "hookguard/hook_plan.h"
+#include "hookguard/hooks/plan.h"
 #include "host/memory.h"
 #include "runner.h"
 

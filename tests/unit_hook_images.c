@@ -2,7 +2,7 @@
 /* Which images a plan takes: where their segments lie, and how many pages they have; programs that
  * are their own library. */
 #include "agent_layout.h"
-#include "hookguard/hook_plan.h"
+#include "hookguard/hooks/plan.h"
 
 #include <errno.h>
 #include <stdio.h>

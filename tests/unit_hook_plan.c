@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plans for the API library and its agent, and for what is wrong with them. */
-#include "hookguard/hook_plan.h"
+#include "hookguard/hooks/plan.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "agent_layout.h"
-#include "hookguard/hook_code.h"
+#include "hookguard/hooks/code.h"
 #include "host/memory.h"
 #include "mezz/ept.h"
 #include "runner.h"

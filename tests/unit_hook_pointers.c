@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "hookguard/hook_plan.h"
+#include "hookguard/hooks/plan.h"
 #include "host/memory.h"
 #include "mezz/ept.h"
 #include "runner.h"

@@ -7,7 +7,7 @@
 #include "runner.h"
 #include "views/space_internal.h"
 #include "vmm/l2.h"
-#include "vmm/protect/address_space.h"
+#include "vmm/protect/portions/address_space.h"
 #include "vmm/vmcs/x86.h"
 
 #define P        (1ULL << 0)

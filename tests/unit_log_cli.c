@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hookguard/event_log.h"
+#include "hookguard/log/event_log.h"
 #include "runner.h"
 #include "vmm/cli/cli.h"
 

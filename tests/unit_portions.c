@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Declarations of portions: what they resolve to, and what is wrong with the wrong ones. */
-#include "hookguard/portions.h"
+#include "hookguard/portions/portions.h"
 
 #include <errno.h>
 #include <stdlib.h>

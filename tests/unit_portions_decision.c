@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decision as a truth table, and what holds for each of all possible requests. */
-#include "hookguard/decision.h"
+#include "hookguard/portions/decision.h"
 
 #include <string.h>
 

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guard_world.h"
+#include "portions_world.h"
 #include "runner.h"
 #include "unit_portions_builder.h"
 
 START_TEST(call_and_return)
 {
-    struct guard_access access;
+    struct portion_guard_access access;
 
     world_setup();
     world_enter();
@@ -24,7 +24,7 @@ START_TEST(call_and_return)
     ck_assert_uint_eq(vcpu.view, 0);
     /* Nobody has to be stopped to come in a second time. */
     access = world_access(ACCESS_FETCH, 0x1000, CHECK);
-    ck_assert(!guard_moves_pages(guard, &vcpu, &access));
+    ck_assert(!portion_guard_moves_pages(guard, &vcpu, &access));
     /* A return is not a point to come back to. */
     world_fetch(MIDDLE, VERDICT_KILL, REASON_NOT_ENTRY);
     world_fetch(CHECK, VERDICT_SWITCH, REASON_ENTRY);
@@ -61,7 +61,7 @@ static const struct {
 /* From outside, with the portion alive and its process preempted. */
 START_TEST(outsider)
 {
-    struct guard_access access;
+    struct portion_guard_access access;
 
     world_setup();
     world_enter();
@@ -115,8 +115,8 @@ END_TEST
 /* The kernel right after an instruction that led out of the portion: a single step over it. */
 static void step_out(uint64_t rip, uint64_t rsp, uint64_t stack, enum decision_reason reason)
 {
-    static const struct guard_registers registers = {.gpr = {5}};
-    struct guard_access access = world_access(ACCESS_FETCH, 0x1000, HANDLER);
+    static const struct portion_guard_registers registers = {.gpr = {5}};
+    struct portion_guard_access access = world_access(ACCESS_FETCH, 0x1000, HANDLER);
 
     access.cpl = 0;
     access.rsp = 0xffffffff80200000;
@@ -149,7 +149,7 @@ END_TEST
 /* What the caller has in its flags is kept for it. */
 START_TEST(caller_flags)
 {
-    struct guard_access access;
+    struct portion_guard_access access;
 
     world_setup();
     access = world_access(ACCESS_FETCH, 0x1000, SIGN);
@@ -169,8 +169,8 @@ END_TEST
 /* A host that delivers a system call as a fault: the kernel goes on behind it. */
 START_TEST(system_call)
 {
-    static const struct guard_registers registers = {.gpr = {5}};
-    struct guard_access access;
+    static const struct portion_guard_registers registers = {.gpr = {5}};
+    struct portion_guard_access access;
 
     world_setup();
     world_enter();
@@ -200,7 +200,7 @@ END_TEST
 /* The portion calls a function of the program, which comes back behind the call. */
 static void call_out(uint64_t stack, uint64_t rsp, bool after_call, enum decision_reason reason)
 {
-    struct guard_access access = world_access(ACCESS_FETCH, 0x1000, MAIN + 64);
+    struct portion_guard_access access = world_access(ACCESS_FETCH, 0x1000, MAIN + 64);
 
     access.rsp = rsp;
     access.stack = stack;
@@ -251,7 +251,7 @@ static const struct {
 
 START_TEST(stack_at_the_door)
 {
-    struct guard_access access;
+    struct portion_guard_access access;
 
     world_setup();
     access = world_access(ACCESS_FETCH, 0x1000, SIGN);
@@ -297,12 +297,12 @@ END_TEST
 /* 11: while one vCPU is inside, another one is not. */
 START_TEST(sibling)
 {
-    struct guard_vcpu first;
+    struct portion_guard_vcpu first;
 
     world_setup();
     world_enter();
     first = vcpu;
-    vcpu = (struct guard_vcpu){.view = 0};
+    vcpu = (struct portion_guard_vcpu){.view = 0};
     world_fetch(MIDDLE, VERDICT_KILL, REASON_NOT_ENTRY);
     world_enter(); /* by the door, at the same time */
     ck_assert_uint_ne(vcpu.call, first.call);
@@ -313,22 +313,22 @@ END_TEST
 START_TEST(many_calls)
 {
     world_setup();
-    for (unsigned int i = 0; i < GUARD_CALLS; i++) {
+    for (unsigned int i = 0; i < PORTION_GUARD_CALLS; i++) {
         world_enter();
         world_interrupt(MIDDLE + i, true, REASON_INTERRUPT);
     }
     ck_assert(!outcome.forgot);
     world_enter();
     ck_assert(outcome.forgot);
-    world_interrupt(MIDDLE + GUARD_CALLS, true, REASON_INTERRUPT);
+    world_interrupt(MIDDLE + PORTION_GUARD_CALLS, true, REASON_INTERRUPT);
     world_go_back(MIDDLE, STACK - 64, VERDICT_KILL, REASON_NOT_ENTRY);
     world_go_back(MIDDLE + 1, STACK - 64, VERDICT_SWITCH, REASON_RESUME_POINT);
     /* All inside at the same time: nothing to forget. */
-    for (unsigned int i = 1; i < GUARD_CALLS; i++) {
-        vcpu = (struct guard_vcpu){.view = 0};
+    for (unsigned int i = 1; i < PORTION_GUARD_CALLS; i++) {
+        vcpu = (struct portion_guard_vcpu){.view = 0};
         world_enter();
     }
-    vcpu = (struct guard_vcpu){.view = 0};
+    vcpu = (struct portion_guard_vcpu){.view = 0};
     world_fetch(SIGN, VERDICT_KILL, REASON_TOO_MANY_CALLS);
     world_finish();
 }
@@ -337,16 +337,16 @@ END_TEST
 /* For watching only: what would be refused happens, and is said. */
 START_TEST(log_only)
 {
-    struct guard_access access;
+    struct portion_guard_access access;
     uint64_t cr3;
 
     world_setup_rules(NULL, REFUSAL_LOG);
     world_fetch(MIDDLE, VERDICT_SWITCH, REASON_NOT_ENTRY);
     ck_assert(outcome.decision.refused);
     ck_assert_uint_eq(vcpu.view, 1);
-    ck_assert_ptr_eq(guard_view_portion(guard, 1, &cr3), &table.portion[0]);
+    ck_assert_ptr_eq(portion_guard_view_portion(guard, 1, &cr3), &table.portion[0]);
     ck_assert_uint_eq(cr3, 0x1000);
-    ck_assert_ptr_null(guard_view_portion(guard, 2, &cr3));
+    ck_assert_ptr_null(portion_guard_view_portion(guard, 2, &cr3));
     world_interrupt(MIDDLE, true, REASON_INTERRUPT);
     access = world_access(ACCESS_READ, 0x1000, KEY);
     world_judge(&access, VERDICT_SERVE, REASON_READ_OUTSIDE);
@@ -356,13 +356,13 @@ END_TEST
 
 START_TEST(described)
 {
-    struct guard_access access;
-    struct guard_event event;
+    struct portion_guard_access access;
+    struct portion_guard_event event;
 
     world_setup();
     access = world_access(ACCESS_FETCH, 0x1000, MIDDLE);
     world_judge(&access, VERDICT_KILL, REASON_NOT_ENTRY);
-    guard_describe(guard, &access, &outcome, &event);
+    portion_guard_describe(guard, &access, &outcome, &event);
     ck_assert_str_eq(event.event.symbol, "sign");
     ck_assert_str_eq(event.event.reason, "not-an-entry-point");
     ck_assert_str_eq(event.event.verdict, "kill");
@@ -376,10 +376,10 @@ START_TEST(described)
     ck_assert_str_eq(event.more[6].text, "stack");
     access.asked = access.allowed = true;
     world_judge(&access, VERDICT_SWITCH, REASON_NOT_ENTRY);
-    guard_describe(guard, &access, &outcome, &event);
+    portion_guard_describe(guard, &access, &outcome, &event);
     ck_assert_str_eq(event.more[6].text, "l1");
     world_interrupt(MIDDLE, true, REASON_INTERRUPT);
-    guard_describe(guard, &access, &outcome, &event);
+    portion_guard_describe(guard, &access, &outcome, &event);
     ck_assert_uint_eq(event.event.more_count, 6); /* nothing was decided */
     /* Of a kernel's the physical address is all that is known. */
     access = world_access(ACCESS_READ, 0x1000, SIGN);
@@ -388,7 +388,7 @@ START_TEST(described)
     access.linear = 0;
     access.physical = PAGE_SIZE + 8;
     world_judge(&access, VERDICT_ERROR, REASON_KERNEL_READ);
-    guard_describe(guard, &access, &outcome, &event);
+    portion_guard_describe(guard, &access, &outcome, &event);
     ck_assert_str_eq(event.more[3].text, "");
     ck_assert_str_eq(event.more[5].name, "physical");
     ck_assert_str_eq(event.more[5].text, "0x1008");

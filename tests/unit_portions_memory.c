@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guard_world.h"
+#include "portions_world.h"
 #include "runner.h"
 #include "unit_portions_builder.h"
 
@@ -41,7 +41,7 @@ END_TEST
 /* Data that somebody has written before the first entry is not what the portion starts with. */
 START_TEST(altered)
 {
-    struct guard_access access;
+    struct portion_guard_access access;
 
     world_setup_rules("rule evil { strings: $a = \"MARKER\" condition: $a }", REFUSAL_KILL);
     world_frame[3][PAGE_SIZE - 1] = 1;
@@ -66,7 +66,7 @@ START_TEST(altered_and_tolerated)
     world_fetch(SIGN, VERDICT_SWITCH, REASON_DATA_DIFFERS);
     ck_assert(outcome.decision.refused);
     ck_assert_uint_eq(vcpu.view, 1);
-    ck_assert_uint_eq(guard_scans(guard), 1);
+    ck_assert_uint_eq(portion_guard_scans(guard), 1);
     ck_assert_uint_eq(world_frame[3][0], 1);
     world_interrupt(MIDDLE, true, REASON_INTERRUPT);
     world_fetch(SIGN, VERDICT_SWITCH, REASON_ENTRY); /* said once */
@@ -155,7 +155,7 @@ END_TEST
 /* Another process with the same program has its own key; with the first one's it has nothing. */
 START_TEST(other_process)
 {
-    struct guard_access access;
+    struct portion_guard_access access;
 
     world_setup();
     world_enter();
@@ -182,7 +182,7 @@ END_TEST
 /* A program ends inside its portion; its page is another's later. */
 START_TEST(reused_page)
 {
-    struct guard_access access;
+    struct portion_guard_access access;
 
     world_setup();
     world_enter();
@@ -200,15 +200,15 @@ END_TEST
 
 START_TEST(forgotten)
 {
-    struct guard_vcpu stale;
+    struct portion_guard_vcpu stale;
     uint64_t version;
 
     world_setup();
-    version = guard_version(guard);
+    version = portion_guard_version(guard);
     world_enter();
     stale = vcpu;
-    ck_assert_uint_gt(guard_version(guard), version);
-    guard_forget(guard, 0x1000);
+    ck_assert_uint_gt(portion_guard_version(guard), version);
+    portion_guard_forget(guard, 0x1000);
     ck_assert_uint_eq(world_frame[3][0], 0);
     world_enter();
     /* A vCPU that was in the view of this number before is not in it. */
@@ -237,20 +237,20 @@ static int many_read(void *context, uint64_t frame, void *to)
 
 START_TEST(many_processes)
 {
-    struct guard_memory many = world_memory;
+    struct portion_guard_memory many = world_memory;
 
     many.translate = many_translate;
     many.read = many_read;
     world_setup();
-    guard_destroy(guard);
-    ck_assert_int_eq(guard_create(&guard, &table, &many), 0);
-    ck_assert_int_eq(guard_claim(guard, PAGE_SIZE), 1);
-    for (unsigned int i = 0; i <= GUARD_VIEWS; i++) {
-        struct guard_access access = world_access(ACCESS_FETCH, 0x1000U * (i + 1), SIGN);
+    portion_guard_destroy(guard);
+    ck_assert_int_eq(portion_guard_create(&guard, &table, &many), 0);
+    ck_assert_int_eq(portion_guard_claim(guard, PAGE_SIZE), 1);
+    for (unsigned int i = 0; i <= PORTION_GUARD_VIEWS; i++) {
+        struct portion_guard_access access = world_access(ACCESS_FETCH, 0x1000U * (i + 1), SIGN);
 
         access.frame = PAGE_SIZE;
-        vcpu = (struct guard_vcpu){.view = 0};
-        if (i < GUARD_VIEWS)
+        vcpu = (struct portion_guard_vcpu){.view = 0};
+        if (i < PORTION_GUARD_VIEWS)
             world_judge(&access, VERDICT_SWITCH, REASON_ENTRY);
         else
             world_judge(&access, VERDICT_KILL, REASON_TOO_MANY_PROGRAMS);
@@ -259,9 +259,9 @@ START_TEST(many_processes)
 }
 END_TEST
 
-static unsigned int listed[GUARD_VIEWS + 1];
+static unsigned int listed[PORTION_GUARD_VIEWS + 1];
 
-static int list(void *context, const struct guard_frame *frame)
+static int list(void *context, const struct portion_guard_frame *frame)
 {
     (void)context;
     listed[frame->view]++;
@@ -272,10 +272,10 @@ static int list(void *context, const struct guard_frame *frame)
 START_TEST(listed_frames)
 {
     world_setup();
-    guard_each_frame(guard, list, NULL);
+    portion_guard_each_frame(guard, list, NULL);
     ck_assert_uint_eq(listed[0], 2);
     world_enter();
-    guard_each_frame(guard, list, NULL);
+    portion_guard_each_frame(guard, list, NULL);
     ck_assert_uint_eq(listed[1], 3);
     world_finish();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules: their mistakes, what they match, and that pages are scanned only when they were written.
  */
-#include "hookguard/patterns.h"
+#include "hookguard/portions/patterns.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 #include "mezz/ept.h"
 #include "runner.h"
 #include "unit_portions_builder.h"
-#include "vmm/protect/call_site.h"
-#include "vmm/protect/view_plan.h"
+#include "vmm/protect/portions/call_site.h"
+#include "vmm/protect/portions/view_plan.h"
 
 #define CR3 0x9000U
 
@@ -78,9 +78,9 @@ static bool occupied(void *context, uint32_t view)
 
 struct fixture {
     struct portion_table table;
-    struct guard_memory memory;
-    struct guard *guard;
-    struct guard_vcpu vcpu;
+    struct portion_guard_memory memory;
+    struct portion_guard *guard;
+    struct portion_guard_vcpu vcpu;
 };
 
 /* The portion of unit_portions_builder.h, entered. */
@@ -97,17 +97,17 @@ static void enter_with(struct fixture *fixture, bool strict, uint64_t tolerated)
                                                     .strict = strict,
                                                     .tolerated = tolerated,
                                                     .on_refusal = REFUSAL_KILL};
-    const struct guard_access access = {.access = ACCESS_FETCH,
-                                        .cpl = 3,
-                                        .cr3 = CR3,
-                                        .rip = BUILT_CODE,
-                                        .rsp = 0x8000,
-                                        .linear = BUILT_CODE,
-                                        .linear_known = true,
-                                        .frame = BUILT_CODE,
-                                        .stack_known = true,
-                                        .stack = 0x401000};
-    struct guard_outcome outcome;
+    const struct portion_guard_access access = {.access = ACCESS_FETCH,
+                                                .cpl = 3,
+                                                .cr3 = CR3,
+                                                .rip = BUILT_CODE,
+                                                .rsp = 0x8000,
+                                                .linear = BUILT_CODE,
+                                                .linear_known = true,
+                                                .frame = BUILT_CODE,
+                                                .stack_known = true,
+                                                .stack = 0x401000};
+    struct portion_guard_outcome outcome;
     struct error error;
     size_t size;
     const uint8_t *bytes = built_program(0, &size);
@@ -118,9 +118,9 @@ static void enter_with(struct fixture *fixture, bool strict, uint64_t tolerated)
     ck_assert_int_eq(portion_table_add_program(&fixture->table, "p", bytes, size, &error), 0);
     ck_assert_msg(portion_table_add(&fixture->table, &declaration, &error) == 0, "%s", error.text);
     program = &fixture->table;
-    ck_assert_int_eq(guard_create(&fixture->guard, &fixture->table, &fixture->memory), 0);
-    ck_assert_int_eq(guard_claim(fixture->guard, BUILT_CODE), 1);
-    guard_judge(fixture->guard, &fixture->vcpu, &access, &outcome);
+    ck_assert_int_eq(portion_guard_create(&fixture->guard, &fixture->table, &fixture->memory), 0);
+    ck_assert_int_eq(portion_guard_claim(fixture->guard, BUILT_CODE), 1);
+    portion_guard_judge(fixture->guard, &fixture->vcpu, &access, &outcome);
     ck_assert_int_eq(outcome.decision.verdict, VERDICT_SWITCH);
     ck_assert_uint_eq(fixture->vcpu.view, 1);
 }
@@ -132,7 +132,7 @@ static void enter(struct fixture *fixture, bool strict)
 
 static void leave(struct fixture *fixture)
 {
-    guard_destroy(fixture->guard);
+    portion_guard_destroy(fixture->guard);
     portion_table_destroy(&fixture->table);
 }
 
@@ -167,12 +167,13 @@ END_TEST
 /* The processor's own access has no program, and is no call's end: the L2 stops. */
 START_TEST(table_inside)
 {
-    const struct guard_access access = {.access = ACCESS_READ, .cr3 = CR3, .frame = 0x406000};
-    struct guard_outcome outcome;
+    const struct portion_guard_access access = {
+        .access = ACCESS_READ, .cr3 = CR3, .frame = 0x406000};
+    struct portion_guard_outcome outcome;
     struct fixture fixture;
 
     enter(&fixture, false);
-    guard_refuse_table(fixture.guard, &fixture.vcpu, &access, &outcome);
+    portion_guard_refuse_table(fixture.guard, &fixture.vcpu, &access, &outcome);
     ck_assert_int_eq(outcome.decision.verdict, VERDICT_STOP);
     ck_assert_int_eq(outcome.decision.reason, REASON_TABLE_INSIDE);
     ck_assert_str_eq(outcome.portion->name, "vault");

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "hookguard/decision.h"
-#include "hookguard/portions.h"
+#include "hookguard/portions/decision.h"
+#include "hookguard/portions/portions.h"
 #include "runner.h"
 #include "script_stub.h"
 #include "unit_portions_builder.h"

@@ -17,7 +17,7 @@
 #include "vmm/exits/fatal.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
-#include "vmm/protect/guard_event.h"
+#include "vmm/protect/hooks/guard_event.h"
 #include "vmm/vmcs/vmcs12.h"
 #include "vmm/vmcs/x86.h"
 

@@ -10,8 +10,8 @@
 #include "vmm/exits/msrs.h"
 #include "vmm/l2_policy.h"
 #include "vmm/machine_state.h"
-#include "vmm/protect/hook_policy.h"
-#include "vmm/protect/portion_policy.h"
+#include "vmm/protect/hooks/policy.h"
+#include "vmm/protect/portions/policy.h"
 
 static bool name_is_valid(const char *name)
 {

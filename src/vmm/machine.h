@@ -25,7 +25,7 @@ struct module_config {
     const char *command_line; /* a module's own; for an L2 program: its name and its arguments */
 };
 
-struct guard_config;   /* protect/hook_policy.h */
+struct guard_config;   /* protect/hooks/policy.h */
 struct guard_listener; /* protect/guard_event.h */
 struct portion_table;
 struct event_log;

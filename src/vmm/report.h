@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "cage/cage.h"
-#include "hookguard/decision.h"
-#include "hookguard/hook_calls.h"
+#include "hookguard/hooks/calls.h"
+#include "hookguard/portions/decision.h"
 #include "host/error.h"
 #include "mezz/callback.h"
 #include "mezz/exit.h"

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hookguard/event_log.h"
+#include "hookguard/log/event_log.h"
 #include "mezz_process.h"
 #include "runner.h"
 

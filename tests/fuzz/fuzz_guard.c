@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hookguard/hook_code.h"
-#include "hookguard/hook_plan.h"
+#include "hookguard/hooks/code.h"
+#include "hookguard/hooks/plan.h"
 #include "host/memory.h"
 #include "mezz/ept.h"
 

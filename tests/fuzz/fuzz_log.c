@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hookguard/event_log.h"
-#include "hookguard/log_record.h"
+#include "hookguard/log/event_log.h"
+#include "hookguard/log/record.h"
 
 #define FILE_LIMIT 65536U
 

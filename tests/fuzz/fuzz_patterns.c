@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hookguard/patterns.h"
+#include "hookguard/portions/patterns.h"
 
 #define KEPT 3U
 

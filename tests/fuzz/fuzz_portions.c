@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hookguard/portions.h"
+#include "hookguard/portions/portions.h"
 #include "host/memory.h"
 #include "unit_portions_builder.h"
 

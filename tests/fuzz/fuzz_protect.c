@@ -16,8 +16,8 @@
 #include "protect_l1.h"
 #include "protect_world.h"
 #include "vmm/machine_state.h"
-#include "vmm/protect/guard_event.h"
-#include "vmm/protect/hook_policy.h"
+#include "vmm/protect/hooks/guard_event.h"
+#include "vmm/protect/hooks/policy.h"
 
 #define FRAME 40U /* bytes of what the processor pushes */
 

@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "vmm/protect/guard_event.h"
-#include "vmm/protect/hook_policy.h"
+#include "vmm/protect/hooks/guard_event.h"
+#include "vmm/protect/hooks/policy.h"
 #include "vmm/stack/script.h"
 #include "vmm/stack/script_limits.h"
 

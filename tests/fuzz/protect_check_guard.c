@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "hookguard/hook_state.h"
+#include "hookguard/hooks/state.h"
 #include "protect_checks.h"
 #include "vmm/machine_state.h"
-#include "vmm/protect/hook_policy_state.h"
+#include "vmm/protect/hooks/policy_state.h"
 
 /* Nothing here is what inputs are to reach. */
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)

@@ -8,7 +8,7 @@
 #include "protect_world.h"
 #include "views/space_internal.h"
 #include "vmm/machine_state.h"
-#include "vmm/protect/portion_state.h"
+#include "vmm/protect/portions/state.h"
 #include "vmm/vmcs/x86.h"
 
 /* Nothing here is what inputs are to reach. */
@@ -135,11 +135,11 @@ void protect_check_slots(struct l2_vcpu *vcpu, unsigned int vm)
 /* --- portions --- */
 
 static struct {
-    struct guard_frame frame[2 * GUARD_CLAIMS];
+    struct portion_guard_frame frame[2 * PORTION_GUARD_CLAIMS];
     size_t count;
 } guarded;
 
-static int note_frame(void *context, const struct guard_frame *frame)
+static int note_frame(void *context, const struct portion_guard_frame *frame)
 {
     (void)context;
     if (guarded.count == sizeof(guarded.frame) / sizeof(guarded.frame[0]))
@@ -166,7 +166,7 @@ void protect_check_portions(struct l2_vcpu *vcpu, unsigned int vm)
     if (world_table.portion[0].on_refusal != REFUSAL_LOG)
         protect_entered(vcpu, view);
     guarded.count = 0;
-    guard_each_frame(portions->guard, note_frame, NULL);
+    portion_guard_each_frame(portions->guard, note_frame, NULL);
     for (size_t i = 0; i < guarded.count; i++)
         if (view == 0 || !is_of_view(guarded.frame[i].frame, view))
             protect_must(protect_rights(vcpu, guarded.frame[i].frame) == 0,

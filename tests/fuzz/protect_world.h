@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hookguard/hook_plan.h"
-#include "hookguard/portions.h"
+#include "hookguard/hooks/plan.h"
+#include "hookguard/portions/portions.h"
 
 /*
  * An L2 with a kernel and two address spaces, made once: in each the program of

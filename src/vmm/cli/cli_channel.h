@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hookguard/event_log.h"
+#include "hookguard/log/event_log.h"
 #include "host/error.h"
 
 /*

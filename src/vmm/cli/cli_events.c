@@ -14,7 +14,7 @@
 
 #include "host/clock.h"
 #include "vmm/cli/cli_channel.h"
-#include "vmm/protect/hook_policy.h"
+#include "vmm/protect/hooks/policy.h"
 
 /* Both processes have it. The stack file's side writes and believes nothing in it. */
 struct answers {

@@ -3,7 +3,7 @@
 #define VMM_CLI_EVENTS_H
 
 #include "vmm/machine.h"
-#include "vmm/protect/guard_event.h"
+#include "vmm/protect/hooks/guard_event.h"
 
 /*
  * Guards' events from the process that runs a machine to the one that runs the stack file, and its

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "hookguard/event_log.h"
+#include "hookguard/log/event_log.h"
 #include "vmm/cli/cli.h"
 
 /* mezz log verify */

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "hookguard/event_log.h"
+#include "hookguard/log/event_log.h"
 #include "vmm/cli/cli_patient.h"
 
 /* What a run writes beside its terminal. The report in JSON is written at the end, the trace and

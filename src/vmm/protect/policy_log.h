@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "hookguard/event_log.h"
+#include "hookguard/log/event_log.h"
 
 struct l2;
 

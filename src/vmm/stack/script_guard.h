@@ -3,7 +3,7 @@
 #define VMM_SCRIPT_GUARD_H
 
 #include "vmm/machine.h"
-#include "vmm/protect/hook_policy.h"
+#include "vmm/protect/hooks/policy.h"
 
 /* Between script_guard.c and script_events.c: what a guard owns outside of Lua. */
 struct script_guard {

@@ -5,9 +5,9 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "hookguard/portions.h"
+#include "hookguard/portions/portions.h"
 #include "mezz/abi.h"
-#include "vmm/protect/guard_event.h"
+#include "vmm/protect/hooks/guard_event.h"
 #include "vmm/stack/script.h"
 #include "vmm/stack/script_limits.h"
 

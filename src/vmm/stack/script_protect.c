@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hookguard/decision.h"
-#include "hookguard/portions.h"
+#include "hookguard/portions/decision.h"
+#include "hookguard/portions/portions.h"
 #include "vmm/stack/script_lua.h"
 #include "vmm/stack/script_units.h"
 
