@@ -170,7 +170,8 @@ struct view_vcpu {
     struct view_core *core;
     struct view_vcpu *next;
     uint32_t number;
-    uint64_t msrs; /* counts view_vcpu_msrs_changed() */
+    uint64_t msrs;  /* counts view_vcpu_msrs_changed() */
+    int ring_error; /* of a full dirty ring, until the next run is prepared; 0: none */
     bool running;
     bool spoilt; /* set by the user: KVM cannot end its instruction; nobody gets this KVM vCPU */
 };

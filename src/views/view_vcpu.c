@@ -318,6 +318,8 @@ int view_vcpu_hold(struct view_vcpu *vcpu)
 
     if (vcpu->view == NULL)
         return -EINVAL;
+    if (vcpu->ring_error != 0)
+        return vcpu->ring_error;
     if (vm->view != vcpu->view) {
         code = move(vcpu, vcpu->view, CARRY_ALL);
         if (code != 0)
@@ -326,9 +328,9 @@ int view_vcpu_hold(struct view_vcpu *vcpu)
     }
     if (space->vcpu_count > 1)
         for (const struct view_vcpu *other = space->vcpus; other != NULL; other = other->next)
-            if (other->core->vm != vm && dirty_ring_has(&other->core->ring))
-                view_vm_harvest(other->core->vm);
-    if (vm->sync.seen != space->log.head || vm->sync.zap)
+            if (code == 0 && other->core->vm != vm && dirty_ring_has(&other->core->ring))
+                code = view_vm_harvest(other->core->vm);
+    if (code == 0 && (vm->sync.seen != space->log.head || vm->sync.zap))
         code = synchronise(vm);
     if (code == 0)
         begin_run(vcpu);
@@ -340,7 +342,9 @@ COLD static void harvest_full_ring(struct view_vcpu *vcpu)
     struct view_vm *vm = vcpu->core->vm;
 
     vcpu->kvm->run->exit_reason = KVM_EXIT_UNKNOWN;
-    dirty_ring_full(&vcpu->core->ring, &vm->slots, &vm->space->log, vm);
+    vcpu->ring_error = dirty_ring_full(&vcpu->core->ring, &vm->slots, &vm->space->log, vm);
+    /* Whoever prepares the next run hears of it. */
+    vm->sync.zap |= vcpu->ring_error != 0;
 }
 
 HOT bool view_vcpu_after(struct view_vcpu *vcpu)

@@ -230,6 +230,8 @@ static bool find_fault(const struct fault_scenario *scenario, const struct fault
     else if ((mezz->status == 0) != (mezz->err[0] == '\0'))
         snprintf(wrong, size, "status %d, and %s on stderr", mezz->status,
                  mezz->err[0] == '\0' ? "nothing" : "something");
+    else if (!scenario->waits && strstr(mezz->err, "the run's time of") != NULL)
+        snprintf(wrong, size, "nobody saw it: it ended by its time");
     else if (mezz->status == 0 && !same_shape(whole, json))
         snprintf(wrong, size, "status 0, and %s is not whole", scenario->json);
     else

@@ -44,6 +44,17 @@
     "mezz.expect(events == 3 and tiny.guarded.calls == 3 and tiny.guarded.denied == 1 and\n" \
     "    tiny.guarded.refusals.killed == 1, 'each call was judged')\n"
 
+/* As e2e_portions has it: what the guest writes to load bulk.elf goes round a dirty ring. */
+#define TEXT_RINGS                                                                          \
+    "local s = mezz.stack { memory = '64M' }\n"                                             \
+    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M' }\n"                         \
+    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"          \
+    "    programs = { 'vault.elf 1', 'bulk.elf' } }\n"                                      \
+    "tiny:protect { program = 'vault.elf', portion = 'vault',\n"                            \
+    "    sections = { '.vault', '.secret' }, entries = { 'vault_sign', 'vault_check' } }\n" \
+    "s:run { timeout = '20s' }\n"                                                           \
+    "mezz.expect(tiny.console:find '300 of 300 pages are right', 'the large program ran')\n"
+
 /* An L1 of the tests that makes views of an L2, has them switched, edits and unmakes them. */
 #define TEXT_VIEWS(engine, l1, group, vcpus)                                   \
     "local s = mezz.stack { memory = '64M' }\n"                                \
@@ -72,6 +83,7 @@ static const struct fault_kind run_kinds[] = {
     {INJECT_IOCTL, EINVAL, ALL, HOST_L1},
     {INJECT_RUN, EFAULT, 1, HOST},
     {INJECT_RUN, EINTR, 1, 0},
+    {INJECT_RESET, EIO, 1, HOST_L1},
     {INJECT_FILE, EIO, 1, FILES},
     {INJECT_FILE, EMFILE, ALL, FILES},
     {INJECT_THREAD, EAGAIN, 1, HOST_L1},
@@ -83,18 +95,24 @@ static const struct fault_kind info_kinds[] = {
     {INJECT_THREAD, EAGAIN, 1, HOST},
 };
 
+/* A KVM that does not take back what was read of its rings. */
+static const struct fault_kind ring_kinds[] = {
+    {INJECT_RESET, EIO, 1, HOST_L1},
+    {INJECT_RESET, EIO, ALL, HOST_L1},
+};
+
 #define KINDS(list) .kinds = list, .kind_count = sizeof(list) / sizeof((list)[0])
 
 /* A run without a cage is one process, in which leaks are seen. */
-#define OPEN(NAME, TEXT, PLAIN)                                                         \
-    {                                                                                   \
-        .name = NAME, .stack = TEXT, .json = "out.json", .whole = HELD, .plain = PLAIN, \
-        .words = {"run", "t.lua", "--no-cage", WRITES_LOG, NULL}, KINDS(run_kinds),     \
+#define OPEN(NAME, TEXT, PLAIN, ...)                                                            \
+    {                                                                                           \
+        .name = NAME, .stack = TEXT, .json = "out.json", .whole = HELD, .plain = PLAIN,         \
+        .words = {"run", "t.lua", "--no-cage", WRITES_LOG, NULL}, KINDS(run_kinds), __VA_ARGS__ \
     }
-#define CAGED(NAME, TEXT, PLAIN)                                                       \
-    {                                                                                  \
-        .name = NAME " in its cage", .stack = TEXT, .json = "out.json", .whole = HELD, \
-        .plain = PLAIN, .words = {"run", "t.lua", WRITES_LOG, NULL}, KINDS(run_kinds), \
+#define CAGED(NAME, TEXT, PLAIN, ...)                                                              \
+    {                                                                                              \
+        .name = NAME " in its cage", .stack = TEXT, .json = "out.json", .whole = HELD,             \
+        .plain = PLAIN, .words = {"run", "t.lua", WRITES_LOG, NULL}, KINDS(run_kinds), __VA_ARGS__ \
     }
 
 static const struct fault_scenario info = {.name = "info",
@@ -106,6 +124,14 @@ static const struct fault_scenario plain = OPEN("run", TEXT_PLAIN, NULL);
 static const struct fault_scenario caged = CAGED("run", TEXT_PLAIN, NULL);
 static const struct fault_scenario portions = OPEN("portions", TEXT_PORTIONS, &plain);
 static const struct fault_scenario caged_portions = CAGED("portions", TEXT_PORTIONS, &caged);
+static const struct fault_scenario rings = {
+    .name = "rings",
+    .stack = TEXT_RINGS,
+    .json = "out.json",
+    .whole = HELD,
+    .words = {"run", "t.lua", "--no-cage", WRITES, NULL},
+    KINDS(ring_kinds),
+};
 static const struct fault_scenario guard_flip = OPEN("guard", TEXT_GUARD("flip"), &plain);
 static const struct fault_scenario guard_remap =
     OPEN("guard, remap", TEXT_GUARD("remap"), &guard_flip);
@@ -121,13 +147,15 @@ static const struct fault_scenario views_slots =
 static const struct fault_scenario caged_views =
     CAGED("views", TEXT_VIEWS("flip", "conformance_l1.elf", "views", "1"), &caged);
 static const struct fault_scenario pair =
-    OPEN("two vCPUs", TEXT_VIEWS("flip", "pair_l1.elf", "sibling-views", "2"), &views_flip);
+    OPEN("two vCPUs", TEXT_VIEWS("flip", "pair_l1.elf", "sibling-views", "2"), &views_flip,
+         .waits = true);
 static const struct fault_scenario caged_pair =
-    CAGED("two vCPUs", TEXT_VIEWS("flip", "pair_l1.elf", "sibling-views", "2"), &caged_views);
+    CAGED("two vCPUs", TEXT_VIEWS("flip", "pair_l1.elf", "sibling-views", "2"), &caged_views,
+          .waits = true);
 
 const struct fault_scenario *const fault_scenarios[] = {
-    &plain,       &caged,       &info,        &portions,    &caged_portions,
-    &guard_flip,  &guard_remap, &guard_slots, &caged_guard, &views_flip,
-    &views_remap, &views_slots, &caged_views, &pair,        &caged_pair,
+    &plain,       &caged,       &info,        &portions,   &caged_portions, &guard_flip,
+    &guard_remap, &guard_slots, &caged_guard, &views_flip, &views_remap,    &views_slots,
+    &caged_views, &pair,        &caged_pair,  &rings,
 };
 const size_t fault_scenario_count = sizeof(fault_scenarios) / sizeof(fault_scenarios[0]);

@@ -2,6 +2,7 @@
 #ifndef TESTS_FAULTS_FAULT_SCENARIOS_H
 #define TESTS_FAULTS_FAULT_SCENARIOS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "inject.h"
@@ -23,6 +24,7 @@ struct fault_scenario {
     const char *whole; /* stdout has this when the status is 0 */
     /* Call paths that this one has too are tried there; or NULL. */
     const struct fault_scenario *plain;
+    bool waits;            /* one vCPU of its L1 for the other, which may have had the fault */
     const char *words[12]; /* behind the program's name; NULL ends */
     const struct fault_kind *kinds;
     size_t kind_count;

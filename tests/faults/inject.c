@@ -23,8 +23,9 @@ extern const char __executable_start[];
 extern const char etext[];
 
 const char *const inject_kind_name[INJECT_KINDS] = {
-    [INJECT_MEMORY] = "memory", [INJECT_MMAP] = "mmap", [INJECT_IOCTL] = "ioctl",
-    [INJECT_RUN] = "run",       [INJECT_FILE] = "file", [INJECT_THREAD] = "thread",
+    [INJECT_MEMORY] = "memory", [INJECT_MMAP] = "mmap",   [INJECT_IOCTL] = "ioctl",
+    [INJECT_RUN] = "run",       [INJECT_RESET] = "reset", [INJECT_FILE] = "file",
+    [INJECT_THREAD] = "thread",
 };
 
 struct thing {

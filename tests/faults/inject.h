@@ -27,8 +27,9 @@
 enum inject_kind {
     INJECT_MEMORY, /* the allocations */
     INJECT_MMAP,
-    INJECT_IOCTL,  /* but KVM_RUN */
+    INJECT_IOCTL,  /* but those that follow */
     INJECT_RUN,    /* KVM_RUN */
+    INJECT_RESET,  /* KVM_RESET_DIRTY_RINGS */
     INJECT_FILE,   /* open, read, write and their like */
     INJECT_THREAD, /* threads, timers and processes */
     INJECT_KINDS

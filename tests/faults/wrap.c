@@ -137,6 +137,13 @@ static int interrupted_run(int fd, void *argument)
     return __real_ioctl(fd, KVM_RUN, argument);
 }
 
+static enum inject_kind kind_of(unsigned long request)
+{
+    if (request == KVM_RUN)
+        return INJECT_RUN;
+    return request == KVM_RESET_DIRTY_RINGS ? INJECT_RESET : INJECT_IOCTL;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
     va_list arguments;
@@ -147,7 +154,7 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
     argument = va_arg(arguments, void *);
     va_end(arguments);
     snprintf(name, sizeof(name), "ioctl %#lx", request);
-    if (inject_fails(request == KVM_RUN ? INJECT_RUN : INJECT_IOCTL, name))
+    if (inject_fails(kind_of(request), name))
         return request == KVM_RUN && errno == EINTR ? interrupted_run(fd, argument) : -1;
     return __real_ioctl(fd, request, argument);
 }
