@@ -161,6 +161,20 @@ START_TEST(a_kernel_waits_inside)
 }
 END_TEST
 
+/* The other vCPU is there, and does nothing. */
+START_TEST(a_kernel_finds_no_flags)
+{
+    struct machine *machine;
+
+    engine = (enum engine_kind)_i;
+    machine = run_group("group=flags", 0);
+    ck_assert_uint_eq(count(machine, REASON_ENTRY), 1);
+    ck_assert_uint_eq(count(machine, REASON_INTERRUPT_FRAME), 1);
+    end(machine);
+}
+END_TEST
+
 RUN_CASES_IF(test_machine_obstacle, "portions: siblings", 120, EACH(a_sibling_reads, ENGINE_KINDS),
              EACH(a_sibling_unmaps, ENGINE_KINDS),
-             EACH(a_kernel_waits_inside, TARGETS *ENGINE_KINDS))
+             EACH(a_kernel_waits_inside, TARGETS *ENGINE_KINDS),
+             EACH(a_kernel_finds_no_flags, ENGINE_KINDS))

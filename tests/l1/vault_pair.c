@@ -32,6 +32,17 @@
 #define EFER_SYSCALL  1ULL
 #define SYSENTER_CODE 8ULL
 
+/* Of a kernel, in the page of the TSS, and what it is made of. */
+#define SEGMENTS      0x80ULL
+#define GATES         0x100ULL
+#define CODE          8ULL
+#define CODE_64       0x00af9b000000ffffULL
+#define GATE          0x8e00ULL
+#define PAGE_FAULT    14
+#define NOWHERE       0x40a000ULL
+#define FLAG_1        2ULL     /* which is always set */
+#define PROGRAM_FLAGS 0x8d5ULL /* CF, PF, AF, ZF, SF, OF */
+
 /* At RBX. */
 enum {
     WORD_INSIDE,
@@ -80,6 +91,10 @@ KIT_CODE(thief_unmaps, "1: cmpq $0, 48(%rbx)\n"
                        "jne 2f\n"
                        "incq 32(%rbx)\n"
                        "2: hlt\n");
+
+/* What a page fault pushes: an error code, RIP, CS, RFLAGS. */
+KIT_CODE(kernel_looks, "movq 24(%rsp), %rax\n"
+                       "hlt\n");
 
 static struct kit_guest guests[2];
 static uint64_t *pages[PAGES];
@@ -263,6 +278,38 @@ static void off(void)
     CHECK_EQ("the portion was run", words()[WORD_RIGHT], CALLS);
 }
 
+/* GDT, IDT and the stack behind the TSS. */
+static void make_kernel(void)
+{
+    const uint64_t handler = kit_address(kernel_looks);
+    uint64_t *task = pages[(TASK - VAULT_CODE) / MEZZ_PAGE_SIZE];
+    struct mezz_vmcs12 *vmcs = guests[0].vmcs;
+    uint64_t *gate = task + GATES / 8 + 2 * PAGE_FAULT;
+
+    task[0] = (TASK + MEZZ_PAGE_SIZE) << 32; /* RSP0: bytes 4 to 11 */
+    task[1] = (TASK + MEZZ_PAGE_SIZE) >> 32;
+    task[SEGMENTS / 8 + 1] = CODE_64;
+    gate[0] = (handler & 0xffff) | CODE << 16 | GATE << 32 | (handler >> 16 & 0xffff) << 48;
+    gate[1] = handler >> 32;
+    vmcs->system.gdtr = (struct mezz_descriptor_table){.base = TASK + SEGMENTS, .limit = 15};
+    vmcs->system.idtr =
+        (struct mezz_descriptor_table){.base = TASK + GATES, .limit = 16 * (PAGE_FAULT + 1) - 1};
+}
+
+/* Where there is another vCPU what was pushed is not believed, and hidden all the same: the portion
+ * faults with the flags that it was called with. */
+static void flags(void)
+{
+    prepare_both(thief_reads, 0);
+    make_kernel();
+    guests[0].vmcs->regs.gpr[MEZZ_RBX] = NOWHERE;
+    guests[0].vmcs->regs.guest_rflags |= PROGRAM_FLAGS;
+    CHECK_EQ("the kernel's end", kit_exit(&guests[0]), MEZZ_EXIT_HLT);
+    CHECK("it came from ring 3", guests[0].vmcs->regs.gpr[MEZZ_RAX] & FLAG_1);
+    CHECK_EQ("flags that it finds", guests[0].vmcs->regs.gpr[MEZZ_RAX] & PROGRAM_FLAGS, 0);
+    CHECK_EQ("registers", guests[0].vmcs->regs.gpr[MEZZ_RSI], 0);
+}
+
 /* On some hosts a vCPU to which nothing is left does not end by itself. */
 static void unmapped(void)
 {
@@ -289,7 +336,7 @@ static void unmapped(void)
 const struct kit_group kit_groups[] = {
     {"kept", kept, true},   {"lost", lost, true},   {"unmapped", unmapped, true},
     {"lstar", lstar, true}, {"cstar", cstar, true}, {"sysenter", sysenter, true},
-    {"off", off, true},     {NULL, NULL, false},
+    {"off", off, true},     {"flags", flags, true}, {NULL, NULL, false},
 };
 
 KIT_PROGRAM

@@ -14,6 +14,7 @@
 #define TSS_IST1        36U
 #define TSS_ISTS        7U
 #define INTERRUPT_FRAME 40U /* SDM 7.14.2: RIP, CS, RFLAGS, RSP, SS */
+#define FRAME_RFLAGS    16U
 #define ERROR_CODE      8U
 #define OPCODE_INT      0xcd
 #define INT_LENGTH      2U
@@ -73,25 +74,31 @@ static bool is_handler_of(const struct guest_memory *memory, unsigned int vector
     return its == 1;
 }
 
-/* Where the frame lies: RSP, or behind an error code; 0: at neither. */
+/* Where the processor lays the frame (SDM 7.14.2): RSP was aligned before, so what it is now tells
+ * of an error code. */
 static uint64_t frame_at(const struct guest_memory *memory)
 {
-    const struct kvm_sync_regs *now = &memory->vcpu->kvm->run->s.regs;
+    const uint64_t rsp = memory->vcpu->kvm->run->s.regs.regs.rsp;
+
+    return rsp % 16 == 0 ? rsp + ERROR_CODE : rsp;
+}
+
+/* Whether that is where a stack of the TSS begins. */
+static bool is_on_stack(const struct guest_memory *memory, uint64_t at)
+{
+    const struct kvm_sregs *sregs = &memory->vcpu->kvm->run->s.regs.sregs;
     uint8_t tss[TSS_SIZE];
-    uint64_t rsp = now->regs.rsp;
     uint64_t top;
 
-    if (guest_memory_read_linear(memory, now->sregs.cr3, now->sregs.tr.base, tss, sizeof(tss)) != 0)
-        return 0;
+    if (guest_memory_read_linear(memory, sregs->cr3, sregs->tr.base, tss, sizeof(tss)) != 0)
+        return false;
     for (unsigned int i = 0; i <= TSS_ISTS; i++) {
         memcpy(&top, tss + (i == 0 ? TSS_RSP0 : TSS_IST1 + 8 * (i - 1)), sizeof(top));
         top &= ~15ULL;
-        if (top != 0 && rsp == top - INTERRUPT_FRAME)
-            return rsp;
-        if (top != 0 && rsp == top - INTERRUPT_FRAME - ERROR_CODE)
-            return rsp + ERROR_CODE;
+        if (top != 0 && at == top - INTERRUPT_FRAME)
+            return true;
     }
-    return 0;
+    return false;
 }
 
 /* Whether ring 3 may call this vector, and an invalid opcode gets to the kernel as it would: with
@@ -150,19 +157,23 @@ static bool is_without_frame(const struct guest_memory *memory)
 
 void kernel_entry_find(struct kernel_entry *entry, const struct guest_memory *memory)
 {
-    const struct kvm_sync_regs *now = &memory->vcpu->kvm->run->s.regs;
+    const uint64_t cr3 = memory->vcpu->kvm->run->s.regs.sregs.cr3;
+    const uint64_t at = frame_at(memory);
     uint64_t frame[INTERRUPT_FRAME / 8];
-    uint64_t at = frame_at(memory);
 
     *entry = (struct kernel_entry){.known = false};
-    if (at == 0 || is_without_frame(memory) ||
-        guest_memory_read_linear(memory, now->sregs.cr3, at, frame, sizeof(frame)) != 0)
+    if (is_without_frame(memory) ||
+        guest_memory_read_linear(memory, cr3, at, frame, sizeof(frame)) != 0)
         return;
-    *entry = (struct kernel_entry){.known = true,
-                                   .frame = at,
-                                   .rip = frame[0],
-                                   .cs = (uint16_t)frame[1],
-                                   .rflags = frame[2],
-                                   .rsp = frame[3]};
+    if ((frame[1] & 3U) == 3)
+        *entry = (struct kernel_entry){.flags_at = at + FRAME_RFLAGS, .rflags = frame[2]};
+    if (!is_on_stack(memory, at))
+        return;
+    entry->known = true;
+    entry->frame = at;
+    entry->rip = frame[0];
+    entry->cs = (uint16_t)frame[1];
+    entry->rflags = frame[2];
+    entry->rsp = frame[3];
     find_system_call(entry, memory);
 }

@@ -18,8 +18,11 @@ struct kernel_entry {
     uint64_t frame;        /* where all of this lies */
     uint64_t rip;
     uint64_t rsp;
-    uint64_t rflags;
     uint16_t cs;
+
+    /* Also where RSP is not known to be that, as another vCPU may have written the TSS since. */
+    uint64_t flags_at; /* where RFLAGS lie; 0: there was no event of ring 3 */
+    uint64_t rflags;
 };
 
 void kernel_entry_find(struct kernel_entry *entry, const struct guest_memory *memory);

@@ -16,6 +16,44 @@
 #define ALL_ONES      UINT64_MAX
 #define RFLAGS_DF     (1ULL << 10)
 
+static int is_frame(void *context, const struct portion_guard_frame *frame)
+{
+    return *(const uint64_t *)context == frame->frame;
+}
+
+static bool is_of_portion(const struct portions *portions, uint64_t physical)
+{
+    uint64_t frame = physical & ~(PAGE_SIZE - 1);
+
+    return portion_guard_each_frame(portions->guard, is_frame, &frame) != 0;
+}
+
+/* A word of the kernel's stack. Another vCPU may have put a portion's page there; and as none is
+ * written, none is to be scanned again. */
+static bool write_stack(struct portions *portions, uint64_t cr3, uint64_t linear, uint64_t value)
+{
+    const uint64_t writes = portions->memory.writes;
+    uint64_t physical;
+    bool written;
+
+    if (linear % sizeof(value) != 0 ||
+        guest_memory_translate(&portions->memory, cr3, linear, GUEST_ANY, &physical) != 0 ||
+        is_of_portion(portions, physical))
+        return false;
+    written = guest_memory_write(&portions->memory, physical, &value, sizeof(value)) == 0;
+    portions->memory.writes = writes;
+    return written;
+}
+
+/* What the portion's last instruction found of its data is in RFLAGS, which were pushed. */
+static void hide_flags(struct portions *portions, const struct portion_access_facts *facts)
+{
+    const struct kernel_entry *entry = &facts->entry;
+
+    if (entry->flags_at != 0 && entry->rflags & PROGRAM_FLAGS)
+        write_stack(portions, facts->access.cr3, entry->flags_at, entry->rflags & ~PROGRAM_FLAGS);
+}
+
 /* The kernel is given none of the portion's registers. */
 static void hide_registers(struct l2_vcpu *vcpu)
 {
@@ -64,12 +102,8 @@ static void deliver_call(struct portions *portions, struct l2_vcpu *vcpu,
                          const struct portion_access_facts *facts)
 {
     const struct kernel_entry *entry = &facts->entry;
-    uint64_t physical;
 
-    if (guest_memory_translate(&portions->memory, facts->access.cr3, entry->frame, GUEST_ANY,
-                               &physical) != 0 ||
-        guest_memory_write(&portions->memory, physical, &entry->next_rip,
-                           sizeof(entry->next_rip)) != 0)
+    if (!write_stack(portions, facts->access.cr3, entry->frame, entry->next_rip))
         return;
     l2_regs(vcpu)->rip = entry->call_handler;
     l2_regs_changed(vcpu);
@@ -108,6 +142,8 @@ void portion_answer_switch(struct portions *portions, struct l2_vcpu *vcpu,
 {
     if (facts->entry.known)
         end_delivery(vcpu);
+    if (outcome->from != 0 && !went_by_itself(outcome))
+        hide_flags(portions, facts);
     if (outcome->restore)
         load_registers(vcpu, outcome);
     else if (facts->access.keep != NULL && !facts->access.system_call && outcome->from != 0 &&
@@ -154,11 +190,6 @@ void portion_answer_serve(struct portions *portions, struct l2_vcpu *vcpu,
     l2_exit_answer(exit, data, false);
 }
 
-static int is_frame(void *context, const struct portion_guard_frame *frame)
-{
-    return *(const uint64_t *)context == frame->frame;
-}
-
 /* What lies at RSP is the program's own, and no word of a portion that it would get to see in RIP.
  */
 static bool stack_is_open(const struct portions *portions,
@@ -170,8 +201,7 @@ static bool stack_is_open(const struct portions *portions,
         guest_memory_translate(&portions->memory, access->cr3, access->rsp, GUEST_READ | GUEST_USER,
                                &frame) != 0)
         return false;
-    frame &= ~(PAGE_SIZE - 1);
-    return portion_guard_each_frame(portions->guard, is_frame, &frame) == 0;
+    return !is_of_portion(portions, frame);
 }
 
 /* Lets a call of the program end with -1. */
