@@ -30,8 +30,10 @@
 #define TINY_CALL_FRAME  20 /* (pid or 0 for oneself, address): the physical page, or an error */
 #define TINY_CALL_MAP    21 /* (address, physical page, TINY_MAP_* or 0 for nothing): 0 */
 #define TINY_CALL_WRMSR  22 /* (MSR, value): 0, or the kernel's end */
-#define TINY_CALL_STEP   23 /* (1 or 0): the kernel single-steps it from now on; 0 */
+#define TINY_CALL_STEP   23 /* (abi/steps.h): the kernel single-steps it from now on; 0 */
 #define TINY_CALL_TABLE  24 /* (abi/tables.h: what, where, address): 0 */
+#define TINY_CALL_SEEN   25 /* (buffer): what the kernel saw in steps, a struct tiny_seen; 0 */
+#define TINY_CALL_RING   26 /* (1 to 3): the caller goes on in this ring; 0 */
 
 #define TINY_MAP_READ    1
 #define TINY_MAP_WRITE   2

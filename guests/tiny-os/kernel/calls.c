@@ -12,7 +12,7 @@
 #include "kernel/timer.h"
 
 struct arguments {
-    uint64_t a, b, c;
+    uint64_t a, b, c, d;
 };
 
 static int64_t call_exit(const struct arguments *args)
@@ -114,12 +114,22 @@ static int64_t call_wrmsr(const struct arguments *args)
 
 static int64_t call_step(const struct arguments *args)
 {
-    return hostile_step(args->a);
+    return hostile_step(args->a, args->b, args->c, args->d);
 }
 
 static int64_t call_table(const struct arguments *args)
 {
     return hostile_table(args->a, args->b, args->c);
+}
+
+static int64_t call_seen(const struct arguments *args)
+{
+    return hostile_seen(args->a);
+}
+
+static int64_t call_ring(const struct arguments *args)
+{
+    return hostile_ring(args->a);
 }
 
 static int64_t (*const calls[])(const struct arguments *) = {
@@ -131,12 +141,13 @@ static int64_t (*const calls[])(const struct arguments *) = {
     [TINY_CALL_SEND] = call_send,     [TINY_CALL_RECEIVE] = call_receive,
     [TINY_CALL_FRAME] = call_frame,   [TINY_CALL_MAP] = call_map,
     [TINY_CALL_WRMSR] = call_wrmsr,   [TINY_CALL_STEP] = call_step,
-    [TINY_CALL_TABLE] = call_table,
+    [TINY_CALL_TABLE] = call_table,   [TINY_CALL_SEEN] = call_seen,
+    [TINY_CALL_RING] = call_ring,
 };
 
 void call_dispatch(struct frame *frame)
 {
-    const struct arguments args = {frame->rdi, frame->rsi, frame->rdx};
+    const struct arguments args = {frame->rdi, frame->rsi, frame->rdx, frame->r8};
     uint64_t number = frame->rax;
 
     process_count_call();

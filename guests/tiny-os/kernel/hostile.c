@@ -18,9 +18,7 @@
 #define PTE_PRESENT  0x001
 #define PTE_ADDRESS  0x000ffffffffff000ul
 #define LARGE_PAGE   0x200000ul
-#define FLAG_STEP    0x100
 
-#define GATE_SIZE    16
 #define GATE_IST     4 /* bytes into the gate */
 #define TSS_SIZE     104
 #define TSS_RSP0     4
@@ -28,15 +26,19 @@
 #define TSS_FREE     0x89 /* type of one that is not in use */
 #define TSS_TYPE     5    /* bytes into the descriptor */
 
-extern uint8_t kernel_idt[], kernel_gdt[], kernel_tss[];
+extern uint8_t kernel_gdt[], kernel_tss[];
 extern const struct table_pointer idt_pointer, gdt_pointer;
 
 static bool allowed;
-static const struct process *stepped;
 
 void hostile_allow(void)
 {
     allowed = true;
+}
+
+bool hostile_allowed(void)
+{
+    return allowed;
 }
 
 static bool is_page_of_user(uint64_t vaddr)
@@ -90,34 +92,29 @@ int64_t hostile_map(uint64_t vaddr, uint64_t paddr, uint64_t rights)
     return 0;
 }
 
-int64_t hostile_step(uint64_t on)
-{
-    if (!allowed) {
-        return -TINY_ENOSYS;
-    }
-    stepped = on ? process_current() : NULL;
-    process_current()->frame.rflags &= ~(uint64_t)FLAG_STEP;
-    return 0;
-}
-
-bool hostile_steps(void)
-{
-    return stepped && stepped == process_current();
-}
-
-void hostile_resume(struct frame *frame)
-{
-    if (hostile_steps()) {
-        frame->rflags |= FLAG_STEP;
-    }
-}
-
 int64_t hostile_write_msr(uint64_t msr, uint64_t value)
 {
     if (!allowed) {
         return -TINY_ENOSYS;
     }
     write_msr((uint32_t)msr, value);
+    return 0;
+}
+
+/* Selectors of a ring's code and data: those of rings 1 and 2 are the last of the GDT. */
+int64_t hostile_ring(uint64_t ring)
+{
+    struct frame *frame = &process_current()->frame;
+    const uint64_t first = SELECTOR_RING_1 + (ring - 1) * 16;
+
+    if (!allowed) {
+        return -TINY_ENOSYS;
+    }
+    if (ring < 1 || ring > 3) {
+        return -TINY_EINVAL;
+    }
+    frame->cs = ring == 3 ? SELECTOR_USER_CODE : first | ring;
+    frame->ss = ring == 3 ? SELECTOR_USER_DATA : (first + 8) | ring;
     return 0;
 }
 
@@ -141,9 +138,9 @@ static void move_tss(uint64_t base)
 }
 
 /* The gate's offset: bytes 0 and 1, and 6 to 11. */
-static void set_handler(uint64_t handler)
+void hostile_set_handler(unsigned vector, uint64_t handler)
 {
-    uint8_t *gate = kernel_idt + VECTOR_PAGE_FAULT * GATE_SIZE;
+    uint8_t *gate = kernel_idt + vector * GATE_SIZE;
 
     for (unsigned i = 0; i < 8; i++) {
         gate[i < 2 ? i : 4 + i] = (uint8_t)(handler >> 8 * i);
@@ -201,7 +198,7 @@ int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr)
         set_stack(where ? DIRECT_BASE + where : 0);
         return 0;
     case TINY_TABLE_HANDLER:
-        set_handler(where ? where : KERNEL_BASE + KERNEL_TEXT + 16 * VECTOR_PAGE_FAULT);
+        hostile_set_handler(VECTOR_PAGE_FAULT, where ? where : HANDLER(VECTOR_PAGE_FAULT));
         return 0;
     case TINY_TABLE_PAGES:
         if (!is_page_of_user(vaddr)) {

@@ -9,6 +9,7 @@
 struct frame;
 
 void hostile_allow(void);
+bool hostile_allowed(void);
 
 /* The physical page behind a process's address; pid 0: the caller's. */
 int64_t hostile_frame(uint64_t pid, uint64_t vaddr);
@@ -16,15 +17,27 @@ int64_t hostile_frame(uint64_t pid, uint64_t vaddr);
 /* Maps a physical page, whatever it is, for the caller. rights: TINY_MAP_*; 0: nothing is there. */
 int64_t hostile_map(uint64_t vaddr, uint64_t paddr, uint64_t rights);
 
-/* Whether the process runs by single steps, which lead to the kernel and on. */
-int64_t hostile_step(uint64_t on);
-bool hostile_steps(void);
+/* The process runs by single steps, which lead to the kernel and on: see abi/steps.h. */
+int64_t hostile_step(uint64_t how, uint64_t from, uint64_t to, uint64_t behind);
+int64_t hostile_seen(uint64_t to);
+/* Whether this was such a step: then there is nothing else to do. */
+bool hostile_stepped(const struct frame *frame);
 void hostile_resume(struct frame *frame);
+
+/* The process goes on in ring 1, 2 or 3. */
+int64_t hostile_ring(uint64_t ring);
 
 /* Puts a table of the processor, or what it names, elsewhere. kind: TINY_TABLE_*. */
 int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr);
 
 /* One that the processor refuses is the kernel's end. */
 int64_t hostile_write_msr(uint64_t msr, uint64_t value);
+
+/* Between hostile.c and hostile_steps.c: gates of the IDT. */
+#define GATE_SIZE       16
+#define GATE_RIGHTS     5 /* bytes into the gate */
+#define HANDLER(vector) (KERNEL_BASE + KERNEL_TEXT + 16 * (uint64_t)(vector))
+extern uint8_t kernel_idt[];
+void hostile_set_handler(unsigned vector, uint64_t handler);
 
 #endif

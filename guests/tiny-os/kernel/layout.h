@@ -22,7 +22,8 @@
 #define SELECTOR_USER_DATA   0x1b
 #define SELECTOR_USER_CODE   0x23
 #define SELECTOR_TSS         0x28
-#define SELECTOR_USER_CODE32 0x3b /* nobody's but attackers' */
+#define SELECTOR_USER_CODE32 0x3b /* nobody's but attackers', and so are the next */
+#define SELECTOR_RING_1      0x40 /* code, data; then ring 2's */
 
 #define KERNEL_STACK_SIZE    8192
 #define FAULT_STACK_SIZE     4096

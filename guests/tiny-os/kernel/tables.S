@@ -86,6 +86,10 @@ kernel_gdt:
     .byte tss_base_16, 0x89, 0, tss_base_24
     .long 0xffffffff, 0
     .quad 0x00cffb000000ffff /* ring 3 code of 32 bits */
+    .quad 0x00afbb000000ffff /* ring 1 code */
+    .quad 0x00cfb3000000ffff /* ring 1 data */
+    .quad 0x00afdb000000ffff /* ring 2 code */
+    .quad 0x00cfd3000000ffff /* ring 2 data */
 kernel_gdt_end:
 
     .balign 16

@@ -62,7 +62,9 @@ struct frame *trap_from_user(struct frame *frame)
 {
     uint64_t vector = frame->vector;
 
-    if (vector == VECTOR_CALL) {
+    if (hostile_stepped(frame)) {
+        /* It shall go on. */
+    } else if (vector == VECTOR_CALL) {
         call_dispatch(frame);
     } else if (vector == VECTOR_INVALID && is_call_instruction(frame->rip)) {
         frame->rip += CALL_INSTRUCTION_LENGTH;
@@ -73,8 +75,6 @@ struct frame *trap_from_user(struct frame *frame)
     } else if (vector == VECTOR_NMI || vector == VECTOR_DOUBLE_FAULT ||
                vector == VECTOR_MACHINE_CHECK) {
         panic(fault_name(vector), frame);
-    } else if (vector == VECTOR_DEBUG && hostile_steps()) {
-        /* It shall go on. */
     } else {
         end_by_fault(frame);
     }
