@@ -28,6 +28,12 @@ local function run(programs, changes, may_die)
     for key, value in pairs(changes or {}) do
         declaration[key] = value
     end
+    local second = declaration.second
+    declaration.second = nil
+    if second then
+        second.program = declaration.program
+        tiny:protect(second)
+    end
     if changes ~= false then
         tiny:protect(declaration)
     end
@@ -88,6 +94,8 @@ local attacks = {
     { "vault-inject.elf", "pattern", tolerate = { "write-outside" } },
     { "vault-stack.elf", "resume-point-moved" },
     { "vault-return.elf", "return-address" },
+    { "vault-hop.elf", "not-an-entry-point", second = { portion = "other", sections = { ".other" },
+        entries = { "other_entry" }, on_refusal = "error" } },
     { "vault-pivot.elf", "stack-inside" },
     { "vault-table.elf", "unsafe-space" },
     { "vault-upper.elf", "unsafe-space" },
@@ -108,8 +116,10 @@ for _, attack in ipairs(attacks) do
     local programs = { attack[1], attack.also }
     local name, reason = table.concat(programs, ", "), attack[2]
     local tolerated = { reason, table.unpack(attack.tolerate or {}) }
-    local with = run(programs, { tolerate = attack.tolerate, entries = attack.entries })
-    local without = run(programs, { tolerate = tolerated, entries = attack.entries })
+    local function try(tolerate)
+        return run(programs, { tolerate = tolerate, entries = attack.entries, second = attack.second })
+    end
+    local with, without = try(attack.tolerate), try(tolerated)
     local stopped = not with.console:find "the attack succeeded"
     local succeeded = without.console:find "the attack succeeded" ~= nil
     local possible = not attack.rehearsed or without.console:find "rehearsed" ~= nil and

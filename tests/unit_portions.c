@@ -59,6 +59,24 @@ static int add_named(const char *program, const char *name, const struct words *
     return portion_table_add(&table, &declaration, &error);
 }
 
+/* The program with other code. */
+static int add_variant(const char *name, uint8_t variant)
+{
+    static uint8_t copy[1U << 20];
+    Elf64_Ehdr header;
+    Elf64_Phdr first;
+    size_t size;
+    const uint8_t *bytes = built_program(0, &size);
+
+    ck_assert_uint_le(size, sizeof(copy));
+    memcpy(copy, bytes, size);
+    memcpy(&header, copy, sizeof(header));
+    memcpy(&first, copy + header.e_phoff, sizeof(first));
+    copy[first.p_offset + 0x80] = copy[first.p_offset + BUILT_CODE - first.p_vaddr + 0x80] =
+        variant;
+    return portion_table_add_program(&table, name, copy, size, &error);
+}
+
 static int add(const struct words *words)
 {
     return add_named("vault", "crypto", words);
@@ -239,16 +257,25 @@ END_TEST
 
 START_TEST(two_programs)
 {
+    static const struct words larger = {.sections = {".vault", ".text", ".secret"},
+                                        .entries = {"sign"}};
     size_t size;
     const uint8_t *bytes = built_program(0, &size);
 
     setup(0);
     ck_assert_int_eq(portion_table_add_program(&table, "vault", bytes, size, &error), -EINVAL);
     ck_assert_str_eq(error.text, "vault: there is a program of this name already");
-    ck_assert_int_eq(portion_table_add_program(&table, "safe", bytes, size, &error), 0);
+    ck_assert_int_eq(portion_table_add_program(&table, "copy", bytes, size, &error), 0);
+    ck_assert_int_eq(add_variant("safe", 1), 0);
     ck_assert_int_eq(add(&good), 0);
+    ck_assert_int_eq(add_named("copy", "crypto", &good), -EINVAL);
+    ck_assert_str_eq(error.text, "copy: portion crypto: has the code of portion crypto of vault, "
+                                 "which is the same portion then: no process could be told to "
+                                 "have the one or the other");
+    /* More than that portion, or less, can be told from it. */
+    ck_assert_int_eq(add_named("copy", "larger", &larger), 0);
     ck_assert_int_eq(add_named("safe", "crypto", &good), 0);
-    ck_assert_ptr_eq(portion_at(&table, 1, 0x402000), &table.portion[1]);
+    ck_assert_ptr_eq(portion_at(&table, 2, 0x402000), &table.portion[2]);
     ck_assert_int_eq(add_named("sofa", "crypto", &good), -EINVAL);
     ck_assert_str_eq(error.text, "portion crypto: there is no program \"sofa\"");
     portion_table_destroy(&table);
@@ -275,13 +302,10 @@ START_TEST(too_many)
 
     setup(0);
     for (unsigned int i = 0; i <= PORTIONS_LIMIT && code == 0; i++) {
-        size_t size;
-        const uint8_t *bytes = built_program(0, &size);
-
         /* Each program has room for two that do not touch each other. */
         snprintf(name, sizeof(name), "p%u", i / 2);
         if (i % 2 == 0 && i / 2 < PORTION_PROGRAMS - 1)
-            ck_assert_int_eq(portion_table_add_program(&table, name, bytes, size, &error), 0);
+            ck_assert_int_eq(add_variant(name, (uint8_t)(i / 2)), 0);
         if (i / 2 >= PORTION_PROGRAMS - 1)
             snprintf(name, sizeof(name), "vault");
         code = i % 2 == 0 ? add_named(name, "a", &good) : add_named(name, "b", &seconds[0].words);

@@ -78,8 +78,7 @@ static const struct {
     {OTHER_MODE | EXACT, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_KILL, REASON_NOT_64_BIT},
     {OTHER_MODE | KERNEL, IDENTITY_BOUND, SCAN_CLEAN, VERDICT_ERROR, REASON_KERNEL_FETCH},
     {ALTERED, IDENTITY_NEW, SCAN_CLEAN, VERDICT_KILL, REASON_DATA_DIFFERS},
-    {ALTERED, IDENTITY_NEW, SCAN_DUE, VERDICT_SCAN, REASON_NONE},
-    {ALTERED, IDENTITY_NEW, SCAN_MATCHED, VERDICT_KILL, REASON_PATTERN},
+    {ALTERED, IDENTITY_NEW, SCAN_DUE, VERDICT_KILL, REASON_DATA_DIFFERS},
     {ALTERED | NO_ENTRY, IDENTITY_NEW, SCAN_CLEAN, VERDICT_KILL, REASON_NOT_ENTRY},
     {ALTERED | STACK_IN, IDENTITY_NEW, SCAN_CLEAN, VERDICT_KILL, REASON_STACK_INSIDE},
     /* released */
@@ -283,6 +282,19 @@ END_TEST
             ck_abort_msg("%s", #condition); \
     } while (0)
 
+static bool has(const struct decision *decision, enum decision_reason one,
+                enum decision_reason other)
+{
+    const uint64_t reasons = 1ULL << decision->reason | decision->also;
+
+    return (reasons >> one | reasons >> other) & 1;
+}
+
+static bool resumes(const struct decision_request *request)
+{
+    return request->resume == RESUME_EXACT && request->identity == IDENTITY_BOUND;
+}
+
 /* What may never be, whatever the request. */
 static void check_rules(const struct decision_request *request, const struct decision *decision)
 {
@@ -300,7 +312,14 @@ static void check_rules(const struct decision_request *request, const struct dec
         HOLDS(lets || request->scan == SCAN_CLEAN);
         HOLDS(lets || request->stack == STACK_OUTSIDE);
         HOLDS(lets || !request->altered);
-        HOLDS(decision->reason != REASON_DATA_DIFFERS || request->scan == SCAN_CLEAN);
+        /* Each that is there was looked at, and is logged. */
+        HOLDS(request->scan == SCAN_CLEAN || has(decision, REASON_PATTERN, REASON_NOT_SCANNED));
+        HOLDS(request->entry || resumes(request) ||
+              has(decision, REASON_NOT_ENTRY, REASON_RESUME_MOVED));
+        HOLDS(request->stack == STACK_OUTSIDE ||
+              has(decision, REASON_RETURN_ADDRESS, REASON_STACK_INSIDE));
+        HOLDS(!request->altered || has(decision, REASON_DATA_DIFFERS, REASON_DATA_DIFFERS));
+        HOLDS(decision->resumes == resumes(request));
     }
     if (request->target != 0 && !own && request->access != ACCESS_FETCH)
         HOLDS(decision->refused || decision->verdict == VERDICT_RELEASE);
@@ -329,6 +348,34 @@ static void check_outcomes(struct decision_request *request)
             }
 }
 
+/* Who tolerates one refusal tolerates no other, and has it in the log. */
+static void check_tolerated(struct decision_request *request)
+{
+    static const enum decision_reason reasons[] = {
+        REASON_NOT_ENTRY,    REASON_RESUME_MOVED, REASON_RETURN_ADDRESS,
+        REASON_DATA_DIFFERS, REASON_PATTERN,      REASON_NOT_SCANNED,
+    };
+
+    request->on_refusal = REFUSAL_KILL;
+    for (unsigned int scan = 0; scan < SCAN_KINDS; scan++)
+        for (size_t i = 0; i < ELEMENTS(reasons); i++) {
+            struct decision decision;
+
+            request->scan = (enum portion_scan)scan;
+            request->tolerated = 1ULL << reasons[i];
+            decision = decide(request);
+            if (decision.verdict != VERDICT_SWITCH || decision.to == 0)
+                continue;
+            HOLDS(decision.also == 0);
+            HOLDS(!decision.refused || decision.reason == reasons[i]);
+            HOLDS(request->scan == SCAN_CLEAN || decision.refused);
+            HOLDS(request->entry || resumes(request) || decision.refused);
+            HOLDS(request->stack == STACK_OUTSIDE || decision.refused);
+            HOLDS(!request->altered || decision.refused);
+        }
+    request->tolerated = 0;
+}
+
 START_TEST(all_requests)
 {
     const unsigned int parts = 3 * 3 * IDENTITY_KINDS * RESUME_KINDS;
@@ -353,6 +400,7 @@ START_TEST(all_requests)
             };
 
             check_outcomes(&request);
+            check_tolerated(&request);
         }
 }
 END_TEST

@@ -374,7 +374,8 @@ START_TEST(described)
     ck_assert_uint_eq(event.event.more_count, 7);
     ck_assert_str_eq(event.more[6].name, "by");
     ck_assert_str_eq(event.more[6].text, "stack");
-    access.asked = access.allowed = true;
+    access.asked = true;
+    access.allowed = 1ULL << REASON_NOT_ENTRY;
     world_judge(&access, VERDICT_SWITCH, REASON_NOT_ENTRY);
     portion_guard_describe(guard, &access, &outcome, &event);
     ck_assert_str_eq(event.more[6].text, "l1");

@@ -281,8 +281,52 @@ START_TEST(listed_frames)
 }
 END_TEST
 
-RUN_CASES("portions_memory", 60, ONCE(malicious), ONCE(malicious_from_the_start), ONCE(altered),
-          ONCE(altered_and_tolerated), ONCE(altered_with_other_code), ONCE(remapped),
-          ONCE(remapped_and_still_seen), ONCE(remapped_and_tolerated), ONCE(remapped_code),
-          ONCE(other_process), ONCE(reused_page), ONCE(forgotten), ONCE(many_processes),
-          ONCE(listed_frames))
+/* A copy of the program has the portion's code in a larger one: by the rest of it a process is told
+ * to have the one or the other. */
+START_TEST(part_of_another)
+{
+    static const char *const sections[] = {".text", ".vault", ".secret"};
+    static const char *const entries[] = {"check"};
+    const struct portion_declaration larger = {.program = "copy",
+                                               .name = "larger",
+                                               .parts = {.section = sections, .sections = 3},
+                                               .entry = entries,
+                                               .entries = 1,
+                                               .on_refusal = REFUSAL_KILL};
+    struct error error;
+    size_t size;
+    const uint8_t *bytes = built_program(0, &size);
+    struct portion_guard_access access;
+
+    world_setup();
+    ck_assert_int_eq(portion_table_add_program(&table, "copy", bytes, size, &error), 0);
+    ck_assert_msg(portion_table_add(&table, &larger, &error) == 0, "%s", error.text);
+    program_page(&table.program[1], MAIN & ~(PAGE_SIZE - 1), world_frame[7]);
+    memcpy(world_frame[8], world_frame[1], PAGE_SIZE);
+    memcpy(world_frame[9], world_frame[2], PAGE_SIZE);
+    memset(world_frame[11], 0, PAGE_SIZE);
+    world_map_process(0x2000, 8, 11);
+    world_map(0x2000, MAIN & ~(PAGE_SIZE - 1), 7);
+    for (uint64_t frame = 7; frame < 10; frame++)
+        ck_assert_int_eq(portion_guard_claim(guard, frame * PAGE_SIZE), 1);
+    ck_assert_int_eq(portion_guard_claim(guard, 1 * PAGE_SIZE), 1);
+    access = world_access(ACCESS_FETCH, 0x2000, SIGN);
+    access.stack = STACK;
+    world_judge(&access, VERDICT_KILL, REASON_NOT_ENTRY);
+    ck_assert_str_eq(outcome.portion->name, "larger");
+    access = world_access(ACCESS_FETCH, 0x2000, CHECK);
+    access.stack = STACK;
+    world_judge(&access, VERDICT_SWITCH, REASON_ENTRY);
+    ck_assert_str_eq(outcome.portion->name, "larger");
+    vcpu = (struct portion_guard_vcpu){.view = 0};
+    world_fetch(SIGN, VERDICT_SWITCH, REASON_ENTRY);
+    ck_assert_str_eq(outcome.portion->name, "crypto");
+    world_finish();
+}
+END_TEST
+
+RUN_CASES("portions_memory", 60, ONCE(part_of_another), ONCE(malicious),
+          ONCE(malicious_from_the_start), ONCE(altered), ONCE(altered_and_tolerated),
+          ONCE(altered_with_other_code), ONCE(remapped), ONCE(remapped_and_still_seen),
+          ONCE(remapped_and_tolerated), ONCE(remapped_code), ONCE(other_process), ONCE(reused_page),
+          ONCE(forgotten), ONCE(many_processes), ONCE(listed_frames))

@@ -177,14 +177,22 @@ static struct decision decide_data(const struct decision_request *request)
     return refuse(request, data_reason(request));
 }
 
+#define BIT(reason) (1ULL << (reason))
+
 static const enum decision_reason stack_reason[STACK_KINDS] = {
     [STACK_OUTSIDE] = REASON_NONE,
     [STACK_RETURNS_INSIDE] = REASON_RETURN_ADDRESS,
     [STACK_INSIDE] = REASON_STACK_INSIDE,
 };
 
-/* Who may come in: the first that holds keeps it out. REASON_NONE: nothing does. */
-static enum decision_reason entry_obstacle(const struct decision_request *request)
+/* Without a former call of its own nothing can be come back to. */
+static bool resumes(const struct decision_request *request)
+{
+    return request->resume == RESUME_EXACT && request->identity == IDENTITY_BOUND;
+}
+
+/* Who has no view to come into, whatever is tolerated: the first that holds. */
+static enum decision_reason barrier(const struct decision_request *request)
 {
     if (request->cpl == 0)
         return REASON_KERNEL_FETCH;
@@ -192,20 +200,51 @@ static enum decision_reason entry_obstacle(const struct decision_request *reques
         return REASON_ALIAS;
     if (!request->executable)
         return REASON_DATA_FETCH;
-    if (identity_reason[request->identity] != REASON_NONE)
-        return identity_reason[request->identity];
+    return identity_reason[request->identity];
+}
+
+/* All else that speaks against it. Each is looked at by itself: who tolerates one does not tolerate
+ * another that is there at the same time. */
+static uint64_t obstacles(const struct decision_request *request)
+{
+    uint64_t found = 0;
+
     if (request->other_mode)
-        return REASON_NOT_64_BIT;
-    /* Without a former call of its own nothing can be come back to. */
-    if (request->resume == RESUME_EXACT && request->identity == IDENTITY_BOUND)
-        return stack_reason[request->stack];
-    if (!request->entry)
-        return request->resume == RESUME_MOVED ? REASON_RESUME_MOVED : REASON_NOT_ENTRY;
+        found |= BIT(REASON_NOT_64_BIT);
     if (stack_reason[request->stack] != REASON_NONE)
-        return stack_reason[request->stack];
+        found |= BIT(stack_reason[request->stack]);
+    if (resumes(request))
+        return found;
+    if (!request->entry)
+        found |= BIT(request->resume == RESUME_MOVED ? REASON_RESUME_MOVED : REASON_NOT_ENTRY);
     if (!request->room)
-        return REASON_TOO_MANY_CALLS;
-    return request->altered ? REASON_DATA_DIFFERS : REASON_NONE;
+        found |= BIT(REASON_TOO_MANY_CALLS);
+    if (request->altered)
+        found |= BIT(REASON_DATA_DIFFERS);
+    return found;
+}
+
+/* Those that keep it out; 0: it comes in, and they are logged. */
+static uint64_t that_keep_out(const struct decision_request *request, uint64_t found)
+{
+    const uint64_t tolerated = request->on_refusal == REFUSAL_LOG ? UINT64_MAX : request->tolerated;
+
+    return found & (~tolerated | BIT(REASON_TOO_MANY_CALLS));
+}
+
+/* Which of them it is called. */
+static enum decision_reason name_of(uint64_t found)
+{
+    static const enum decision_reason order[] = {
+        REASON_NOT_64_BIT,     REASON_RESUME_MOVED, REASON_NOT_ENTRY,
+        REASON_RETURN_ADDRESS, REASON_STACK_INSIDE, REASON_TOO_MANY_CALLS,
+        REASON_DATA_DIFFERS,   REASON_PATTERN,      REASON_NOT_SCANNED,
+    };
+
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        if (found & BIT(order[i]))
+            return order[i];
+    return REASON_NONE;
 }
 
 /* The portion that is left, if there is one, in a fetch that is allowed. */
@@ -217,32 +256,47 @@ static void leave(const struct decision_request *request, struct decision *decis
     decision->ends = !decision->remember;
 }
 
+static struct decision come_in(const struct decision_request *request, uint64_t found)
+{
+    const uint64_t decisive = that_keep_out(request, found);
+    const enum decision_reason reason = name_of(decisive != 0 ? decisive : found);
+    struct decision decision = {.verdict = VERDICT_SWITCH,
+                                .reason = resumes(request) ? REASON_RESUME_POINT : REASON_ENTRY,
+                                .to = request->target};
+
+    if (reason != REASON_NONE) {
+        decision = refuse(request, reason);
+        decision.also = found & ~BIT(reason);
+    }
+    decision.resumes = decision.verdict == VERDICT_SWITCH && resumes(request);
+    if (decision.verdict == VERDICT_SWITCH)
+        leave(request, &decision);
+    return decision;
+}
+
 static struct decision decide_entry(const struct decision_request *request)
 {
-    enum decision_reason obstacle = entry_obstacle(request);
-    bool resumes = request->resume == RESUME_EXACT && request->identity == IDENTITY_BOUND;
-    bool is_right = obstacle == REASON_NONE || obstacle == REASON_DATA_DIFFERS;
-    struct decision decision = {.verdict = VERDICT_SWITCH,
-                                .reason = resumes ? REASON_RESUME_POINT : REASON_ENTRY,
-                                .to = request->target};
+    const enum decision_reason no_way = barrier(request);
+    uint64_t found;
 
     if (request->gone)
         return (struct decision){.verdict = VERDICT_RELEASE, .reason = REASON_OWNER_GONE};
     /* Whoever mapped something else there has lost what was there. */
-    if (obstacle == REASON_REMAPPED)
+    if (no_way == REASON_REMAPPED)
         return (struct decision){.verdict = VERDICT_RELEASE, .reason = REASON_REMAPPED};
-    /* Who tolerates other data does not tolerate other code. */
-    if (is_right && request->scan == SCAN_DUE)
-        return (struct decision){.verdict = VERDICT_SCAN};
-    if (is_right && request->scan == SCAN_MATCHED)
-        obstacle = REASON_PATTERN;
-    else if (is_right && request->scan != SCAN_CLEAN)
-        obstacle = REASON_NOT_SCANNED;
-    if (obstacle != REASON_NONE)
-        decision = refuse(request, obstacle);
-    if (decision.verdict == VERDICT_SWITCH)
-        leave(request, &decision);
-    return decision;
+    if (no_way != REASON_NONE)
+        return refuse(request, no_way);
+    found = obstacles(request);
+    /* What stays out anyway need not be scanned. */
+    if (that_keep_out(request, found) == 0) {
+        if (request->scan == SCAN_DUE)
+            return (struct decision){.verdict = VERDICT_SCAN};
+        if (request->scan == SCAN_MATCHED)
+            found |= BIT(REASON_PATTERN);
+        else if (request->scan != SCAN_CLEAN)
+            found |= BIT(REASON_NOT_SCANNED);
+    }
+    return come_in(request, found);
 }
 
 static struct decision decide_leave(const struct decision_request *request)

@@ -152,6 +152,9 @@ struct decision {
     enum decision_reason reason;
     uint32_t to;   /* VERDICT_SWITCH: portion; 0: the default view */
     bool refused;  /* the reason is a refusal, also if it was only to be logged */
+    uint64_t also; /* bit r: a refusal that it would have been, too; of those that are tolerated and
+                      let in as well as of one that is not */
+    bool resumes;  /* VERDICT_SWITCH: a call is come back to, and is not a new one */
     bool remember; /* where `from` is left: it may be come back to */
     bool ends;     /* the call of `from` is over */
 };

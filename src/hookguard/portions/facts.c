@@ -28,6 +28,42 @@ uint32_t portion_guard_view_of(const struct portion_guard *guard,
     return binding == NULL ? 0 : (uint32_t)(binding - guard->binding) + 1;
 }
 
+static bool lives_in(struct portion_guard *guard, const struct portion *portion, uint64_t cr3)
+{
+    return portion_guard_find_binding(guard, portion, cr3) != NULL ||
+           portion_guard_examine(guard, portion, cr3) == IDENTITY_NEW;
+}
+
+/* Several portions may have such a page: the one that this address space has, and of two, of which
+ * the one is a part of the other, the larger one; or else the first. */
+static void find_claim(struct portion_guard *guard, struct portion_guard_facts *facts,
+                       uint64_t frame)
+{
+    const struct portion_guard_claimed *best = NULL;
+    bool lives = false;
+
+    for (size_t i = 0; i < guard->claims; i++) {
+        const struct portion_guard_claimed *claim = &guard->claim[i];
+
+        if (claim->frame != frame)
+            continue;
+        if (best == NULL) {
+            best = claim;
+            continue;
+        }
+        lives = lives || lives_in(guard, best->portion, facts->access->cr3);
+        if (lives_in(guard, claim->portion, facts->access->cr3) &&
+            (!lives || claim->portion->own_pages > best->portion->own_pages)) {
+            best = claim;
+            lives = true;
+        }
+    }
+    if (best == NULL)
+        return;
+    facts->portion = best->portion;
+    facts->page = best->page;
+}
+
 /* Whose the frame is: of the view that the vCPU is in, else of its address space, else anyone's. */
 static void find_owner(struct portion_guard *guard, struct portion_guard_facts *facts)
 {
@@ -47,11 +83,8 @@ static void find_owner(struct portion_guard *guard, struct portion_guard_facts *
                 facts->page = page;
             }
     }
-    for (size_t i = 0; i < guard->claims && facts->portion == NULL; i++)
-        if (guard->claim[i].frame == frame) {
-            facts->portion = guard->claim[i].portion;
-            facts->page = guard->claim[i].page;
-        }
+    if (facts->portion == NULL)
+        find_claim(guard, facts, frame);
 }
 
 static enum portion_identity identify(struct portion_guard *guard,
@@ -213,7 +246,7 @@ static void find_target_facts(struct portion_guard *guard, struct portion_guard_
     uint32_t rights = portion_guard_page_rights(facts->portion, facts->page);
 
     request->on_refusal = facts->portion->on_refusal;
-    request->tolerated = access->allowed ? UINT64_MAX : facts->portion->tolerated;
+    request->tolerated = facts->portion->tolerated | access->allowed;
     request->writable = rights & MEZZ_EPT_WRITE;
     request->executable = rights & MEZZ_EPT_EXECUTE;
     request->other_mode = access->other_mode;

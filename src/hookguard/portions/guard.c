@@ -69,6 +69,15 @@ static void leave(struct portion_guard_facts *facts, const struct decision *deci
     }
 }
 
+/* Whether it came in as a caller does, with an address to return to on the stack, and by a door. */
+static bool is_a_call(const struct decision *decision)
+{
+    const uint64_t as_a_call = 1ULL << REASON_ENTRY | 1ULL << REASON_DATA_DIFFERS |
+                               1ULL << REASON_PATTERN | 1ULL << REASON_NOT_SCANNED;
+
+    return ((1ULL << decision->reason | decision->also) & ~as_a_call) == 0;
+}
+
 static bool enter(struct portion_guard *guard, struct portion_guard_vcpu *vcpu,
                   struct portion_guard_facts *facts, struct portion_guard_outcome *outcome)
 {
@@ -83,19 +92,17 @@ static bool enter(struct portion_guard *guard, struct portion_guard_vcpu *vcpu,
         binding->cache = facts->fresh;
         facts->fresh = (struct pattern_cache){.page = NULL};
     }
-    if (call == NULL || (outcome->decision.reason != REASON_RESUME_POINT &&
-                         outcome->decision.reason != REASON_RETURN_ADDRESS)) {
+    if (!outcome->decision.resumes) {
         call = portion_guard_free_call(binding);
         if (call == NULL)
             return false;
         outcome->forgot = call->used;
-        *call =
-            (struct portion_guard_call){.used = true,
-                                        .entry_rsp = access->rsp,
-                                        .return_address = access->stack,
-                                        .flags = access->rflags & PORTION_GUARD_CALLER_FLAGS,
-                                        .return_known = access->stack_known,
-                                        .return_matters = outcome->decision.reason == REASON_ENTRY};
+        *call = (struct portion_guard_call){.used = true,
+                                            .entry_rsp = access->rsp,
+                                            .return_address = access->stack,
+                                            .flags = access->rflags & PORTION_GUARD_CALLER_FLAGS,
+                                            .return_known = access->stack_known,
+                                            .return_matters = is_a_call(&outcome->decision)};
     } else if (call->kept) {
         outcome->restore = true;
         outcome->result = call->system_call;
@@ -209,6 +216,23 @@ void portion_guard_refuse_table(struct portion_guard *guard, const struct portio
     pattern_cache_destroy(&facts.fresh);
 }
 
+/* Whether L1 was asked about what it is refused for. */
+static bool is_by_l1(const struct portion_guard_access *access, enum decision_reason reason)
+{
+    return access->asked && (access->allowed == 0 || access->allowed >> reason & 1);
+}
+
+static void name_others(uint64_t reasons, char *text, size_t size)
+{
+    size_t length = 0;
+
+    text[0] = '\0';
+    for (enum decision_reason r = REASON_NONE; r < REASON_KINDS && length < size; r++)
+        if (reasons >> r & 1)
+            length += (size_t)snprintf(text + length, size - length, "%s%s", length > 0 ? "," : "",
+                                       decision_reason_name(r));
+}
+
 void portion_guard_describe(const struct portion_guard *guard,
                             const struct portion_guard_access *access,
                             const struct portion_guard_outcome *outcome,
@@ -234,7 +258,11 @@ void portion_guard_describe(const struct portion_guard *guard,
     event->more[4] = (struct log_field){"cr3", event->space, 0};
     event->more[5] = (struct log_field){"physical", event->physical, 0};
     if (outcome->decision.refused)
-        event->more[count++] = (struct log_field){"by", access->asked ? "l1" : "stack", 0};
+        event->more[count++] = (struct log_field){
+            "by", is_by_l1(access, outcome->decision.reason) ? "l1" : "stack", 0};
+    name_others(outcome->decision.also, event->also, sizeof(event->also));
+    if (event->also[0] != '\0')
+        event->more[count++] = (struct log_field){"also", event->also, 0};
     if (outcome->released > 0)
         event->more[count++] =
             (struct log_field){"released", decision_reason_name(outcome->released_for), 0};

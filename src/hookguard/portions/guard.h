@@ -121,9 +121,9 @@ struct portion_guard_access {
         bool after_call;
     } frame_of_interrupt;
 
-    /* L1 was asked. It allows it: a refusal is only logged. */
+    /* L1 was asked. Bit r: it allows it, enum decision_reason r is only logged. */
     bool asked;
-    bool allowed;
+    uint64_t allowed;
 
     /* What the root keeps of an interrupted portion, and takes from the kernel: otherwise a kernel
      * that makes the portion fault could go on with other registers. NULL: nothing is kept. At a
@@ -131,6 +131,9 @@ struct portion_guard_access {
     const struct portion_guard_registers *keep;
     bool system_call;
 };
+
+/* The frame of a fetch that leads out of all portions. */
+#define PORTION_GUARD_NO_FRAME UINT64_MAX
 
 /* Of RFLAGS, what a caller of a portion may have set and its callee does not alter: TF, NT, AC. */
 #define PORTION_GUARD_CALLER_FLAGS 0x44100ULL
@@ -180,10 +183,11 @@ void portion_guard_forget(struct portion_guard *guard, uint64_t cr3);
 
 struct portion_guard_event {
     struct log_event event;
-    struct log_field more[8];
+    struct log_field more[9];
     char address[24]; /* linear; "": not known */
     char physical[24];
     char space[24];
+    char also[256]; /* names of reasons */
 };
 
 /* What to log of it. The strings are the guard's; `event` must stay where it is. */

@@ -168,6 +168,62 @@ static int check_others(const struct portion_reader *reader, const struct portio
     return 0;
 }
 
+static size_t constant_pages(const struct portion *portion)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < portion->own; i++)
+        if (!(portion->pages[i].inside & MEZZ_EPT_WRITE))
+            count += portion->pages[i].length / PAGE_SIZE;
+    return count;
+}
+
+/* Whether `other` has a page of its own there that does not change, with the same bytes. */
+static bool has_same_page(const struct portion_table *table, const struct portion *portion,
+                          const struct portion *other, uint64_t address)
+{
+    uint8_t bytes[PAGE_SIZE];
+    uint8_t others[PAGE_SIZE];
+
+    for (size_t i = 0; i < other->own; i++)
+        if (address - other->pages[i].address < other->pages[i].length) {
+            program_page(&table->program[portion->program], address, bytes);
+            program_page(&table->program[other->program], address, others);
+            return !(other->pages[i].inside & MEZZ_EPT_WRITE) &&
+                   memcmp(bytes, others, PAGE_SIZE) == 0;
+        }
+    return false;
+}
+
+/* What does not change of them is the same, and by that an address space is known. */
+static bool is_twin(const struct portion_table *table, const struct portion *portion,
+                    const struct portion *other)
+{
+    if (constant_pages(portion) != constant_pages(other))
+        return false;
+    for (size_t i = 0; i < portion->own; i++)
+        for (uint64_t at = 0; at < portion->pages[i].length; at += PAGE_SIZE)
+            if (!(portion->pages[i].inside & MEZZ_EPT_WRITE) &&
+                !has_same_page(table, portion, other, portion->pages[i].address + at))
+                return false;
+    return true;
+}
+
+static int check_twins(const struct portion_reader *reader, const struct portion_table *table,
+                       const struct portion *portion)
+{
+    for (size_t p = 0; p < table->portions; p++) {
+        const struct portion *other = &table->portion[p];
+
+        if (other->program != portion->program && is_twin(table, portion, other))
+            return error_set(reader->error, EINVAL,
+                             "has the code of portion %s of %s, which is the same portion then: no "
+                             "process could be told to have the one or the other",
+                             other->name, table->program[other->program].name);
+    }
+    return 0;
+}
+
 static int find_own(const struct portion_reader *reader, struct portion *portion,
                     const struct portion_declaration *declaration)
 {
@@ -265,6 +321,8 @@ int portion_table_add(struct portion_table *table, const struct portion_declarat
         code = find_shared(&reader, &portion, declaration);
     if (code == 0)
         code = check_others(&reader, table, &portion);
+    if (code == 0)
+        code = check_twins(&reader, table, &portion);
     if (code == 0) {
         table->portion[table->portions++] = portion;
         return 0;

@@ -204,16 +204,19 @@ static bool stack_is_open(const struct portions *portions,
     return !is_of_portion(portions, frame);
 }
 
-/* Lets a call of the program end with -1. */
+/* Lets a call end with -1. Of a portion's own, too: it is left for that, since where the stack
+ * leads is the caller's choice, and is judged as any fetch from outside. */
 static void fail_call(struct portions *portions, struct l2_vcpu *vcpu,
-                      const struct portion_guard_access *access)
+                      const struct portion_access_facts *facts)
 {
+    const struct portion_guard_access *access = &facts->access;
     struct kvm_regs *regs;
 
     if (!stack_is_open(portions, access)) {
         portion_answer_kill(portions, vcpu);
         return;
     }
+    portion_leave_by_fetch(portions, vcpu, facts);
     regs = l2_regs(vcpu);
     regs->rip = access->stack;
     regs->rsp += sizeof(access->stack);
@@ -228,7 +231,7 @@ void portion_answer_error(struct portions *portions, struct l2_vcpu *vcpu,
     const struct portion_guard_access *access = &facts->access;
 
     if (access->access == ACCESS_FETCH) {
-        fail_call(portions, vcpu, access);
+        fail_call(portions, vcpu, facts);
     } else if (access->cpl == 0 && vcpu->exit.unserved) {
         raise_in_place(portions, vcpu, VECTOR_INVALID, NO_CODE);
     } else if (access->cpl == 0) {

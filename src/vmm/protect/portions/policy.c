@@ -202,6 +202,21 @@ void portion_leave_for_event(struct portions *portions, struct l2_vcpu *vcpu, un
     show(portions, vcpu);
 }
 
+void portion_leave_by_fetch(struct portions *portions, struct l2_vcpu *vcpu,
+                            const struct portion_access_facts *facts)
+{
+    struct portion_place *place = portion_place_of(portions, vcpu);
+    struct portion_access_facts away = *facts;
+    struct portion_guard_outcome outcome;
+
+    if (place->in.view == 0)
+        return;
+    away.access.frame = PORTION_GUARD_NO_FRAME;
+    judge(portions, vcpu, &away, &outcome);
+    note(portions, &away.access, &outcome);
+    portion_answer_switch(portions, vcpu, &away, &outcome);
+}
+
 static enum l2_verdict interrupt(struct l2_policy *policy, struct l2_vcpu *vcpu, uint8_t vector)
 {
     struct portions *portions = (struct portions *)policy;
@@ -311,14 +326,16 @@ static enum l2_verdict settle(struct portions *portions, struct l2_vcpu *vcpu,
     return verdict;
 }
 
-/* L1 has a handler for what is refused. */
+/* L1 has a handler for what is refused, and is not tolerated. */
 static bool asks_l1(const struct l2 *l2, const struct portion_guard_outcome *outcome)
 {
     const struct callback *callback = l2->callbacks[reason_index(MEZZ_EXIT_PORTION)];
 
     while (callback != NULL && callback->registration.mode != MEZZ_MODE_DECIDE)
         callback = callback->next;
-    return callback != NULL && outcome->decision.refused;
+    return callback != NULL && outcome->decision.refused &&
+           outcome->decision.verdict != VERDICT_SWITCH &&
+           outcome->decision.verdict != VERDICT_SERVE;
 }
 
 /* The exit becomes one that L1 answers: see answered(). */
@@ -329,6 +346,7 @@ static enum l2_verdict ask(struct portion_place *place, struct l2_vcpu *vcpu,
     const struct portion_guard_access *access = &facts->access;
 
     place->asked = true;
+    place->asked_for = outcome->decision.reason;
     place->facts = *facts;
     vcpu->exit.reason = MEZZ_EXIT_PORTION;
     vcpu->exit.qualification = (uint64_t)outcome->decision.reason |
@@ -356,7 +374,7 @@ static enum l2_verdict violation(struct l2_policy *policy, struct l2_vcpu *vcpu,
         stuck(policy, vcpu) == L2_REFLECT)
         return L2_REFLECT;
     judge(portions, vcpu, &facts, &outcome);
-    if (asks_l1(portions->l2, &outcome) && outcome.decision.verdict != VERDICT_SWITCH)
+    if (asks_l1(portions->l2, &outcome))
         return ask(portion_place_of(portions, vcpu), vcpu, &facts, &outcome);
     return settle(portions, vcpu, &facts, &outcome, begun);
 }
@@ -374,7 +392,7 @@ static void answered(struct l2_policy *policy, struct l2_vcpu *vcpu, uint64_t va
     place->asked = false;
     guest_memory_look(&portions->memory, vcpu);
     facts.access.asked = true;
-    facts.access.allowed = value == MEZZ_PORTION_ALLOW;
+    facts.access.allowed = value == MEZZ_PORTION_ALLOW ? 1ULL << place->asked_for : 0;
     if (facts.access.keep != NULL)
         facts.access.keep = &facts.keep;
     judge(portions, vcpu, &facts, &outcome);

@@ -32,7 +32,8 @@ struct portion_place {
     uint64_t entered_run;         /* vcpu->run_tsc then */
     uint64_t rip; /* of the last violation that was nobody's, and how many in a row */
     unsigned int repeated;
-    bool asked; /* L1 is to decide on what follows */
+    bool asked; /* L1 is to decide on what follows, which is refused for this reason */
+    enum decision_reason asked_for;
     struct portion_access_facts facts;
 };
 
@@ -102,6 +103,9 @@ void portion_hold_end(struct l2_vcpu *vcpu);
 /* policy.c: an event is about to be put into the vCPU, which has no instruction pending. If
  * it is in a portion, that is left now, so that the kernel finds nothing of it. */
 void portion_leave_for_event(struct portions *portions, struct l2_vcpu *vcpu, unsigned int vector);
+/* The portion that the vCPU is in, if it is in one, is left as by the fetch's own jump. */
+void portion_leave_by_fetch(struct portions *portions, struct l2_vcpu *vcpu,
+                            const struct portion_access_facts *facts);
 /* The host cannot: the machine ends. */
 void portion_fail(const struct portions *portions, int code);
 
