@@ -4,7 +4,7 @@
 
 #include "hookguard/portions/portions.h"
 
-/* Between portions.c and parts.c: from names to bytes to pages. */
+/* Between portions.c, parts.c and entries.c: from names to bytes to pages. */
 
 struct portion_reader {
     const struct program_image *image;
@@ -37,5 +37,11 @@ int portion_make_pages(const struct portion_reader *reader, const struct byte_ra
 /* That nothing but the declared bytes lies on these pages. */
 int portion_check_alone(const struct portion_reader *reader, const struct byte_ranges *ranges,
                         const struct portion_pages *pages, size_t count);
+
+/* The entry points, which have to be in the declared code and, by address, where an instruction
+ * begins. */
+int portion_find_entries(const struct portion_reader *reader, struct portion *portion,
+                         const struct portion_declaration *declaration,
+                         const struct byte_ranges *declared);
 
 #endif

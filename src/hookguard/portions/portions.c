@@ -84,57 +84,6 @@ static bool owns(const struct portion *portion, uint64_t address)
     return false;
 }
 
-static int add_entry(const struct portion_reader *reader, struct portion *portion, uint64_t address,
-                     const struct byte_ranges *declared, const char *what)
-{
-    size_t place = portion->entries;
-    bool inside = false;
-
-    for (size_t i = 0; i < declared->count; i++)
-        inside =
-            inside || (address >= declared->range[i].address && address < declared->range[i].end &&
-                       declared->range[i].rights & MEZZ_EPT_EXECUTE);
-    if (!inside)
-        return error_set(reader->error, EINVAL, "entry %s (%#" PRIx64 ") is not in its code", what,
-                         address);
-    if (portion_is_entry(portion, address))
-        return 0;
-    for (; place > 0 && portion->entry[place - 1] > address; place--)
-        portion->entry[place] = portion->entry[place - 1];
-    portion->entry[place] = address;
-    portion->entries++;
-    return 0;
-}
-
-static int find_entries(const struct portion_reader *reader, struct portion *portion,
-                        const struct portion_declaration *declaration,
-                        const struct byte_ranges *declared)
-{
-    const size_t total = declaration->entries + declaration->entry_addresses;
-    const struct program_symbol *symbol;
-    char what[128];
-    int code = 0;
-
-    if (total == 0)
-        return error_set(reader->error, EINVAL, "has no entry point");
-    if (declaration->entries > PORTION_ENTRIES_LIMIT ||
-        declaration->entry_addresses > PORTION_ENTRIES_LIMIT || total > PORTION_ENTRIES_LIMIT)
-        return error_set(reader->error, EINVAL, "has more than %u entry points",
-                         PORTION_ENTRIES_LIMIT);
-    portion->entry = calloc(total, sizeof(*portion->entry));
-    if (portion->entry == NULL)
-        return error_set(reader->error, ENOMEM, "no memory for its entry points");
-    for (size_t i = 0; i < declaration->entries && code == 0; i++) {
-        code = portion_find_symbol(reader, declaration->entry[i], &symbol);
-        snprintf(what, sizeof(what), "\"%.80s\"", declaration->entry[i]);
-        if (code == 0)
-            code = add_entry(reader, portion, symbol->address, declared, what);
-    }
-    for (size_t i = 0; i < declaration->entry_addresses && code == 0; i++)
-        code = add_entry(reader, portion, declaration->entry_address[i], declared, "point");
-    return code;
-}
-
 static bool overlaps(const struct portion_pages *a, const struct portion_pages *b)
 {
     return a->address < b->address + b->length && b->address < a->address + a->length;
@@ -245,7 +194,7 @@ static int find_own(const struct portion_reader *reader, struct portion *portion
         code = error_set(reader->error, EINVAL, "has %zu pages of code, more than %u",
                          portion->code_pages, PATTERN_PAGES_LIMIT);
     if (code == 0)
-        code = find_entries(reader, portion, declaration, &ranges);
+        code = portion_find_entries(reader, portion, declaration, &ranges);
     free(ranges.range);
     return code;
 }
