@@ -28,7 +28,29 @@ static const struct {
     const char *error;
 } mistakes[] = {
     {"rule x { condition: true }\nrule x { condition: true }", "x.yar:2: duplicated identifier"},
-    {"rule x {\n  condition:\n    $a\n}", "x.yar:4: undefined string \"$a\""},
+    {"rule x {\n  condition:\n    $a\n}", "x.yar:3: undefined string \"$a\""},
+    {"rule x {\n condition:\n $a\n\n and $a }", "x.yar:3: undefined string \"$a\""},
+    {"rule x {\n condition:\n #a\n > 1\n}", "x.yar:3: undefined string \"$a\""},
+    {"rule x {\n condition:\n 1 != !a\n\n}", "x.yar:3: undefined string \"$a\""},
+    {"rule x {\n condition:\n @a[1]\n > 1\n}", "x.yar:3: undefined string \"$a\""},
+    {"rule x {\n condition:\n any of ($a*,\n$b)\n}", "x.yar:3: undefined string \"$a*\""},
+    {"rule x {\n condition:\n any of\n them\n}", "x.yar:4: undefined string \"$*\""},
+    /* Named in another rule, in comments, in strings, and as a part of another name. */
+    {"rule w { strings: $a = \"abcd\"\n condition: $a }\nrule x {\n meta: m = \"$a\" // $a\n "
+     "strings:\n"
+     " $ab = /x$a\\/$a/ /* $a\n */\n condition: $ab and\n $a\n}\nrule y { condition: true }",
+     "x.yar:9: undefined string \"$a\""},
+    {"rule w {\n condition:\n $a\n} rule y { condition: true }",
+     "x.yar:3: undefined string \"$a\""},
+    {"rule w { strings: $a = \"abcd\" condition: $a }\nrule y { condition: $a }",
+     "x.yar:2: undefined string \"$a\""},
+    {"rule x {\n strings:\n $a = \"abcd\"\n $b = \"efgh\"\n condition:\n $a\n}",
+     "x.yar:4: unreferenced string \"$b\""},
+    {"rule x {\n strings:\n $a = \"abcd\"\n $a = \"efgh\"\n condition:\n $a\n}",
+     "x.yar:4: duplicated string identifier \"$a\""},
+    {"rule x {\n condition:\n nothing\n\n}", "x.yar:3: undefined identifier \"nothing\""},
+    {"rule x { condition: true }\nrule\n x\n\n{ condition: true }",
+     "x.yar:3: duplicated identifier \"x\""},
     {"rule x { strings: $a = { 9 } condition: $a }", "x.yar:1: "},
     {"\n\nrule x { condition: ", "x.yar:3: "},
     {"rule x { strings: $a = /[/ condition: $a }", "x.yar:1: "},

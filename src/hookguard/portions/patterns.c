@@ -7,6 +7,7 @@
 #include <string.h>
 #include <yara.h>
 
+#include "hookguard/portions/rule_lines.h"
 #include "host/memory.h"
 
 struct patterns {
@@ -20,6 +21,7 @@ struct patterns {
 /* The first error of a compilation. */
 struct complaint {
     const char *name;
+    const char *text;
     struct error *error;
     int lines; /* of the file */
     bool made;
@@ -38,6 +40,7 @@ static void complain(int level, const char *file, int line, const YR_RULE *rule,
     /* At the end of the file YARA says 0. */
     if (line == 0)
         line = complaint->lines;
+    line = rule_line_of_message(complaint->text, message, line);
     error_set(complaint->error, EINVAL, "%s:%d: %s", complaint->name, line, message);
 }
 
@@ -118,7 +121,7 @@ void patterns_scan(struct patterns *patterns, const void *bytes, size_t length,
 static int compile(YR_COMPILER *compiler, struct patterns *patterns, const char *name, char *text,
                    struct error *error)
 {
-    struct complaint complaint = {name, error, 1, false};
+    struct complaint complaint = {name, text, error, 1, false};
 
     for (const char *c = text; *c != '\0'; c++)
         complaint.lines += *c == '\n' && c[1] != '\0';
@@ -134,50 +137,6 @@ static int compile(YR_COMPILER *compiler, struct patterns *patterns, const char 
     return 0;
 }
 
-/* Behind a comment, a string or a word that begins here, or behind the one character. */
-static const char *skip_token(const char *c)
-{
-    const char *end;
-
-    if (strncmp(c, "//", 2) == 0)
-        return c + strcspn(c, "\n");
-    if (strncmp(c, "/*", 2) == 0) {
-        end = strstr(c + 2, "*/");
-        return end != NULL ? end + 2 : c + strlen(c);
-    }
-    if (*c == '"') {
-        for (c++; *c != '\0' && *c != '\n' && *c != '"'; c++)
-            c += *c == '\\' && c[1] != '\0';
-        return c + (*c == '"');
-    }
-    end = c + strspn(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-    return end != c ? end : c + 1;
-}
-
-/* YARA does not tell where it was. 0: not found. */
-static int line_of_import(const char *text, const char *module)
-{
-    bool imports = false;
-    const char *end;
-    int line = 1;
-
-    for (const char *c = text; *c != '\0'; c = end) {
-        const size_t length = strlen(module);
-
-        end = skip_token(c);
-        if (imports && *c == '"' && (size_t)(end - c) == length + 2 &&
-            strncmp(c + 1, module, length) == 0)
-            return line;
-        if (strncmp(c, "import", 6) == 0 && end == c + 6)
-            imports = true;
-        else if (strchr(" \t\r\n", *c) == NULL && *c != '/')
-            imports = false;
-        for (; c < end; c++)
-            line += *c == '\n';
-    }
-    return 0;
-}
-
 /* Modules are known only when a scan loads them. */
 static int check_modules(struct patterns *patterns, const char *name, const char *text,
                          struct error *error)
@@ -189,7 +148,7 @@ static int check_modules(struct patterns *patterns, const char *name, const char
     patterns_scan(patterns, "", 0, &result);
     if (patterns->refused == NULL)
         return 0;
-    line = line_of_import(text, patterns->refused);
+    line = rule_line_of_import(text, patterns->refused);
     if (line != 0)
         snprintf(where, sizeof(where), ":%d", line);
     return error_set(
