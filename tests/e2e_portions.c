@@ -6,66 +6,8 @@
 #include <string.h>
 
 #include "hookguard/program_image.h"
-#include "mezz_process.h"
+#include "portion_stack.h"
 #include "runner.h"
-
-#define STACK_FOR(time)                                                                           \
-    "local s = mezz.stack { memory = '64M' }\n"                                                   \
-    "local l1 = s:l1 { image = 'nested_l1.elf', memory = '48M', cmdline = 'exits=callback%s' }\n" \
-    "local tiny = l1:l2 { name = 'tiny', image = 'tiny-os.elf', memory = '16M',\n"                \
-    "    cmdline = 'hostile'%s%s%s, programs = { %s } }\n"                                        \
-    "%s\n"                                                                                        \
-    "s:run { timeout = '" time "', may_die = %s }\n"
-#define STACK STACK_FOR("120s")
-
-#define PROTECT                                                                            \
-    "tiny:protect { program = 'vault%s.elf', portion = 'vault',\n"                         \
-    "    sections = { '.vault', '.secret' }, entries = { 'vault_sign', 'vault_check' },\n" \
-    "    %s }"
-
-/* What a run is made of. */
-struct wanted {
-    const char *engine; /* NULL: what suits the host */
-    const char *attack; /* "-read" for vault-read.elf; "": vault.elf */
-    const char *more;   /* of the declaration; NULL: there is none */
-    bool may_die;
-    const char *l1; /* words for L1; NULL: none */
-};
-
-/* way: the program's argument, with a space, or "". */
-static void run_way(struct mezz_process *mezz, const struct wanted *wanted, const char *way,
-                    const char *log)
-{
-    const char *argv[] = {"run", "t.lua", "--json", "out.json", log != NULL ? "--log" : NULL,
-                          log,   NULL};
-    char declaration[512] = "";
-    char programs[64];
-    char text[2048];
-
-    if (wanted->more != NULL)
-        snprintf(declaration, sizeof(declaration), PROTECT, wanted->attack, wanted->more);
-    snprintf(programs, sizeof(programs), "'vault%s.elf%s'", wanted->attack, way);
-    snprintf(text, sizeof(text), STACK, wanted->l1 != NULL ? wanted->l1 : "",
-             wanted->engine != NULL ? ", engine = '" : "",
-             wanted->engine != NULL ? wanted->engine : "", wanted->engine != NULL ? "'" : "",
-             programs, declaration, wanted->may_die ? "true" : "false");
-    mezz_begin(mezz);
-    mezz_write(mezz, "t.lua", text, strlen(text));
-    mezz_run(mezz, argv);
-}
-
-static void run(struct mezz_process *mezz, const struct wanted *wanted, const char *log)
-{
-    run_way(mezz, wanted, "", log);
-}
-
-/* kvm_pvm delivers events itself. */
-static bool lane_is_host(void)
-{
-    const char *lane = getenv("MEZZ_LANE");
-
-    return lane != NULL && strcmp(lane, "host") == 0;
-}
 
 #define SUCCEEDED "the attack succeeded"
 #define FAILED    "the attack failed"
@@ -87,7 +29,7 @@ START_TEST(stack)
     json = mezz_json(&mezz);
     expectations = mezz_at(json, "expectations");
     /* Two of each attack, if this host has what it needs. */
-    ck_assert_uint_ge(json_array_size(expectations), lane_is_host() ? 203 : 215);
+    ck_assert_uint_ge(json_array_size(expectations), portion_lane_is_host() ? 203 : 215);
     json_array_foreach(expectations, i, one)
     {
         ck_assert(json_is_true(mezz_at(one, "passed")));
@@ -120,7 +62,7 @@ START_TEST(engine)
     json_t *json;
 
     snprintf(path, sizeof(path), "levels.l2.tiny.portions.refusals.%s", refusal);
-    run(&mezz, &(struct wanted){name, attack, "", false, NULL}, NULL);
+    portion_run(&mezz, &(struct portion_run){name, attack, "", false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert(!mezz_tiny_says(json, SUCCEEDED));
@@ -129,66 +71,11 @@ START_TEST(engine)
     json_decref(json);
     mezz_end(&mezz, 2);
     snprintf(tolerate, sizeof(tolerate), "tolerate = { '%s' }", refusal);
-    run(&mezz, &(struct wanted){name, attack, tolerate, false, NULL}, NULL);
+    portion_run(&mezz, &(struct portion_run){name, attack, tolerate, false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert(mezz_tiny_says(json, SUCCEEDED));
     ck_assert_int_ge(mezz_count_at(json, path), 1);
-    json_decref(json);
-    mezz_end(&mezz, 2);
-}
-END_TEST
-
-static const struct {
-    const char *way;
-    bool stands_still; /* where the processor walks page tables */
-} housings[] = {
-    {" 0", true},  {" 1", true}, {" 2", true}, {" 3", true},
-    {" 5", false}, {" 6", true}, {" 7", true},
-};
-
-/* A kernel that lets what the processor uses by itself lie in the portion's page (enum tiny_table).
- * Hosts differ in what they notice; none of them may leave it at a guest that stands still. */
-START_TEST(housing)
-{
-    const char *lane = getenv("MEZZ_LANE");
-    bool answered;
-    struct mezz_process mezz;
-    json_t *json;
-
-    run_way(&mezz, &(struct wanted){NULL, "-house", "", true, NULL}, housings[_i].way, NULL);
-    mezz_expect(&mezz, 0, "");
-    json = mezz_json(&mezz);
-    /* A page table that KVM itself walks, and does not find, is one that has nothing; where it also
-     * pushes what a trap pushes, a stack that it does not find is a double fault. */
-    answered = housings[_i].stands_still ? lane_is_host() && mezz_tiny_says(json, "double fault")
-                                         : mezz_tiny_says(json, "page fault");
-    if (!answered)
-        ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.portions.refused"), 1);
-    ck_assert(!mezz_tiny_says(json, "the attack"));
-    if (housings[_i].stands_still && lane != NULL && strcmp(lane, "svm") == 0) {
-        ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.refusals.table-inside"), 1);
-        ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.exits.portion.reflect"), 1);
-        ck_assert_str_eq(json_string_value(mezz_at(json, "levels.l2.tiny.status")), "died");
-    }
-    json_decref(json);
-    mezz_end(&mezz, 2);
-}
-END_TEST
-
-/* The IDT is on the last page of all addresses, behind which comes the first one, when the root
- * looks for tables. */
-START_TEST(table_at_the_end)
-{
-    struct mezz_process mezz;
-    json_t *json;
-
-    run_way(&mezz, &(struct wanted){NULL, "-house", "", true, NULL}, " 0 end", NULL);
-    mezz_expect(&mezz, 0, "");
-    json = mezz_json(&mezz);
-    ck_assert(!mezz_tiny_says(json, "the attack"));
-    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.refused"), 0);
-    ck_assert_str_eq(json_string_value(mezz_at(json, "levels.l2.tiny.status")), "died");
     json_decref(json);
     mezz_end(&mezz, 2);
 }
@@ -200,7 +87,8 @@ START_TEST(error_with_stack_inside)
     struct mezz_process mezz;
     json_t *json;
 
-    run(&mezz, &(struct wanted){NULL, "-pivot", "on_refusal = 'error'", false, NULL}, NULL);
+    portion_run(&mezz, &(struct portion_run){NULL, "-pivot", "on_refusal = 'error'", false, NULL},
+                NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert(!mezz_tiny_says(json, SUCCEEDED));
@@ -214,11 +102,12 @@ END_TEST
 /* An honest program on each engine, with data served access by access, too. */
 START_TEST(honest)
 {
-    const struct wanted wanted = {engines[_i / 2], "", _i % 2 ? "strict = true" : "", false, NULL};
+    const struct portion_run wanted = {engines[_i / 2], "", _i % 2 ? "strict = true" : "", false,
+                                       NULL};
     struct mezz_process mezz;
     json_t *json;
 
-    run(&mezz, &wanted, NULL);
+    portion_run(&mezz, &wanted, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert(mezz_tiny_says(json, "vault.elf: 80 of 80 answers are right"));
@@ -240,8 +129,8 @@ START_TEST(beside_others)
     char text[2048];
     json_t *json;
 
-    snprintf(declaration, sizeof(declaration), PROTECT, "", "");
-    snprintf(text, sizeof(text), STACK, "", "", "", "",
+    snprintf(declaration, sizeof(declaration), PORTION_PROTECT, "", "");
+    snprintf(text, sizeof(text), PORTION_STACK, "", "", "", "",
              "'libapi.elf', 'agent.elf', 'vault.elf', 'hello.elf', 'bulk.elf'", declaration,
              "false");
     mezz_begin(&mezz);
@@ -267,9 +156,9 @@ START_TEST(out_of_time)
     char declaration[512];
     char text[2048];
 
-    snprintf(declaration, sizeof(declaration), PROTECT, "", "");
-    snprintf(text, sizeof(text), STACK_FOR("500ms"), "", ", engine = '", "slots", "'", vaults,
-             declaration, "false");
+    snprintf(declaration, sizeof(declaration), PORTION_PROTECT, "", "");
+    snprintf(text, sizeof(text), PORTION_STACK_FOR("500ms"), "", ", engine = '", "slots", "'",
+             vaults, declaration, "false");
     mezz_begin(&mezz);
     mezz_write(&mezz, "t.lua", text, strlen(text));
     mezz_run(&mezz, argv);
@@ -287,11 +176,11 @@ START_TEST(no_guard_beside)
     char text[2048];
 
     snprintf(declaration, sizeof(declaration),
-             PROTECT " tiny:guard { library = 'libapi.elf', agent = 'agent.elf',"
-                     " functions = { api_close = {} } }",
+             PORTION_PROTECT " tiny:guard { library = 'libapi.elf', agent = 'agent.elf',"
+                             " functions = { api_close = {} } }",
              "", "");
-    snprintf(text, sizeof(text), STACK, "", "", "", "", "'libapi.elf', 'agent.elf', 'vault.elf'",
-             declaration, "false");
+    snprintf(text, sizeof(text), PORTION_STACK, "", "", "", "",
+             "'libapi.elf', 'agent.elf', 'vault.elf'", declaration, "false");
     mezz_begin(&mezz);
     mezz_write(&mezz, "t.lua", text, strlen(text));
     mezz_run(&mezz, argv);
@@ -307,7 +196,7 @@ START_TEST(undeclared)
     struct mezz_process mezz;
     json_t *json;
 
-    run(&mezz, &(struct wanted){NULL, "-read", NULL, false, NULL}, NULL);
+    portion_run(&mezz, &(struct portion_run){NULL, "-read", NULL, false, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert(mezz_tiny_says(json, SUCCEEDED));
@@ -370,7 +259,8 @@ START_TEST(answer)
     char said[96];
     json_t *json;
 
-    run(&mezz, &(struct wanted){NULL, answers[_i].attack, answers[_i].more, dies, NULL}, NULL);
+    portion_run(
+        &mezz, &(struct portion_run){NULL, answers[_i].attack, answers[_i].more, dies, NULL}, NULL);
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     ck_assert_int_ge(mezz_count_at(json, "levels.l2.tiny.portions.refused"), 1);
@@ -437,7 +327,8 @@ START_TEST(l1_decides)
     json_t *json;
     char *text;
 
-    run(&mezz, &(struct wanted){NULL, asked[_i].attack, "", false, asked[_i].l1}, "events.log");
+    portion_run(&mezz, &(struct portion_run){NULL, asked[_i].attack, "", false, asked[_i].l1},
+                "events.log");
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     text = log_of(&mezz, &length);
@@ -470,7 +361,7 @@ START_TEST(log_is_whole)
     char *text;
     char *rip;
 
-    run(&mezz, &(struct wanted){NULL, "-read", "", false, NULL}, "events.log");
+    portion_run(&mezz, &(struct portion_run){NULL, "-read", "", false, NULL}, "events.log");
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     text = log_of(&mezz, &length);
@@ -501,7 +392,6 @@ END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "e2e_portions", 300, ONCE(stack),
              EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)), ONCE(error_with_stack_inside),
-             EACH(housing, ELEMENTS(housings)), ONCE(table_at_the_end),
              EACH(honest, 2 * ELEMENTS(engines)), ONCE(beside_others), ONCE(out_of_time),
              ONCE(no_guard_beside), ONCE(undeclared), EACH(answer, ELEMENTS(answers)),
              EACH(l1_decides, ELEMENTS(asked)), ONCE(log_is_whole))
