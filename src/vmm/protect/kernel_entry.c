@@ -4,11 +4,8 @@
 #include <string.h>
 
 #include "vmm/l2.h"
+#include "vmm/protect/gate.h"
 
-#define GATE_SIZE       16U
-#define GATE_PRESENT    0x80U
-#define GATE_DPL        0x60U
-#define GATE_TYPE       0x1fU
 #define TSS_SIZE        104U
 #define TSS_RSP0        4U
 #define TSS_IST1        36U
@@ -20,35 +17,24 @@
 #define INT_LENGTH      2U
 #define VECTOR_INVALID  6U
 #define EXCEPTIONS      32U
-#define VECTORS         256U
 
-static bool read_gate(const struct guest_memory *memory, unsigned int vector,
-                      uint8_t gate[GATE_SIZE])
+static bool read_gate(const struct guest_memory *memory, unsigned int vector, struct gate *gate)
 {
     const struct kvm_sregs *sregs = &memory->vcpu->kvm->run->s.regs.sregs;
 
-    return vector * GATE_SIZE + GATE_SIZE - 1 <= sregs->idt.limit &&
-           guest_memory_read_linear(memory, sregs->cr3, sregs->idt.base + vector * GATE_SIZE, gate,
-                                    GATE_SIZE) == 0 &&
-           gate[5] & GATE_PRESENT;
-}
-
-static uint64_t handler_of(const uint8_t gate[GATE_SIZE])
-{
-    uint32_t high;
-
-    memcpy(&high, gate + 8, sizeof(high));
-    return (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
-           (uint64_t)gate[7] << 24 | (uint64_t)high << 32;
+    return vector < gates_within(sregs->idt.limit) &&
+           guest_memory_read_linear(memory, sregs->cr3, sregs->idt.base + vector * sizeof(*gate),
+                                    gate, sizeof(*gate)) == 0 &&
+           gate_is_present(gate);
 }
 
 bool kernel_entry_handler(const struct guest_memory *memory, unsigned int vector, uint64_t *handler)
 {
-    uint8_t gate[GATE_SIZE];
+    struct gate gate;
 
-    if (!read_gate(memory, vector, gate))
+    if (!read_gate(memory, vector, &gate))
         return false;
-    *handler = handler_of(gate);
+    *handler = gate_handler(&gate);
     return true;
 }
 
@@ -56,21 +42,16 @@ bool kernel_entry_handler(const struct guest_memory *memory, unsigned int vector
 static bool is_handler_of(const struct guest_memory *memory, unsigned int vector)
 {
     const struct kvm_sync_regs *now = &memory->vcpu->kvm->run->s.regs;
-    uint8_t idt[VECTORS * GATE_SIZE];
-    unsigned int count = (now->sregs.idt.limit + 1U) / GATE_SIZE;
+    const unsigned int count = gates_within(now->sregs.idt.limit);
+    struct gate idt[GATES];
     unsigned int its = 0;
 
-    if (count > VECTORS)
-        count = VECTORS;
     if (guest_memory_read_linear(memory, now->sregs.cr3, now->sregs.idt.base, idt,
-                                 (size_t)count * GATE_SIZE) != 0)
+                                 count * sizeof(*idt)) != 0)
         return false;
-    for (unsigned int i = 0; i < count; i++) {
-        const uint8_t *gate = idt + (size_t)i * GATE_SIZE;
-
-        if (gate[5] & GATE_PRESENT && handler_of(gate) == now->regs.rip)
+    for (unsigned int i = 0; i < count; i++)
+        if (gate_is_present(&idt[i]) && gate_handler(&idt[i]) == now->regs.rip)
             its += i == vector ? 1 : 2;
-    }
     return its == 1;
 }
 
@@ -105,22 +86,22 @@ static bool is_on_stack(const struct guest_memory *memory, uint64_t at)
  * the same segment, stack and flags. */
 static bool is_callable(const struct guest_memory *memory, unsigned int vector)
 {
-    uint8_t call[GATE_SIZE];
-    uint8_t invalid[GATE_SIZE];
+    struct gate call;
+    struct gate invalid;
 
-    return read_gate(memory, vector, call) && read_gate(memory, VECTOR_INVALID, invalid) &&
-           (call[5] & GATE_DPL) == GATE_DPL && memcmp(call + 2, invalid + 2, 3) == 0 &&
-           (call[5] & GATE_TYPE) == (invalid[5] & GATE_TYPE);
+    return read_gate(memory, vector, &call) && read_gate(memory, VECTOR_INVALID, &invalid) &&
+           gate_ring(&call) == 3 && call.selector == invalid.selector && call.ist == invalid.ist &&
+           gate_type(&call) == gate_type(&invalid);
 }
 
 /* Whether the INT before the frame's RIP called the kernel: the bytes may be another instruction's,
  * so the vector has to be none that the processor comes by itself with. */
 static bool was_called(const struct guest_memory *memory, unsigned int vector)
 {
-    uint8_t gate[GATE_SIZE];
+    struct gate gate;
 
-    return vector >= EXCEPTIONS && read_gate(memory, vector, gate) &&
-           (gate[5] & GATE_DPL) == GATE_DPL && is_handler_of(memory, vector);
+    return vector >= EXCEPTIONS && read_gate(memory, vector, &gate) && gate_ring(&gate) == 3 &&
+           is_handler_of(memory, vector);
 }
 
 /* Whether the kernel was called by the INT that lies at, or before, the frame's RIP. */

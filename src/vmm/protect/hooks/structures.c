@@ -10,13 +10,11 @@
 
 #include "host/hot.h"
 #include "vmm/l2.h"
+#include "vmm/protect/gate.h"
 #include "vmm/protect/hooks/policy_state.h"
 #include "vmm/vmcs/x86.h"
 
 #define CR4_LA57       (1ULL << 12)
-#define GATE_SIZE      16U
-#define GATE_PRESENT   0x80U
-#define IDT_SIZE       4096U /* 256 gates */
 #define TABLE_LIMIT    0xffffU
 #define TSS_SIZE       104U
 #define TSS_LIMIT      (TSS_SIZE + 0x10000U + 0x2000U) /* the I/O bitmap as far away as it can be */
@@ -74,7 +72,7 @@ struct hook_structures {
     struct structures_piece piece[PIECES];
     uint8_t tss[TSS_SIZE];
     struct hook_noted noted[ENTRIES];
-    uint8_t idt[IDT_SIZE];
+    struct gate idt[GATES];
     uint64_t at[ENTRIES]; /* L2-physical, of each entry */
 };
 
@@ -237,25 +235,22 @@ static void look_at_code(struct structures_look *look, uint64_t address)
 
 static void look_at_handlers(struct structures_look *look, uint64_t base, uint64_t size)
 {
-    const uint8_t *idt = look->structures->idt;
+    const struct gate *idt = look->structures->idt;
     uint64_t last = UINT64_MAX;
 
-    size = size < IDT_SIZE ? size : IDT_SIZE;
+    size = size < sizeof(look->structures->idt) ? size : sizeof(look->structures->idt);
     look_at_range(look, base, size);
     if (!look->sound)
         return;
-    take(look, base, look->structures->idt, (size_t)size);
-    for (const uint8_t *gate = idt; gate + GATE_SIZE <= idt + size && look->sound;
-         gate += GATE_SIZE) {
-        uint64_t handler = (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
-                           (uint64_t)gate[7] << 24;
-        uint32_t high;
+    take(look, base, (uint8_t *)look->structures->idt, (size_t)size);
+    for (const struct gate *gate = idt; gate < idt + size / sizeof(*gate) && look->sound; gate++) {
+        const uint64_t handler = gate_handler(gate);
 
-        memcpy(&high, gate + 8, sizeof(high));
-        handler |= (uint64_t)high << 32;
-        if (gate[5] & GATE_PRESENT && handler / PAGE_SIZE != last)
+        if (!gate_is_present(gate))
+            continue;
+        if (handler / PAGE_SIZE != last)
             look_at_code(look, handler);
-        last = gate[5] & GATE_PRESENT ? handler / PAGE_SIZE : last;
+        last = handler / PAGE_SIZE;
     }
 }
 

@@ -8,6 +8,7 @@
 #include "host/memory.h"
 #include "host/sort.h"
 #include "vmm/l2.h"
+#include "vmm/protect/gate.h"
 #include "vmm/vmcs/x86.h"
 
 #define ENTRIES       512U
@@ -134,19 +135,15 @@ static void merge(struct address_space *space)
 
 /* --- what an event needs --- */
 
-#define GATE_SIZE     16U
-#define GATE_PRESENT  0x80U
-#define GATE_DPL(a)   ((a) >> 5 & 3U)
-#define TSS_RSP0      4U
-#define TSS_IST1      36U
-#define TSS_SIZE      104U
-#define TSS_ISTS      7U
-#define SEGMENT_SIZE  8U
-#define FRAME_SIZE    64U /* of what is pushed, aligned, and more */
-#define EXCEPTIONS    32U
-#define VECTORS_LIMIT 256U
-#define SELECTOR      0xfffcU /* but for its level */
-#define SELECTOR_LDT  4U
+#define TSS_RSP0     4U
+#define TSS_IST1     36U
+#define TSS_SIZE     104U
+#define TSS_ISTS     7U
+#define SEGMENT_SIZE 8U
+#define FRAME_SIZE   64U /* of what is pushed, aligned, and more */
+#define EXCEPTIONS   32U
+#define SELECTOR     0xfffcU /* but for its level */
+#define SELECTOR_LDT 4U
 
 /* Of a segment descriptor, SDM 3.4.5: byte 5 without A and R, byte 6. */
 #define SEGMENT_KIND   0xfcU
@@ -248,31 +245,23 @@ static int add_segment(struct reading *reading, const struct kvm_dtable *gdt, ui
 static int add_handlers(struct reading *reading, const struct kvm_sregs *sregs)
 {
     const struct kvm_dtable *table = &sregs->idt;
-    uint8_t idt[VECTORS_LIMIT * GATE_SIZE];
+    const unsigned int count = gates_within(table->limit);
+    struct gate idt[GATES];
     uint16_t segment = 0;
-    unsigned int count = (table->limit + 1U) / GATE_SIZE;
     uint64_t last = UINT64_MAX;
     uint64_t frame;
     int code;
 
-    if (count > VECTORS_LIMIT)
-        count = VECTORS_LIMIT;
-    code = add_range(reading, table->base, table->limit + 1ULL, idt, (size_t)count * GATE_SIZE);
+    code = add_range(reading, table->base, table->limit + 1ULL, idt, count * sizeof(*idt));
     for (unsigned int vector = 0; vector < count && code == 0; vector++) {
-        const uint8_t *gate = idt + (size_t)vector * GATE_SIZE;
-        uint64_t handler = (uint64_t)gate[0] | (uint64_t)gate[1] << 8 | (uint64_t)gate[6] << 16 |
-                           (uint64_t)gate[7] << 24;
-        uint16_t selector;
-        uint32_t high;
+        const struct gate *gate = &idt[vector];
+        const uint64_t handler = gate_handler(gate);
 
-        memcpy(&selector, gate + 2, sizeof(selector));
-        memcpy(&high, gate + 8, sizeof(high));
-        handler |= (uint64_t)high << 32;
-        if (!(gate[5] & GATE_PRESENT) || (vector >= EXCEPTIONS && GATE_DPL(gate[5]) != 3))
+        if (!gate_is_present(gate) || (vector >= EXCEPTIONS && gate_ring(gate) != 3))
             continue;
-        if (selector != segment || segment == 0)
-            code = add_segment(reading, &sregs->gdt, selector);
-        segment = selector;
+        if (gate->selector != segment || segment == 0)
+            code = add_segment(reading, &sregs->gdt, gate->selector);
+        segment = gate->selector;
         if (code != 0 || handler / PAGE_SIZE == last)
             continue;
         last = handler / PAGE_SIZE;
