@@ -41,6 +41,8 @@ enum guest_code {
     CODE_LOOP,    /* again: mov (%rbx), %rax; mov %rax, (%rbp); jmp again */
     CODE_TSC,     /* rdtsc, all of it in %rax */
     CODE_MIX,     /* guest_mix(), rdx times; then xmm1 and xmm15 to (%rbx): ring 3 */
+    CODE_SS_READ, /* mov %ecx, %ss; as CODE_READ: ring 0 */
+    CODE_SS_SWAP, /* mov %ecx, %ss; cmpxchg16b (%rbx): ring 0 */
     CODE_COUNT
 };
 

@@ -112,6 +112,7 @@ static const unsigned long requests[] = {
     KVM_SET_CPUID2,
     KVM_SET_DEBUGREGS,
     KVM_SET_DEVICE_ATTR,
+    KVM_SET_GUEST_DEBUG,
     KVM_SET_MSRS,
     KVM_SET_REGS,
     KVM_SET_SREGS,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "views/space.h"
+#include "views/step.h"
 
 #define CR3_PWT     0x8ULL
 #define XSAVE_BYTES 4096
@@ -27,9 +28,14 @@ union msr_list {
 
 void carry_seldom(struct kvm_vcpu *to, struct kvm_vcpu *from)
 {
-    const struct kvm_sync_regs *there = &from->run->s.regs;
+    struct kvm_sync_regs *there = &from->run->s.regs;
     struct kvm_sync_regs *here = &to->run->s.regs;
 
+    /* MOV SS holds the exception of a step back, which Intel's processor then demands to find in a
+     * field that nobody can carry (step.h): KVM_RUN would fail. It comes behind the next
+     * instruction in any case. */
+    if (there->regs.rflags & STEP_FLAG)
+        there->events.interrupt.shadow = 0;
     if (!(to->fresh & KVM_SYNC_X86_SREGS) ||
         memcmp(&here->sregs, &there->sregs, sizeof(here->sregs)) != 0) {
         here->sregs = there->sregs;

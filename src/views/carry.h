@@ -12,8 +12,8 @@
  * for what a lazy `from` did not bring along. What `to` has already is not loaded. */
 void carry_run_page(struct kvm_vcpu *to, struct kvm_vcpu *from);
 
-/* Its two parts; `from` has brought them along. System registers and events cost more than the
- * general registers do, and seldom differ. */
+/* Its two parts; `from`, which is not to run with them any more, has brought them along. System
+ * registers and events cost more than the general registers do, and seldom differ. */
 #define CARRY_SELDOM (KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 void carry_seldom(struct kvm_vcpu *to, struct kvm_vcpu *from);
 

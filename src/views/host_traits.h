@@ -18,7 +18,8 @@ struct host_traits {
     bool logs_each_write;
     /* KVM empties a vCPU's TLB by a bit in memory (tlb_page.h). */
     bool flushes_on_request;
-    bool two_sides; /* side.h */
+    bool two_sides;    /* side.h */
+    bool leaves_steps; /* step.h */
 };
 
 enum engine_kind {
@@ -28,7 +29,7 @@ enum engine_kind {
     ENGINE_KINDS
 };
 
-/* Takes two VMs, a few milliseconds. 0, or a negative errno with a message. */
+/* Takes up to four VMs, a few milliseconds. 0, or a negative errno with a message. */
 int host_traits_probe(const struct kvm *kvm, struct host_traits *traits, struct error *error);
 
 /* The engine for this host, and a sentence that says why. */

@@ -9,6 +9,7 @@
 #include "views/side.h"
 #include "views/slot_set.h"
 #include "views/space.h"
+#include "views/step.h"
 #include "views/table_log.h"
 #include "views/tlb_page.h"
 
@@ -31,6 +32,7 @@ struct view_core {
     uint8_t nobody; /* what `ask` may be */
     bool used;      /* it has run for the vCPU whose number it has, or is about to */
     uint8_t side;   /* the one that it sees */
+    uint8_t step;   /* enum step_left */
     uint64_t tlb;   /* vm->tlb.address when it was attached to it; 0: never */
     struct dirty_ring ring;
 };

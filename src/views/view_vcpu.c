@@ -11,6 +11,7 @@ static int make_fresh(struct view_core *core)
 {
     core->tlb = 0;
     core->ask = NULL;
+    step_elsewhere(&core->step);
     return fresh_restore(&core->vm->space->fresh, &core->kvm);
 }
 
@@ -127,6 +128,7 @@ static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum
         code = carry_msrs(&to->kvm, &from->kvm, &vcpu->space->msrs);
     if (code != 0)
         return code;
+    step_elsewhere(&to->step);
     to->msrs = vcpu->msrs;
     to->ask = &to->nobody;
     if (vcpu->space->config.host->paging.kind == PAGING_HARDWARE)
@@ -288,7 +290,7 @@ static bool is_ready(const struct view_vcpu *vcpu)
 
     return vcpu->view != NULL && vm->view == vcpu->view && space->vcpu_count == 1 &&
            vm->sync.seen == space->log.head && !vm->sync.zap && !vm->wants_exact &&
-           !vcpu->view->stale;
+           !vcpu->view->stale && vcpu->core->step == STEP_NONE;
 }
 
 COLD static int make_ready(struct view_vcpu *vcpu, struct ept12_fault *fault)
@@ -299,7 +301,11 @@ COLD static int make_ready(struct view_vcpu *vcpu, struct ept12_fault *fault)
         code = enter(vcpu, vcpu->view, CARRY_ALL, fault);
     if (code == 0 && vcpu->view != NULL && vcpu->core->vm->wants_exact)
         code = move(vcpu, vcpu->view, CARRY_ALL);
-    return code != 0 ? code : view_vcpu_hold(vcpu);
+    if (code == 0)
+        code = view_vcpu_hold(vcpu);
+    if (code == 0 && vcpu->core->step != STEP_NONE)
+        step_settle(vcpu->kvm, &vcpu->core->step);
+    return code;
 }
 
 HOT int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault)
@@ -347,6 +353,13 @@ COLD static void harvest_full_ring(struct view_vcpu *vcpu)
     vm->sync.zap |= vcpu->ring_error != 0;
 }
 
+/* The core is not to be gone over to without a look at its step. */
+COLD static void note_step(const struct host_traits *host, struct view_core *core)
+{
+    if (host != NULL && host->leaves_steps && step_note(core->kvm.run, &core->step))
+        core->ask = NULL;
+}
+
 HOT bool view_vcpu_after(struct view_vcpu *vcpu)
 {
     struct view_vm *vm = vcpu->core->vm;
@@ -356,6 +369,9 @@ HOT bool view_vcpu_after(struct view_vcpu *vcpu)
     vcpu->running = false;
     /* After a shutdown KVM may have reset the vCPU: that is side 0. */
     vcpu->core->side = vcpu->kvm->run->flags & KVM_RUN_X86_SMM ? 1 : 0;
+    if (__builtin_expect(vcpu->kvm->run->s.regs.regs.rflags & STEP_FLAG, 0) ||
+        vcpu->core->step != STEP_NONE)
+        note_step(vcpu->space->config.host, vcpu->core);
     if (vcpu->kvm->run->exit_reason != KVM_EXIT_DIRTY_RING_FULL)
         return false;
     harvest_full_ring(vcpu);

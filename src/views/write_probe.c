@@ -8,6 +8,7 @@
 #include "views/probe_run.h"
 #include "views/side.h"
 #include "views/slot_set.h"
+#include "views/step.h"
 #include "views/table_log.h"
 #include "views/tlb_page.h"
 
@@ -150,6 +151,8 @@ int host_traits_probe(const struct kvm *kvm, struct host_traits *traits, struct 
         code = try_writes(kvm, &run, &memory, traits, error);
         if (code == 0 && traits->paging.kind == PAGING_HARDWARE)
             traits->two_sides = side_probe(kvm, &run);
+        if (code == 0)
+            traits->leaves_steps = step_probe(kvm, &run);
         probe_run_end(&run);
     }
     memory_destroy(&memory);

@@ -43,12 +43,14 @@ static void print_engine(FILE *out, const struct info *info)
     enum engine_kind engine = engine_choose(host, &why);
 
     fprintf(out, "memory views: engine %s: %s\n", engine_name(engine), why);
-    fprintf(out,
-            "  dirty ring: %s; each write of a guest's ring 0 is in it: %s; a vCPU's TLB is\n"
-            "  emptied on request: %s; a VM has two sides: %s. A stack may force flip, remap or "
-            "slots.\n",
-            host->ring_entries != 0 ? "yes" : "no", host->logs_each_write ? "yes" : "no",
-            host->flushes_on_request ? "yes" : "no", host->two_sides ? "yes" : "no");
+    fprintf(
+        out,
+        "  dirty ring: %s; each write of a guest's ring 0 is in it: %s; a vCPU's TLB is\n"
+        "  emptied on request: %s; a VM has two sides: %s; a single step that exits leaves its\n"
+        "  exception behind: %s. A stack may force flip, remap or slots.\n",
+        host->ring_entries != 0 ? "yes" : "no", host->logs_each_write ? "yes" : "no",
+        host->flushes_on_request ? "yes" : "no", host->two_sides ? "yes" : "no",
+        host->leaves_steps ? "yes" : "no");
 }
 
 static void print_cage(FILE *out, const struct info *info)
@@ -111,14 +113,14 @@ static json_t *kvm_json(const struct info *info)
         json_decref(capabilities);
         return NULL;
     }
-    return json_pack("{s:s, s:i, s:{s:s, s:b, s:b}, s:{s:s, s:s, s:b, s:b, s:b, s:b}, s:o}", "kvm",
-                     info_kvm_name(), "api_version", info->api_version, "paging", "kind",
-                     paging_name(info->host.paging.kind), "slot_cures",
-                     info->host.paging.slot_cures, "remap_cures", info->host.paging.remap_cures,
-                     "views", "engine", engine, "why", why, "dirty_ring",
-                     info->host.ring_entries != 0, "logs_each_write", info->host.logs_each_write,
-                     "flushes_on_request", info->host.flushes_on_request, "two_sides",
-                     info->host.two_sides, "capabilities", capabilities);
+    return json_pack(
+        "{s:s, s:i, s:{s:s, s:b, s:b}, s:{s:s, s:s, s:b, s:b, s:b, s:b, s:b}, s:o}", "kvm",
+        info_kvm_name(), "api_version", info->api_version, "paging", "kind",
+        paging_name(info->host.paging.kind), "slot_cures", info->host.paging.slot_cures,
+        "remap_cures", info->host.paging.remap_cures, "views", "engine", engine, "why", why,
+        "dirty_ring", info->host.ring_entries != 0, "logs_each_write", info->host.logs_each_write,
+        "flushes_on_request", info->host.flushes_on_request, "two_sides", info->host.two_sides,
+        "leaves_steps", info->host.leaves_steps, "capabilities", capabilities);
 }
 
 char *info_json(const struct info *info)
