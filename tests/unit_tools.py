@@ -16,7 +16,8 @@ sys.path.insert(0, os.path.join(SOURCE, "tools"))
 
 # pylint: disable=wrong-import-position
 from lanes import stack as lanes_stack
-from lanes.errors import UsageError
+from lanes.errors import LaneError, TimeRanOut, UsageError
+from lanes.machine import Machine, Setting
 from lanes.payload import Job
 from lanes.stack import HOST, Stack
 
@@ -201,6 +202,41 @@ class TakenAlong(InDirectory):
     def test_no_stack(self):
         with self.assertRaisesRegex(UsageError, "no such stack: my.lua"):
             self.stack()
+
+
+class Emulated(InDirectory):
+    """A machine that a shell script plays."""
+
+    BEGIN = "echo begin >report\n"
+    END = "echo exit 0 >report; echo done >report; sleep 60\n"
+
+    def play(self, script, timeout=30, **options):
+        self.output = b""
+        machine = Machine(self.directory, Job([], timeout=timeout), Setting(sink=self.hear), 30)
+        try:
+            machine.start(["sh", "-c", script], **options)
+            machine.serve(until=lambda report: report.done)
+        finally:
+            machine.stop()
+
+    def hear(self, data):
+        self.output += data
+
+    def test_nudged_when_quiet(self):
+        self.play(self.BEGIN + "read -r a; read -r b; echo $a, $b >output\n" + self.END,
+                  nudge=b"wake up\n")
+        self.assertEqual(self.output, b"wake up, wake up\n")
+
+    def test_its_time_runs_out(self):
+        for nudge in (b"", b"wake up\n"):
+            with self.assertRaisesRegex(TimeRanOut, "time ran out after 3 s"):
+                self.play(self.BEGIN + "sleep 60\n", timeout=3, nudge=nudge)
+            for port in ("output", "report", "console"):
+                os.remove(port)
+
+    def test_it_ends_early(self):
+        with self.assertRaisesRegex(LaneError, "the emulator ended early: no such thing"):
+            self.play("echo no such thing >&2; exit 1", nudge=b"wake up\n")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from lanes.errors import LaneError, TimeRanOut
 PORTS = ("output", "report", "console")
 CHUNK = 65536
 CONSOLE_KEPT = 65536
+NUDGED_AFTER = 1.0  # seconds without a word from the machine
 # What a Bochs with a debugger says of the terminal on which it shows its machine's screen.
 SCREEN = re.compile(rb'connected to screen "(/dev/pts/[0-9]+)"')
 
@@ -121,6 +122,7 @@ class Machine:
         self._console = b""
         self._told = b""  # by the emulator on its terminal, until it named its screen
         self._screen = None
+        self._nudge = b""
         self._console_file = open(setting.console, "wb") if setting.console else None
         self._process = None
         self._ports = {}
@@ -130,7 +132,8 @@ class Machine:
         """The path that the emulator is to write to."""
         return os.path.join(self._run, name)
 
-    def start(self, argv, terminal=False, environment=None):
+    def start(self, argv, terminal=False, environment=None, nudge=b""):
+        """nudge: what the emulator reads on its standard input whenever the machine says nothing."""
         for name in PORTS:
             os.mkfifo(self.port(name))
             # Held open for writing too, so that it never reads as closed.
@@ -148,9 +151,12 @@ class Machine:
             os.close(theirs)
         else:
             with open(self.errors, "wb") as errors:
-                self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
-                                                 stdout=subprocess.DEVNULL, stderr=errors,
-                                                 **options)
+                self._process = subprocess.Popen(
+                    argv, stdin=subprocess.PIPE if nudge else subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL, stderr=errors, **options)
+            if nudge:
+                self._nudge = nudge
+                os.set_blocking(self._process.stdin.fileno(), False)
         self._listen(os.pidfd_open(self._process.pid), "end")
 
     def serve(self, until):
@@ -172,6 +178,8 @@ class Machine:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            if self._process.stdin is not None:
+                self._process.stdin.close()
         self._selector.close()
         for port in self._ports:
             os.close(port)
@@ -185,10 +193,7 @@ class Machine:
 
     def _serve_once(self):
         was_begun = self.report.begun
-        left = self._deadline - time.monotonic()
-        ready = {self._ports[key.fd]: key.fd for key, _ in self._selector.select(max(left, 0))}
-        if not ready or left <= 0:
-            self._late()
+        ready = self._heard()
         if list(ready) == ["end"]:
             self._died()
         # The report first: it says when output begins to be the command's.
@@ -196,6 +201,25 @@ class Machine:
             self._receive(name, ready[name])
         if self.report.begun and not was_begun:
             self._deadline = time.monotonic() + self._job.timeout
+
+    def _heard(self):
+        """The ports on which there is something, and at least one."""
+        while True:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                self._late()
+            nudges = self._nudge and self.report.begun
+            keys = self._selector.select(min(left, NUDGED_AFTER) if nudges else left)
+            if keys:
+                return {self._ports[key.fd]: key.fd for key, _ in keys}
+            if nudges:
+                self._give_nudge()
+
+    def _give_nudge(self):
+        try:
+            os.write(self._process.stdin.fileno(), self._nudge)
+        except (BlockingIOError, BrokenPipeError):
+            pass  # it has enough of them, or is ending
 
     def _receive(self, name, port):
         try:
