@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mezz/calls.h"
 #include "runner.h"
 #include "test_machine.h"
 #include "vmm/machine.h"
@@ -157,6 +158,29 @@ START_TEST(handler_that_halts)
 }
 END_TEST
 
+/* No call holds the root beyond the run's time. The call is only reached in time that is long
+ * enough. */
+START_TEST(time_is_over_amid_a_list)
+{
+    const uint64_t grain = test_machine_patience() * 250 * MS;
+    struct machine_report report;
+    struct machine *machine;
+    uint64_t timeout = 250 * MS;
+
+    for (;;) {
+        machine = run("case=ept-lists", timeout, &report);
+        ck_assert_int_eq(report.end, MACHINE_TIMEOUT);
+        ck_assert_uint_lt(report.duration_ns, timeout + grain);
+        if (report.l1.calls[MEZZ_CALL_EPTP_LIST] > 0)
+            break;
+        machine_destroy(machine);
+        timeout *= 2;
+    }
+    ck_assert_uint_eq(report.l1.calls[MEZZ_CALL_EPTP_LIST], 1);
+    machine_destroy(machine);
+}
+END_TEST
+
 static const char *obstacle(void)
 {
     return access("/dev/kvm", R_OK | W_OK) == 0 ? NULL : "there is no /dev/kvm to use";
@@ -164,4 +188,4 @@ static const char *obstacle(void)
 
 RUN_CASES_IF(obstacle, "hostile_l1", 1800, EACH(tries, ELEMENTS(seeds)),
              EACH(one_case, ELEMENTS(attacks)), ONCE(handler_that_never_returns),
-             ONCE(handler_that_halts))
+             ONCE(handler_that_halts), ONCE(time_is_over_amid_a_list))

@@ -107,6 +107,12 @@ START_TEST(no_such_view)
     ck_assert_int_eq(space_set_list(guest.space, list, 3, NULL, NULL), MEZZ_E_EPT_ADDRESS);
     ck_assert_int_eq(space_set_list(guest.space, list, MEZZ_MAX_VIEWS + 1, NULL, NULL),
                      MEZZ_E_ARGUMENT);
+    /* Nor does one that there is no time to read. */
+    guest_add_view(&guest);
+    list[1] = guest.eptp[2];
+    guest.over = true;
+    ck_assert_int_eq(space_set_list(guest.space, list, 3, NULL, NULL), -EINTR);
+    guest.over = false;
     ck_assert_int_eq(view_vcpu_switch(&guest.vcpu, 1, CARRY_GATE, NULL), MEZZ_E_VIEW);
     guest_switch(&guest, 0, CARRY_GATE);
     ck_assert_uint_eq(guest_load(&guest, 3, PAGE), 100);

@@ -219,7 +219,8 @@ static const struct {
     NUMBER(MEZZ_E_EVENT, 28),
     NUMBER(MEZZ_E_VIEW, 29),
 
-    /* gate.h */
+    /* gate.h, and what goes with it in vmcs12.h */
+    NUMBER(MEZZ_VIEW_NONE, 0xffffffff),
     NUMBER(MEZZ_GATE_ADDRESS, 0xfbad0000),
     NUMBER(MEZZ_GATE_STORE, 1),
     NUMBER(MEZZ_GATE_INDEX, 2),

@@ -41,7 +41,7 @@ static void leads_to(uint64_t l1, uint64_t length, uint64_t rights)
 {
     struct ept12_translation translation;
 
-    ck_assert_int_eq(ept12_walk_edited(&table, &b.l1, b.eptp, &edits, NULL), 0);
+    ck_assert_int_eq(ept12_walk_edited(&table, &b.l1, b.eptp, &edits, NULL, NULL), 0);
     ck_assert_uint_eq(table.count, 1);
     ck_assert_uint_eq(table.extent[0].l1.value, l1);
     ck_assert_uint_eq(table.extent[0].length, length);
@@ -176,7 +176,7 @@ START_TEST(many_edits)
     for (uint64_t i = 0; i < 1000; i++)
         ck_assert_uint_eq(ept12_edits_find(&edits, l2_at(i * PAGE_SIZE))->l2.value, i * PAGE_SIZE);
     ck_assert_ptr_null(ept12_edits_find(&edits, l2_at(1000 * PAGE_SIZE)));
-    ck_assert_int_eq(ept12_walk_edited(&table, &b.l1, b.eptp, &edits, NULL), 0);
+    ck_assert_int_eq(ept12_walk_edited(&table, &b.l1, b.eptp, &edits, NULL, NULL), 0);
     ck_assert_uint_eq(table.count, 1);
     ck_assert_uint_eq(table.extent[0].length, 1000 * PAGE_SIZE);
     ck_assert_uint_eq(table.extent[0].rights, RWX);
@@ -229,6 +229,36 @@ START_TEST(kept_rights)
 }
 END_TEST
 
+/* Over when it was asked so often. */
+static bool is_over(void *context)
+{
+    unsigned int *left = context;
+
+    return (*left)-- == 0;
+}
+
+/* 513 tables: it is asked at the first and at every 64th. */
+START_TEST(time_is_over)
+{
+    unsigned int left = 8;
+    const struct ept12_until until = {is_over, &left};
+
+    setup();
+    for (uint64_t i = 0; i < 512; i++)
+        *builder_entry(&b, L2 + i * LARGE_PAGE_SIZE, 1) = L1 | BUILDER_LEAF;
+    ck_assert_int_eq(ept12_edits_add(&edits, l2_at(L2), L1 | BUILDER_LEAF, COPY | BUILDER_LEAF), 0);
+    ck_assert_int_eq(ept12_walk_edited(&table, &b.l1, b.eptp, &edits, &until, NULL), -EINTR);
+    ck_assert_uint_eq(table.count, 0);
+    ck_assert_uint_eq(edits.count, 1);
+    left = UINT32_MAX;
+    ck_assert_int_eq(ept12_walk_edited(&table, &b.l1, b.eptp, &edits, &until, NULL), 0);
+    ck_assert_uint_eq(table.count, 512);
+    ck_assert_uint_ge(UINT32_MAX - left, 8);
+    ck_assert_uint_eq(table.extent[0].l1.value, COPY);
+    finish();
+}
+END_TEST
+
 RUN_CASES("ept12 edits", 60, EACH(dirty_flags, ELEMENTS(dirty_table)), ONCE(edit),
           ONCE(edit_under_a_narrower_table), EACH(edit_that_moves_to_another_level, 2),
-          ONCE(two_edits_of_one_page), ONCE(many_edits), ONCE(kept_rights))
+          ONCE(two_edits_of_one_page), ONCE(many_edits), ONCE(kept_rights), ONCE(time_is_over))

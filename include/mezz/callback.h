@@ -89,7 +89,7 @@ struct mezz_callback_frame {
     uint32_t callback; /* OUT */
     uint32_t l2;       /* OUT */
     uint32_t vcpu;     /* OUT */
-    uint32_t view;     /* OUT: index of the current view */
+    uint32_t view;     /* OUT: index of the current view, or MEZZ_VIEW_NONE */
     uint64_t time;     /* OUT: nanoseconds since the machine started; OBSERVE only, otherwise 0 */
     uint64_t cookie;   /* OUT */
     struct mezz_vmcs12_exit exit; /* OUT */

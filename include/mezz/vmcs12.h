@@ -165,10 +165,13 @@ MEZZ_PIN_SIZE(struct mezz_vmcs12_controls, 64);
 /* MEZZ_GROUP_EPT */
 struct mezz_vmcs12_ept {
     uint64_t eptp;       /* INOUT: the root alters it when the view is switched */
-    uint32_t eptp_index; /* INOUT: the current view; 0 without an EPTP list */
+    uint32_t eptp_index; /* INOUT: the current view or MEZZ_VIEW_NONE; 0 without an EPTP list */
     uint32_t reserved;
 };
 MEZZ_PIN_SIZE(struct mezz_vmcs12_ept, 16);
+
+/* The index of a view whose EPTP the list has not. */
+#define MEZZ_VIEW_NONE 0xffffffffU
 
 /* MEZZ_GROUP_EXIT */
 struct mezz_vmcs12_exit {

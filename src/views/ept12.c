@@ -15,11 +15,13 @@
 #define PAGE_SHIFT         12U
 #define ENTRY_INDEX_BITS   9U
 #define LARGEST_LEAF_LEVEL 3U
+#define TABLES_AT_ONCE     64U /* between two looks at whether the time is over */
 
 struct walk {
     const struct l1_memory *l1;
     struct extent_table *table;
-    struct ept12_edits *edits; /* or NULL */
+    struct ept12_edits *edits;       /* or NULL */
+    const struct ept12_until *until; /* or NULL */
     bool dirty_flags;
     unsigned int tables; /* read so far */
     struct ept12_fault fault;
@@ -176,6 +178,14 @@ static uint32_t shown_rights(const struct walk *walk, uint64_t entry, uint32_t r
     return rights & ~(uint32_t)MEZZ_EPT_WRITE;
 }
 
+static bool is_over(const struct walk *walk)
+{
+    const struct ept12_until *until = walk->until;
+
+    return walk->tables % TABLES_AT_ONCE == 0 && until != NULL && until->over != NULL &&
+           until->over(until->context);
+}
+
 static int walk_table(struct walk *walk, uint64_t address, unsigned int level, uint64_t l2,
                       uint32_t rights);
 
@@ -206,7 +216,7 @@ static int walk_table(struct walk *walk, uint64_t address, unsigned int level, u
                       uint32_t rights)
 {
     const uint64_t *entries = entries_of(walk->l1, address);
-    int code = 0;
+    int code = is_over(walk) ? -EINTR : 0;
 
     walk->tables++;
     for (unsigned int index = 0; index < MEZZ_EPT_ENTRIES && code == 0; index++) {
@@ -220,11 +230,13 @@ static int walk_table(struct walk *walk, uint64_t address, unsigned int level, u
 }
 
 int ept12_walk_edited(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
-                      struct ept12_edits *edits, struct ept12_fault *fault)
+                      struct ept12_edits *edits, const struct ept12_until *until,
+                      struct ept12_fault *fault)
 {
     struct walk walk = {.l1 = l1,
                         .table = table,
                         .edits = edits,
+                        .until = until,
                         .dirty_flags = eptp & MEZZ_EPTP_DIRTY_FLAGS,
                         .fault = {.entry = eptp}};
     int code;
@@ -248,7 +260,7 @@ int ept12_walk_edited(struct extent_table *table, const struct l1_memory *l1, ui
 int ept12_walk(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
                struct ept12_fault *fault)
 {
-    return ept12_walk_edited(table, l1, eptp, NULL, fault);
+    return ept12_walk_edited(table, l1, eptp, NULL, NULL, fault);
 }
 
 /* kept: NULL, or what is to have the entries that are read. */

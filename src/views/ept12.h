@@ -93,10 +93,18 @@ void ept12_edits_remove(struct ept12_edits *edits, l2_address l2);
 void ept12_edits_forget_told(struct ept12_edits *edits);
 void ept12_edits_destroy(struct ept12_edits *edits);
 
+/* Whom a walk asks now and then, within a millisecond or so, whether it is to be left undone. */
+struct ept12_until {
+    bool (*over)(void *context); /* NULL: never */
+    void *context;
+};
+
 /* ept12_walk and ept12_lookup with edits, which may be NULL. A walk that succeeds removes those
- * that are over. */
+ * that are over. until may be NULL; -EINTR: it was over, and as after any failure the table is
+ * empty and the edits are what they were. */
 int ept12_walk_edited(struct extent_table *table, const struct l1_memory *l1, uint64_t eptp,
-                      struct ept12_edits *edits, struct ept12_fault *fault);
+                      struct ept12_edits *edits, const struct ept12_until *until,
+                      struct ept12_fault *fault);
 
 /* Walks all of EPT12 into `table`, which is empty or from an earlier walk (its memory is used
  * again). When it fails the table is empty. fault may be NULL. */

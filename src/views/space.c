@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/hot.h"
+#include "mezz/vmcs12.h"
 #include "views/overlay.h"
 #include "views/space_internal.h"
 
@@ -333,6 +334,18 @@ bool space_list_has(const struct space *space, uint32_t index)
 uint64_t space_list_eptp(const struct space *space, uint32_t index)
 {
     return space->list[index] == NULL ? 0 : space->list[index]->eptp;
+}
+
+uint32_t space_list_find(const struct space *space, uint64_t eptp, uint32_t before)
+{
+    if (space->list_count == 0)
+        return 0;
+    if (before < space->list_count && space_list_eptp(space, before) == eptp)
+        return before;
+    for (uint32_t i = 0; i < space->list_count; i++)
+        if (space_list_has(space, i) && space_list_eptp(space, i) == eptp)
+            return i;
+    return MEZZ_VIEW_NONE;
 }
 
 void space_invept(struct space *space, uint64_t eptp)

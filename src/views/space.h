@@ -46,7 +46,8 @@ struct space_config {
      * the MSR filter. 0 or a negative errno. NULL: nothing. */
     int (*vm_created)(void *context, const struct kvm_vm *vm);
     int (*vcpu_created)(void *context, struct kvm_vcpu *kvm);
-    /* Whether what runs is over, so that long work may be left undone. NULL: never. */
+    /* Whether what runs is over, so that long work (slots, the walk of an EPT12) is left undone, as
+     * after -EINTR of the host. NULL: never. */
     bool (*over)(void *context);
     void *context;
 };
@@ -78,6 +79,9 @@ uint32_t space_list_count(const struct space *space);
 /* index: below the count. Whether there is a view; its EPTP, or 0. */
 bool space_list_has(const struct space *space, uint32_t index);
 uint64_t space_list_eptp(const struct space *space, uint32_t index);
+/* The index of the EPTP: `before` if it is there, otherwise the first one, MEZZ_VIEW_NONE if the
+ * list has none; 0 without a list. */
+uint32_t space_list_find(const struct space *space, uint64_t eptp, uint32_t before);
 
 /* INVEPT: EPT12 is read again before an L2 next runs on it. eptp 0: all views. L1 may have written
  * L2's own page tables, too: all translations are made anew. */

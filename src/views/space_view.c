@@ -99,8 +99,9 @@ static int lay_over(const struct space_overlay *overlay, struct extent_table *ex
 int space_view_read(struct space_view *view, struct extent_table *extents,
                     struct ept12_fault *fault)
 {
-    int code =
-        ept12_walk_edited(extents, view->space->config.l1, view->eptp, &view->ept->edits, fault);
+    const struct space_config *config = &view->space->config;
+    const struct ept12_until until = {config->over, config->context};
+    int code = ept12_walk_edited(extents, config->l1, view->eptp, &view->ept->edits, &until, fault);
     const bool withheld = extents->withheld;
 
     if (code == 0)

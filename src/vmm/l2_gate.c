@@ -12,6 +12,21 @@
 
 #define CR3_ADDRESS 0x000ffffffffff000ULL
 
+/* No vCPU is where an earlier list had its view. */
+static void find_indices(struct l2 *l2)
+{
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++) {
+        struct l2_vcpu *vcpu = l2->machine->vcpu[i];
+        uint32_t before;
+
+        if (vcpu == NULL || vcpu->l2 != l2 || vcpu->place.view == NULL)
+            continue;
+        before = vcpu->ept.eptp_index;
+        vcpu->ept.eptp_index = space_list_find(l2->space, vcpu->ept.eptp, before);
+        sync_note_field(vcpu, MEZZ_VMCS12_FIELD(ept.eptp_index), before, vcpu->ept.eptp_index);
+    }
+}
+
 int l2_set_eptp_list(struct l2 *l2, l1_address list, uint64_t count, uint64_t *bad)
 {
     const struct l1_memory *l1 = &l2->machine->l1_memory;
@@ -30,6 +45,8 @@ int l2_set_eptp_list(struct l2 *l2, l1_address list, uint64_t count, uint64_t *b
         return error;
     error = space_set_list(l2->space, eptp, (uint32_t)count, &index, NULL);
     *bad = index;
+    if (error == 0)
+        find_indices(l2);
     return error < 0 ? MEZZ_E_HOST : error;
 }
 

@@ -184,6 +184,67 @@ static void sites(void)
     kit_close(&views.guest);
 }
 
+static void other_list(uint64_t first, uint64_t second, uint64_t third)
+{
+    views.list[0] = first;
+    views.list[1] = second;
+    views.list[2] = third;
+    CHECK_EQ("list", kit_set_list(&views).status, 0);
+}
+
+static void other_site(uint32_t from, uint32_t to)
+{
+    static struct mezz_gate_site site;
+
+    site = (struct mezz_gate_site){kit_address(gate_4_after), 0, from, to, 0};
+    CHECK_EQ("site", set_sites(&site, 1), 0);
+}
+
+static void refused_from(const char *name, uint32_t to, uint32_t index)
+{
+    again(gate_4, to);
+    CHECK_EQ(name, kit_exit_or_spin(&views.guest), MEZZ_EXIT_GATE);
+    CHECK_EQ("why", views.guest.vmcs->exit.qualification, MEZZ_GATE_SITE);
+    CHECK_EQ("the index that the view has", views.guest.vmcs->ept.eptp_index, index);
+    CHECK("the EPT group changed", views.guest.vmcs->changed & MEZZ_GROUP_BIT(MEZZ_GROUP_EPT));
+}
+
+/* Sites are judged by where the view is now, not by where an earlier list had it. */
+static void another_list(void)
+{
+    uint64_t eptp[3];
+
+    KIT_LABEL("another list");
+    open_views(KIT_USER, gate_4, 0);
+    for (unsigned int i = 0; i < 3; i++)
+        eptp[i] = views.list[i];
+    goes("to view 1", gate_4, 1);
+    other_list(eptp[1], eptp[0], eptp[2]);
+    other_site(1, 2);
+    refused_from("not from where it was", 2, 0);
+    other_site(0, 2);
+    goes("from where it is", gate_4, 2);
+    KIT_LABEL("a list without the view");
+    other_list(eptp[1], eptp[0], 0);
+    other_site(2, 0);
+    refused_from("not from where it was", 0, MEZZ_VIEW_NONE);
+    other_site(0, 0);
+    kit_wrote(&views.guest, MEZZ_GROUP_BIT(MEZZ_GROUP_EPT));
+    again(gate_4, 0);
+    CHECK_EQ("nor from the first", kit_exit_or_spin(&views.guest), MEZZ_EXIT_GATE);
+    views.guest.vmcs->ept.eptp_index = 0;
+    kit_wrote(&views.guest, MEZZ_GROUP_BIT(MEZZ_GROUP_EPT));
+    again(gate_4, 0);
+    CHECK_EQ("nor if L1 says so", kit_exit_or_spin(&views.guest), MEZZ_EXIT_GATE);
+    CHECK_EQ("it is none", views.guest.vmcs->ept.eptp_index, MEZZ_VIEW_NONE);
+    other_site(MEZZ_GATE_ANY_VIEW, 0);
+    again(gate_4, 0);
+    CHECK_EQ("from any", kit_exit_or_spin(&views.guest), MEZZ_EXIT_PREEMPTION_TIMER);
+    CHECK_EQ("sees", views.guest.vmcs->regs.gpr[MEZZ_RCX], 101);
+    CHECK_EQ("its index", views.guest.vmcs->ept.eptp_index, 0);
+    kit_close(&views.guest);
+}
+
 /* The handler of a refusal sees what was wanted, and may do it. */
 static void callback(void)
 {
@@ -268,5 +329,6 @@ void group_gate(void)
     parts();
     swapped_bases();
     sites();
+    another_list();
     callback();
 }

@@ -127,6 +127,7 @@ static void entries(void)
     kit_wrote(&views.guest, MEZZ_GROUP_BIT(MEZZ_GROUP_EPT));
     CHECK_EQ("index 0 goes with any EPTP", kit_exit(&views.guest), MEZZ_EXIT_IO);
     CHECK_EQ("its view", views.guest.vmcs->regs.gpr[MEZZ_RAX], 104);
+    CHECK_EQ("its index", views.guest.vmcs->ept.eptp_index, 4);
     kit_ept_map(views.pml4[4], KIT_L2_ABSENT, views.page[0], MEZZ_EPT_RWX);
     CHECK_EQ("INVEPT of another view",
              mezz_call(MEZZ_CALL_INVEPT, views.guest.l2, 1, views.list[1]), 0);

@@ -215,6 +215,25 @@ static void ept_outside(void)
     refused_ept(pml4, MEZZ_E_EPT_ADDRESS);
 }
 
+/* Lists of 512 EPT12s, each of as many tables as there may be: never done in any time there is. */
+static void ept_lists(void)
+{
+    uint64_t *directory = kit_pages(1), *pdpt = kit_pages(1), *list = kit_pages(1);
+
+    kit_fill(directory, 512, kit_address(kit_pages(1)) | MEZZ_EPT_RWX);
+    kit_fill(pdpt, 7, kit_address(directory) | MEZZ_EPT_RWX);
+    for (unsigned int i = 0; i < 512; i++) {
+        uint64_t *pml4 = kit_pages(1);
+
+        pml4[0] = kit_address(pdpt) | MEZZ_EPT_RWX;
+        list[i] = MEZZ_EPTP(kit_address(pml4));
+    }
+    for (;;) {
+        hostile_call(MEZZ_CALL_INVEPT, guest.l2, 2, 0);
+        hostile_call(MEZZ_CALL_EPTP_LIST, guest.l2, kit_address(list), 512);
+    }
+}
+
 /* L2 may write the tables that it lives by: it then gives itself what L1 has, and not more. */
 KIT_CODE(case_self, "movq %rax, (%rbx)\n outb %al, $0x61\n movq (%rdx), %rcx\n hlt");
 
@@ -256,6 +275,7 @@ static const struct {
     {"ept-reserved", ept_reserved, true},
     {"ept-outside", ept_outside, true},
     {"ept-self", ept_self, true},
+    {"ept-lists", ept_lists, true},
 };
 
 /* Negative: there is no such case. */

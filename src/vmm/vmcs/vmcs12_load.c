@@ -129,11 +129,11 @@ static int load_controls(struct l2_vcpu *vcpu, const struct mezz_vmcs12_controls
     return msrs_update_filter(vcpu->l2);
 }
 
-/* 0 goes with any EPTP, in the list or not; another one with its own. */
+/* 0 goes with any EPTP, in the list or not; another one, and MEZZ_VIEW_NONE, with its own. */
 static bool index_is_right(const struct space *space, const struct mezz_vmcs12_ept *ept)
 {
-    return ept->eptp_index == 0 || (ept->eptp_index < space_list_count(space) &&
-                                    space_list_eptp(space, ept->eptp_index) == ept->eptp);
+    return ept->eptp_index == 0 ||
+           space_list_find(space, ept->eptp, ept->eptp_index) == ept->eptp_index;
 }
 
 static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ept, bool written)
@@ -146,6 +146,8 @@ static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ep
     if (error != 0)
         return MEZZ_CHECK_EPT | (uint64_t)(error < 0 ? MEZZ_E_HOST : error) << 32;
     vcpu->ept = *ept;
+    if (written)
+        vcpu->ept.eptp_index = space_list_find(vcpu->l2->space, ept->eptp, ept->eptp_index);
     return MEZZ_CHECK_NONE;
 }
 
