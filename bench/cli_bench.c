@@ -14,6 +14,7 @@
 
 #define L1_IMAGE  "bench_l1.elf"
 #define SECOND_NS 1000000000ULL
+#define HELP_LINE "\n                          "
 
 struct bench_options {
     const char *json;
@@ -28,6 +29,12 @@ struct bench_options {
 static const char only_boot[] = "boot";
 static const char only_instructions[] = "instructions";
 static const char only_views[] = "views";
+static const char *const only_engine[ENGINE_KINDS] = {
+    [ENGINE_FLIP] = "view.flip",
+    [ENGINE_REMAP] = "view.remap",
+    [ENGINE_SLOTS] = "view.slots",
+};
+static const char only_forced[] = "view.forced";
 
 static const struct effort efforts[] = {
     {.rounds = 200, .fewest_rounds = 9, .cycles = 48, .budget_ns = 40 * SECOND_NS},
@@ -60,13 +67,22 @@ static bool is_asked(const struct bench_options *options, const char *word)
     return only_asks(&options->only, word);
 }
 
+/* Of the engines' own rows. */
+static bool is_view_row(const char *word)
+{
+    for (int engine = 0; engine < ENGINE_KINDS; engine++)
+        if (strcmp(word, only_engine[engine]) == 0)
+            return true;
+    return strcmp(word, only_forced) == 0 || strcmp(word, only_views) == 0;
+}
+
 /* A path, a row of calls or a group of them, or one of the words. */
 static bool is_measurement(const char *word)
 {
     char row[PATH_ROW];
 
-    if (strcmp(word, only_boot) == 0 || strcmp(word, only_instructions) == 0 ||
-        strcmp(word, only_views) == 0 || call_figures_named(word))
+    if (strcmp(word, only_boot) == 0 || strcmp(word, only_instructions) == 0 || is_view_row(word) ||
+        call_figures_named(word))
         return true;
     for (size_t i = 0; i < path_count; i++) {
         path_row(&paths[i], row);
@@ -83,7 +99,8 @@ static int check_only(const struct cli_words *only)
             continue;
         cli_complain("bench: --only %s: no such measurement; there are io, mmio, view, "
                      "conditions_held, conditions_failed, l2s_reflect, l2s_callback (or one of "
-                     "their rows, as io.root), guard, portion, views, boot and instructions",
+                     "their rows, as io.root), view.flip, view.remap, view.slots, view.forced, "
+                     "guard, portion, views, boot and instructions",
                      only->word[i]);
         return CLI_BAD_INPUT;
     }
@@ -133,12 +150,27 @@ static void count_instructions(struct bench_result *result, const struct bench_o
     subject_destroy(&subject);
 }
 
+static bool asks_for_views(const struct bench_options *options)
+{
+    bool asked = is_asked(options, only_views) || is_asked(options, only_forced);
+
+    for (int engine = 0; engine < ENGINE_KINDS && !asked; engine++)
+        asked = is_asked(options, only_engine[engine]);
+    return asked;
+}
+
 static int measure_views(struct bench_result *result, const struct bench_options *options,
                          const struct kvm *kvm, struct error *error)
 {
     struct view_effort effort = view_efforts[options->quick];
+    /* --views alone has them measured, whatever else is asked for. */
+    const bool whole = is_asked(options, only_views) || !asks_for_views(options);
 
     effort.all = effort.told = options->views;
+    effort.building = options->views && whole;
+    effort.forced = whole || is_asked(options, only_forced);
+    for (int engine = 0; engine < ENGINE_KINDS; engine++)
+        effort.gate[engine] = whole || is_asked(options, only_engine[engine]);
     return view_figures_measure(&result->views, kvm, &effort, error);
 }
 
@@ -158,7 +190,7 @@ static int measure(struct bench_result *result, const struct bench_options *opti
     if (code != 0)
         return code;
     code = measure_paths(result, options, &kvm, image, error);
-    if (code == 0 && (options->views || is_asked(options, only_views)))
+    if (code == 0 && (options->views || asks_for_views(options)))
         code = measure_views(result, options, &kvm, error);
     if (code == 0 && call_figures_asked(&options->only)) {
         *strrchr(directory, '/') = '\0';
@@ -232,7 +264,10 @@ int cli_bench(int argc, char **argv, const struct cli_command *command)
         {"views", NULL, NULL, "views of every size and number, which takes minutes",
          .flag = &options.views},
         {"only", NULL, "NAME",
-         "one measurement or one group of them: io, mmio, io.callback, boot; may be repeated",
+         "a group of measurements or one of its rows, as io.callback; may be repeated: io, "
+         "mmio," HELP_LINE
+         "view, conditions_held, conditions_failed, l2s_reflect, l2s_callback, guard," HELP_LINE
+         "portion, views, view.flip, view.remap, view.slots, view.forced, boot, instructions",
          .words = &options.only},
         {"images", NULL, "DIR", "search images here (also: MEZZ_IMAGES)", .text = &options.images},
         {"kvm", NULL, "DEVICE", "use this KVM (also: MEZZ_KVM; default: /dev/kvm)",

@@ -43,6 +43,8 @@ void result_table(FILE *to, const struct bench_result *result);
 /* The part about views (view_table.c). */
 void view_table(FILE *to, const struct view_figures *figures);
 json_t *view_json(const struct view_figures *figures);
+/* By the names that --only has: flip, remap, slots, forced. */
+json_t *view_rows_json(const struct view_figures *figures);
 /* The part about calls (call_table.c). */
 void call_table(FILE *to, const struct call_figures *figures);
 json_t *call_json(const struct call_figures *figures);

@@ -79,14 +79,14 @@ static json_t *boot(const struct bench_result *result)
 char *result_json(const struct bench_result *result)
 {
     bool known = result->rounds.r[0].count > 0;
-    json_t *object =
-        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "lane", result->lane, "kvm",
-                  result->kvm, "r_us", result_figure(result_r_us(result, 0, 50), known), "r_us_p99",
-                  result_figure(result_r_us(result, 0, 99), known), "dispatch", dispatch(result),
-                  "l1_instructions_per_callback",
-                  result_figure(result->instructions, result->instructions != 0), "boot",
-                  boot(result), "views", view_json(&result->views), "calls",
-                  call_json(&result->calls), "detail", detail(result));
+    json_t *object = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "lane", result->lane, "kvm",
+        result->kvm, "r_us", result_figure(result_r_us(result, 0, 50), known), "r_us_p99",
+        result_figure(result_r_us(result, 0, 99), known), "dispatch", dispatch(result),
+        "l1_instructions_per_callback",
+        result_figure(result->instructions, result->instructions != 0), "boot", boot(result),
+        "views", view_json(&result->views), "view", view_rows_json(&result->views), "calls",
+        call_json(&result->calls), "detail", detail(result));
     char *text =
         object != NULL ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     char *lines = NULL;

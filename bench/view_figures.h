@@ -2,6 +2,7 @@
 #ifndef BENCH_VIEW_FIGURES_H
 #define BENCH_VIEW_FIGURES_H
 
+#include "host_memory.h"
 #include "statistics.h"
 #include "views/host_traits.h"
 
@@ -15,7 +16,8 @@ struct view_row {
     double r_us;               /* a bare exit of the same guest, in turn with the switches */
     double gate_p50, gate_p99; /* R */
     double forced_p50, forced_p99;
-    /* Of each kind: as many as were asked for, or as the time for a row was enough for. */
+    /* Of each kind: as many as were asked for, or as the time for a row was enough for; 0: the kind
+     * is not measured. */
     uint32_t gate_rounds, forced_rounds;
 };
 
@@ -35,13 +37,14 @@ struct view_floor {
 struct view_build {
     enum engine_kind engine;
     uint32_t extents;
-    double ms;        /* from the EPTP to a vCPU that can run; the best of a few */
-    double memory_kb; /* that the host has less afterwards, others' doings included */
+    double ms; /* from the EPTP to a vCPU that can run; the best of a few */
+    struct host_memory_figure memory;
 };
 
 struct view_memory {
     enum engine_kind engine;
-    double mb; /* 64 views of 16 MiB, all of it read in each, beyond what the first one takes */
+    /* 64 views of 16 MiB, all of it read in each, beyond what the first one takes. */
+    struct host_memory_figure memory;
 };
 
 #define VIEW_ROWS   64U
@@ -61,9 +64,11 @@ struct view_figures {
 };
 
 struct view_effort {
-    bool all;  /* every number of pages and views, the build times, the memory; otherwise two views
-                * that differ in a page */
-    bool told; /* how far it is goes to stderr */
+    bool gate[ENGINE_KINDS]; /* switches at the gate */
+    bool forced;             /* forced ones, of each engine */
+    bool all;      /* every number of pages and views; otherwise two views that differ in a page */
+    bool building; /* the build times, the memory */
+    bool told;     /* how far it is goes to stderr */
     unsigned int rounds;        /* of each switch */
     unsigned int fewest_rounds; /* also when the time is over */
     double budget_us;           /* of each switch */

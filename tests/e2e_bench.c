@@ -217,6 +217,59 @@ START_TEST(views)
 }
 END_TEST
 
+/* The engines' rows by their own names, and nothing else. */
+START_TEST(view_rows)
+{
+    static const char *const argv[] = {"bench",   "--only", "view.remap", "--only=view.forced",
+                                       "--quick", "--json", "out.json",   NULL};
+    struct mezz_process mezz;
+    json_t *json;
+    json_t *row;
+    size_t i;
+
+    mezz_begin(&mezz);
+    mezz_run(&mezz, argv);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert_uint_eq(json_array_size(mezz_at(json, "view.flip")), 0);
+    ck_assert_uint_eq(json_array_size(mezz_at(json, "view.remap")), 2);
+    ck_assert_uint_eq(json_array_size(mezz_at(json, "view.slots")), 0);
+    ck_assert_uint_eq(json_array_size(mezz_at(json, "view.forced")), 6);
+    json_array_foreach(mezz_at(json, "view.forced"), i, row)
+    {
+        positive_at(row, "p50");
+        positive_at(row, "p99");
+        ck_assert_double_ge(positive_at(row, "rounds"), 3);
+    }
+    json_array_foreach(mezz_at(json, "views.switches"), i, row)
+        ck_assert_int_eq(json_is_null(mezz_at(row, "gate_p50")), i / 2 != 1);
+    ck_assert(json_is_null(mezz_at(json, "detail.view.gate")));
+    ck_assert(json_is_null(mezz_at(json, "dispatch.root")));
+    json_decref(json);
+    mezz_end(&mezz, 1);
+}
+END_TEST
+
+/* What --only takes. */
+START_TEST(help)
+{
+    static const char *const argv[] = {"bench", "--help", NULL};
+    static const char *const names[] = {
+        "io,",         "mmio",         "conditions_held", "conditions_failed",
+        "l2s_reflect", "l2s_callback", "guard",           "portion",
+        "views,",      "view.flip",    "view.remap",      "view.slots",
+        "view.forced", "boot",         "instructions"};
+    struct mezz_process mezz;
+
+    mezz_begin(&mezz);
+    mezz_run(&mezz, argv);
+    ck_assert_int_eq(mezz.status, 0);
+    for (size_t i = 0; i < ELEMENTS(names); i++)
+        ck_assert_msg(strstr(mezz.out, names[i]) != NULL, "no %s in:\n%s", names[i], mezz.out);
+    mezz_end(&mezz, 0);
+}
+END_TEST
+
 static const struct {
     const char *argv[6];
     int status;
@@ -225,6 +278,7 @@ static const struct {
 } mistakes[] = {
     {{"bench", "--only", "io.rot"}, 2, "mezz: bench: --only io.rot: ", "conditions_held"},
     {{"bench", "--only", "io", "--only", "io.rot"}, 2, "mezz: bench: --only io.rot: ", "io.root"},
+    {{"bench", "--only", "view.slot"}, 2, "mezz: bench: --only view.slot: ", "view.slots"},
     {{"bench", "--images", "none"}, 2, "mezz: bench: none/bench_l1.elf: ", "No such file"},
     {{"bench", "--kvm", "/nonexistent"}, 3, "mezz: bench: /nonexistent: ", "No such file"},
     {{"bench", "--json", "no/out.json"}, 2, "mezz: --json: no/out.json: ", "No such file"},
@@ -246,4 +300,4 @@ START_TEST(mistake)
 END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "bench", 240, ONCE(everything), ONCE(one), ONCE(several), ONCE(views),
-             EACH(mistake, ELEMENTS(mistakes)))
+             ONCE(view_rows), ONCE(help), EACH(mistake, ELEMENTS(mistakes)))
