@@ -20,7 +20,7 @@ static const struct group {
     {"detect", 28},  {"calls", 72},   {"ring3", 7},       {"register", 116}, {"conditions", 329},
     {"history", 93}, {"frame", 60},   {"actions", 105},   {"stay", 28},      {"stop", 3},
     {"inject", 149}, {"flight", 40},  {"vmcs", 47},       {"reload", 2},     {"classic", 155},
-    {"io", 116},     {"memory", 205}, {"fragments", 204}, {"rights", 106},   {"hlt", 19},
+    {"io", 116},     {"memory", 205}, {"fragments", 204}, {"rights", 166},   {"hlt", 19},
     {"msr", 59},     {"events", 26},  {"entry", 439},     {"death", 15},     {"paging", 54},
     {"sync", 16},    {"smp", 84},     {"views", 177},     {"gate", 307},     {"strings", 593},
 };

@@ -21,7 +21,7 @@
 
 /* Exit qualification of MEZZ_EXIT_GATE; the exit's value is what was written. */
 enum mezz_gate_refusal {
-    MEZZ_GATE_STORE = 1, /* not a plain store to the first bytes */
+    MEZZ_GATE_STORE = 1, /* not a store of at most 8 bytes to the first ones */
     MEZZ_GATE_INDEX = 2, /* the list ends before, or has no EPTP there */
     MEZZ_GATE_SITE = 3   /* MEZZ_CALL_GATE_SITES: not from here */
 };

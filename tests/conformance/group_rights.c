@@ -4,14 +4,41 @@
 #include "groups.h"
 #include "kit.h"
 
-#define R MEZZ_EPT_READ
-#define W MEZZ_EPT_WRITE
-#define X MEZZ_EPT_EXECUTE
+#define R       MEZZ_EPT_READ
+#define W       MEZZ_EPT_WRITE
+#define X       MEZZ_EPT_EXECUTE
+
+#define CR4_SSE 0x600U /* OSFXSR, OSXMMEXCPT */
 
 KIT_CODE(rights_read, "movl $0x20002000, %ebx\n movq (%rbx), %rax\n" KIT_SPIN);
 KIT_CODE(rights_write, "movl $0x20002000, %ebx\n movq %rbx, (%rbx)\n" KIT_SPIN);
 KIT_CODE(rights_fetch, "movl $0x20002010, %ebx\n jmp *%rbx");
 KIT_CODE(rights_add, "movl $0x20002000, %ebx\n lock addq $1, (%rbx)\n" KIT_SPIN);
+
+/* What KVM's emulator does not know. */
+#define ON_THE_PAGE(instruction) "movl $0x20002000, %ebx\n " instruction "\n" KIT_SPIN
+KIT_CODE(rights_movss, ON_THE_PAGE("movss %xmm0, 16(%rbx)"));
+KIT_CODE(rights_movq, ON_THE_PAGE("movq %xmm0, 16(%rbx)"));
+KIT_CODE(rights_fstp, ON_THE_PAGE("fldz\n fstpl 16(%rbx)"));
+KIT_CODE(rights_stmxcsr, ON_THE_PAGE("stmxcsr 16(%rbx)"));
+KIT_CODE(rights_fxsave, ON_THE_PAGE("fxsave (%rbx)"));
+KIT_CODE(rights_addps, ON_THE_PAGE("addps 16(%rbx), %xmm0"));
+KIT_CODE(rights_fld, ON_THE_PAGE("fldl 16(%rbx)"));
+KIT_CODE(rights_popcnt, ON_THE_PAGE("popcntl 16(%rbx), %ecx"));
+KIT_CODE(rights_crc32, ON_THE_PAGE("crc32l 16(%rbx), %ecx"));
+KIT_CODE(rights_verr, ON_THE_PAGE("verr 16(%rbx)"));
+
+static const struct unknown_case {
+    const char *label;
+    const char *code;
+    uint64_t access;
+} unknown_cases[] = {
+    {"MOVSS store", rights_movss, W}, {"MOVQ store from XMM", rights_movq, W},
+    {"FSTP", rights_fstp, W},         {"STMXCSR", rights_stmxcsr, W},
+    {"FXSAVE", rights_fxsave, W},     {"ADDPS", rights_addps, R},
+    {"FLD", rights_fld, R},           {"POPCNT", rights_popcnt, R},
+    {"CRC32", rights_crc32, R},       {"VERR", rights_verr, R},
+};
 
 static const uint8_t spin_code[] = {0xbd, 7, 0, 0, 0, 0xeb, 0xfe}; /* KIT_SPIN */
 
@@ -84,6 +111,33 @@ static void matrix(enum kit_mode mode)
     kit_close(&guest);
 }
 
+/* Where the access needs the root, the instruction cannot be run; where it does not, it runs. Of
+ * ring 3 only: some KVMs emulate ring 0 whatever the page is. */
+static void check_unknown(const struct unknown_case *c, uint64_t rights)
+{
+    const bool runs = rights & X && rights & c->access;
+
+    open_page(KIT_USER, c->code, rights);
+    guest.vmcs->system.guest_cr4 |= CR4_SSE;
+    if (CHECK_EQ("exit", kit_exit_or_spin(&guest),
+                 runs ? MEZZ_EXIT_PREEMPTION_TIMER : MEZZ_EXIT_EMULATION_FAILURE) &&
+        !runs) {
+        CHECK_EQ("flags", guest.vmcs->exit.flags, 0);
+        CHECK_EQ("no guest-physical address", guest.vmcs->exit.guest_physical_address, 0);
+    }
+    kit_close(&guest);
+}
+
+static void unknown_instructions(void)
+{
+    for (unsigned int i = 0; i < sizeof(unknown_cases) / sizeof(unknown_cases[0]); i++) {
+        KIT_LABEL(unknown_cases[i].label);
+        check_unknown(&unknown_cases[i], R | W | X);
+        check_unknown(&unknown_cases[i], R | X);
+        check_unknown(&unknown_cases[i], R | W);
+    }
+}
+
 /* The rights of all levels together; those of an upper level were RWX so far. */
 static void upper_levels(void)
 {
@@ -138,6 +192,7 @@ void group_rights(void)
 
     matrix(KIT_LONG);
     matrix(KIT_USER);
+    unknown_instructions();
     upper_levels();
     large_leaf();
     refused("-W-", page | W, MEZZ_E_EPT_ACCESS);
