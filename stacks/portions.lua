@@ -99,6 +99,7 @@ local attacks = {
     { "vault-pivot.elf", "stack-inside" },
     { "vault-table.elf", "unsafe-space" },
     { "vault-upper.elf", "unsafe-space" },
+    { "vault-over.elf", "unsafe-space", entries = { "vault_sign", "vault_mix" } },
     { "vault-syscall.elf lstar", "unsafe-space", rehearsed = true,
         entries = { "vault_sign", "vault_ask_lstar" } },
     { "vault-syscall.elf cstar", "unsafe-space", rehearsed = true,

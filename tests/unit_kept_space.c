@@ -1,68 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An address space that was read, and what makes that it is read again. */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runner.h"
-#include "views/space_internal.h"
-#include "vmm/l2.h"
-#include "vmm/protect/portions/address_space.h"
+#include "space_world.h"
 #include "vmm/vmcs/x86.h"
 
-#define P        (1ULL << 0)
-#define W        (1ULL << 1)
-#define U        (1ULL << 2)
-#define ACCESSED (1ULL << 5)
-#define DIRTY    (1ULL << 6)
-#define NX       (1ULL << 63)
-
-/* The guest: pages 0 to 15. The program's tables for 0x400000, and the kernel's for KERNEL. */
-#define ROOT      0x1000U
-#define TABLE_3   0x2000U
-#define TABLE_2   0x3000U
-#define TABLE_1   0x4000U
-#define KERNEL_3  0x5000U
-#define KERNEL_2  0x6000U
-#define KERNEL_1  0x7000U
-#define TABLES    0x8000U /* IDT at 0, GDT at 0x800, TSS at 0x900 */
-#define STACK     0x9000U
-#define HANDLER   0xa000U
-#define CALLED    0xb000U
-#define PROGRAM   0xc000U
-#define SPARE     0xd000U
-#define MORE      0xe000U
-#define PAGES     16U
-
-#define LINEAR    0x400000ULL
-#define KERNEL    0xffffff8000000000ULL
-#define IDT_GATES 16U
-#define SEGMENT   8U /* in the GDT: its code of ring 0 */
-#define VERSION   7U
-#define ELSE      17U
-
-static uint8_t pages[PAGES][PAGE_SIZE] __attribute__((aligned(4096)));
-static struct kvm_run run;
-static struct kvm_vcpu kvm;
-static struct space views;
-static struct l2 l2;
-static struct l2_vcpu *vcpu;
-static struct guest_known known;
-static struct guest_memory memory;
-static struct address_space space;
-static struct kept_space *kept;
-static uint64_t cr3;
-static uint64_t version;
-
-static void set(uint64_t physical, uint64_t value)
-{
-    memcpy(&pages[physical / PAGE_SIZE][physical % PAGE_SIZE], &value, sizeof(value));
-}
-
-static void set_entry(uint64_t table, uint64_t index, uint64_t value)
-{
-    set(table + 8 * index, value);
-}
+#define ELSE 17U
 
 static void flip_bits(void *at, uint64_t bits)
 {
@@ -76,113 +20,6 @@ static void flip_bits(void *at, uint64_t bits)
 static void flip_in_memory(uint64_t physical, uint64_t bits)
 {
     flip_bits(&pages[physical / PAGE_SIZE][physical % PAGE_SIZE], bits);
-}
-
-static uint64_t kernel(uint64_t page)
-{
-    return KERNEL + page;
-}
-
-static void set_gate(unsigned int vector, uint64_t handler)
-{
-    uint8_t *gate = &pages[TABLES / PAGE_SIZE][16 * vector];
-
-    memset(gate, 0, 16);
-    memcpy(gate, &handler, 2);
-    gate[2] = SEGMENT;
-    gate[5] = 0x8e;
-    memcpy(gate + 6, (uint8_t *)&handler + 2, 2);
-    memcpy(gate + 8, (uint8_t *)&handler + 4, 4);
-}
-
-static void make_tables(void)
-{
-    set_entry(ROOT, 0, TABLE_3 | P | W | U);
-    set_entry(TABLE_3, 0, TABLE_2 | P | W | U);
-    set_entry(TABLE_2, 2, TABLE_1 | P | W | U);
-    set_entry(TABLE_1, 0, PROGRAM | P | W | U);
-    set_entry(ROOT, 511, KERNEL_3 | P | W);
-    set_entry(KERNEL_3, 0, KERNEL_2 | P | W);
-    set_entry(KERNEL_2, 0, KERNEL_1 | P | W);
-    for (unsigned int i = TABLES / PAGE_SIZE; i <= CALLED / PAGE_SIZE; i++)
-        set_entry(KERNEL_1, i, i * PAGE_SIZE | P | W);
-    set_gate(3, kernel(HANDLER));
-    set(TABLES + 0x800 + SEGMENT, 0x209a0000000000);
-    set(TABLES + 0x900 + 4, kernel(STACK + 0x800)); /* RSP0 */
-}
-
-static void make_vcpu(void)
-{
-    struct kvm_sregs *sregs = &run.s.regs.sregs;
-
-    memset(&run, 0, sizeof(run));
-    sregs->cr0 = CR0_PG;
-    sregs->cr4 = 0x20;
-    sregs->efer = EFER_LMA | EFER_SCE;
-    sregs->idt.base = kernel(TABLES);
-    sregs->idt.limit = 16 * IDT_GATES - 1;
-    sregs->gdt.base = kernel(TABLES + 0x800);
-    sregs->gdt.limit = 0x3f;
-    sregs->tr.base = kernel(TABLES + 0x900);
-    kvm = (struct kvm_vcpu){.run = &run, .fresh = UINT32_MAX};
-    l2.space = &views;
-    memset(vcpu, 0, sizeof(*vcpu));
-    vcpu->l2 = &l2;
-    vcpu->kvm = &kvm;
-    vcpu->place.eptp = 0x1e;
-    vcpu->msr_shadow.lstar = kernel(CALLED);
-    vcpu->msr_shadow.cstar = kernel(CALLED);
-    vcpu->msr_shadow.sysenter_eip = kernel(CALLED);
-    views.changes = 1;
-}
-
-/* All of the guest's memory is where it was found. */
-static void find_all(void)
-{
-    known.eptp = vcpu->place.eptp;
-    known.changes = views.changes;
-    for (unsigned int i = 0; i < PAGES; i++) {
-        known.page[i] = i * PAGE_SIZE;
-        known.at[i] = pages[i];
-    }
-}
-
-static void read_it(void)
-{
-    find_all();
-    guest_memory_look(&memory, vcpu);
-    kept_space_begin(kept, &memory, cr3, version);
-    ck_assert_int_eq(address_space_read(&space, &memory, cr3, kept), 0);
-    kept_space_end(kept);
-}
-
-static bool is_same(void)
-{
-    guest_memory_look(&memory, vcpu);
-    return kept_space_same(kept, &memory, cr3, version);
-}
-
-static void begin(void)
-{
-    vcpu = calloc(1, sizeof(*vcpu));
-    kept = kept_space_create();
-    ck_assert(vcpu != NULL && kept != NULL);
-    memset(pages, 0, sizeof(pages));
-    memset(&memory, 0, sizeof(memory));
-    memory.known = &known;
-    cr3 = ROOT;
-    version = VERSION;
-    make_tables();
-    make_vcpu();
-    read_it();
-    ck_assert(is_same());
-}
-
-static void end(void)
-{
-    address_space_destroy(&space);
-    kept_space_destroy(kept);
-    free(vcpu);
 }
 
 /* What lies in memory, and what else it is to say. Of pages of the program nothing counts. */
@@ -269,8 +106,8 @@ START_TEST(else_changes)
         void *const what[] = {
             &cr3,
             &version,
-            &vcpu->place.eptp,
-            &views.changes,
+            &guest_vcpu->place.eptp,
+            view_changes,
             &sregs->cr0,
             &sregs->cr4,
             &sregs->cr4,
@@ -280,10 +117,10 @@ START_TEST(else_changes)
             &sregs->idt.base,
             &sregs->gdt.base,
             &sregs->tr.base,
-            &vcpu->msr_shadow.lstar,
-            &vcpu->msr_shadow.cstar,
-            &vcpu->msr_shadow.sysenter_cs,
-            &vcpu->msr_shadow.sysenter_eip,
+            &guest_vcpu->msr_shadow.lstar,
+            &guest_vcpu->msr_shadow.cstar,
+            &guest_vcpu->msr_shadow.sysenter_cs,
+            &guest_vcpu->msr_shadow.sysenter_eip,
         };
         static const uint64_t flip[] = {
             0x1000,   1,      0x1000, 1,      CR0_PG, 1ULL << 12, 1ULL << 20, 1ULL << 11, EFER_LMA,
@@ -320,7 +157,7 @@ START_TEST(read_again)
     begin();
     ck_assert_uint_eq(address_space_kinds(&space, PROGRAM), SPACE_CODE);
     ck_assert_uint_eq(address_space_kinds(&space, HANDLER), SPACE_HANDLER);
-    ck_assert_uint_eq(address_space_kinds(&space, STACK), SPACE_TABLE);
+    ck_assert_uint_eq(address_space_kinds(&space, STACK), SPACE_EVENT);
     ck_assert_uint_eq(address_space_kinds(&space, SPARE), 0);
     set_entry(TABLE_1, 1, SPARE | P | U | NX);
     set_entry(KERNEL_1, STACK / PAGE_SIZE, MORE | P);
@@ -328,7 +165,7 @@ START_TEST(read_again)
     read_it();
     ck_assert(is_same());
     ck_assert_uint_eq(address_space_kinds(&space, SPARE), SPACE_DATA);
-    ck_assert_uint_eq(address_space_kinds(&space, MORE), SPACE_TABLE);
+    ck_assert_uint_eq(address_space_kinds(&space, MORE), SPACE_EVENT);
     ck_assert_uint_eq(address_space_kinds(&space, STACK), 0);
     end();
 }
@@ -346,37 +183,6 @@ START_TEST(upper_half)
     set_entry(ROOT, 320, TABLE_3 | P | W | U);
     read_it();
     ck_assert_uint_eq(address_space_kinds(&space, PROGRAM), SPACE_CODE | SPACE_TWICE);
-    end();
-}
-END_TEST
-
-static const struct {
-    uint16_t selector;
-    uint64_t descriptor;
-} segments[] = {
-    {SEGMENT, 0x20fa0000000000},     /* of ring 3 */
-    {SEGMENT, 0x20ba0000000000},     /* of ring 1 */
-    {SEGMENT, 0x209e0000000000},     /* of any ring */
-    {SEGMENT, 0x20920000000000},     /* data */
-    {SEGMENT, 0x208a0000000000},     /* of the system */
-    {SEGMENT, 0x201a0000000000},     /* not there */
-    {SEGMENT, 0x409a0000000000},     /* 32 bits */
-    {SEGMENT | 4, 0x209a0000000000}, /* of the LDT */
-    {0, 0x209a0000000000},           /* none */
-    {0x40, 0x209a0000000000},        /* behind the table's end */
-};
-
-/* A handler that begins in another ring than 0 would have the portion's registers. */
-START_TEST(segment_of_a_gate)
-{
-    begin();
-    memcpy(&pages[TABLES / PAGE_SIZE][16 * 3 + 2], &segments[_i].selector, 2);
-    set(TABLES + 0x800 + SEGMENT, segments[_i].descriptor);
-    guest_memory_look(&memory, vcpu);
-    ck_assert_int_eq(address_space_read(&space, &memory, cr3, NULL), -EFAULT);
-    /* Where ring 3 does not get to run it nobody cares. */
-    pages[TABLES / PAGE_SIZE][16 * 3 + 5] = 0;
-    ck_assert_int_eq(address_space_read(&space, &memory, cr3, NULL), 0);
     end();
 }
 END_TEST
@@ -417,5 +223,4 @@ END_TEST
 
 RUN_CASES("kept_space", 30, EACH(memory_changes, ELEMENTS(words_of_memory)),
           ONCE(each_entry_counts), EACH(else_changes, ELSE), ONCE(limits_change), ONCE(read_again),
-          ONCE(upper_half), EACH(segment_of_a_gate, ELEMENTS(segments)), ONCE(not_kept),
-          ONCE(without))
+          ONCE(upper_half), ONCE(not_kept), ONCE(without))

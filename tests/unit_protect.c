@@ -188,7 +188,7 @@ START_TEST(portion_view)
     struct space_page pages[] = {
         {0x401000, SPACE_CODE},  {0x402000, SPACE_CODE},    {0x403000, SPACE_CODE},
         {0x405000, SPACE_DATA},  {0x406000, SPACE_DATA},    {0x408000, SPACE_DATA | SPACE_CODE},
-        {0x900000, SPACE_TABLE}, {0xa00000, SPACE_HANDLER},
+        {0x900000, SPACE_TABLE}, {0xa00000, SPACE_HANDLER}, {0xb00000, SPACE_EVENT},
     };
     const struct address_space space = {pages, ELEMENTS(pages), ELEMENTS(pages), 1};
     struct view_plan plan = {0};
@@ -205,6 +205,7 @@ START_TEST(portion_view)
     ck_assert_uint_eq(rights_of(&plan, 0x408000), UINT32_MAX);
     ck_assert_uint_eq(rights_of(&plan, 0x900000), MEZZ_EPT_RWX);
     ck_assert_uint_eq(rights_of(&plan, 0xa00000), UINT32_MAX);
+    ck_assert_uint_eq(rights_of(&plan, 0xb00000), MEZZ_EPT_RWX);
     view_plan_destroy(&plan);
     leave(&fixture);
 }
@@ -220,6 +221,14 @@ static const struct {
     {{0x402000, SPACE_CODE | SPACE_HANDLER}, true},
     {{0x900000, SPACE_TABLE | SPACE_HANDLER}, true},
     {{0x900000, SPACE_TABLE | SPACE_CODE}, true},
+    {{0x402000, SPACE_CODE | SPACE_EVENT}, false},
+    {{0x406000, SPACE_DATA | SPACE_EVENT}, false},
+    {{0x900000, SPACE_EVENT | SPACE_HANDLER}, true},
+    {{0x900000, SPACE_EVENT | SPACE_CODE}, true},
+    {{0x900000, SPACE_TABLE | SPACE_DATA}, true},
+    {{0x900000, SPACE_EVENT | SPACE_DATA}, true},
+    {{0x900000, SPACE_EVENT | SPACE_MIXED}, true},
+    {{0x900000, SPACE_EVENT | SPACE_TABLE}, true},
     {{0x402000, SPACE_CODE | SPACE_TWICE}, false},
     {{0x406000, SPACE_DATA | SPACE_TWICE}, false},
     {{0x402000, SPACE_CODE | SPACE_TWICE | SPACE_HANDLER}, false},

@@ -14,6 +14,8 @@ enum tiny_table {
     TINY_TABLE_FIRST,   /* (physical page): CR3 */
     TINY_TABLE_TRAPS,   /* (physical address): what traps from ring 3 push ends there */
     TINY_TABLE_UPPER,   /* (physical page, address): as PAGES, and all tables are at TINY_UPPER */
+    TINY_TABLE_LANDING, /* (address): a program's next page fault puts back IDT and STACK, and goes
+                           on there with the registers that the kernel got */
     TINY_TABLE_COPY     /* + IDT, GDT, TSS: (buffer): the bytes of the one in use */
 };
 

@@ -30,6 +30,7 @@ extern uint8_t kernel_gdt[], kernel_tss[];
 extern const struct table_pointer idt_pointer, gdt_pointer;
 
 static bool allowed;
+static uint64_t landing;
 
 void hostile_allow(void)
 {
@@ -161,6 +162,19 @@ static void set_stack(uint64_t top)
     kernel_idt[VECTOR_PAGE_FAULT * GATE_SIZE + GATE_IST] = top ? 2 : 0;
 }
 
+bool hostile_lands(const struct frame *frame)
+{
+    if (!landing || frame->vector != VECTOR_PAGE_FAULT) {
+        return false;
+    }
+    load_idt(&idt_pointer);
+    set_stack(0);
+    process_current()->frame = *frame;
+    process_current()->frame.rip = landing;
+    landing = 0;
+    return true;
+}
+
 static int64_t copy_table(uint64_t kind, uint64_t to)
 {
     switch (kind - TINY_TABLE_COPY) {
@@ -221,6 +235,9 @@ int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr)
         return 0;
     case TINY_TABLE_TRAPS:
         name_stack(TSS_RSP0, DIRECT_BASE + where);
+        return 0;
+    case TINY_TABLE_LANDING:
+        landing = where;
         return 0;
     default:
         return copy_table(kind, where);

@@ -30,6 +30,9 @@ int64_t hostile_ring(uint64_t ring);
 /* Puts a table of the processor, or what it names, elsewhere. kind: TINY_TABLE_*. */
 int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr);
 
+/* A page fault of the program is what it waits for (TINY_TABLE_LANDING): its frame goes on. */
+bool hostile_lands(const struct frame *frame);
+
 /* One that the processor refuses is the kernel's end. */
 int64_t hostile_write_msr(uint64_t msr, uint64_t value);
 

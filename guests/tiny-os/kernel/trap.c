@@ -62,7 +62,7 @@ struct frame *trap_from_user(struct frame *frame)
 {
     uint64_t vector = frame->vector;
 
-    if (hostile_stepped(frame)) {
+    if (hostile_stepped(frame) || hostile_lands(frame)) {
         /* It shall go on. */
     } else if (vector == VECTOR_CALL) {
         call_dispatch(frame);

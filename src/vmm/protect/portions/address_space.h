@@ -14,11 +14,13 @@
  * paging with 4 levels only.
  */
 enum space_page_kind {
-    SPACE_TABLE = 1U << 0,   /* a page table, or what an event's delivery reads and writes */
+    SPACE_TABLE = 1U << 0,   /* a page table */
     SPACE_DATA = 1U << 1,    /* ring 3 may use it, and not execute it */
     SPACE_CODE = 1U << 2,    /* ring 3 may execute it */
     SPACE_HANDLER = 1U << 3, /* the kernel's first instruction after an event lies here */
-    SPACE_TWICE = 1U << 4    /* ring 3 has it at more than one address */
+    SPACE_TWICE = 1U << 4,   /* ring 3 has it at more than one address */
+    SPACE_EVENT = 1U << 5,   /* an event's delivery reads or writes it: IDT, GDT, TSS, stacks */
+    SPACE_MIXED = 1U << 6    /* ... the same bytes as two of these */
 };
 
 struct space_page {
@@ -42,6 +44,8 @@ struct address_space {
  * be read; -E2BIG: more pages than the limits; -EOPNOTSUPP: no 64-bit paging; -ENOMEM. */
 int address_space_read(struct address_space *space, const struct guest_memory *memory, uint64_t cr3,
                        struct kept_space *kept);
+/* For who reads a part of it: one more page, or one more use of it. -E2BIG; -ENOMEM. */
+int address_space_add(struct address_space *space, uint64_t frame, uint32_t kinds);
 void address_space_destroy(struct address_space *space);
 
 /* 0: the frame is none of its. */

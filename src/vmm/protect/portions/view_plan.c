@@ -92,13 +92,18 @@ int view_plan_default(struct view_plan *plan, const struct portion_guard *guard)
     return code;
 }
 
-/* What the view has to have executable, for the kernel's events, could be run by ring 3 or begin
- * the kernel's handling in the view; or ring 3 has the portion's own pages at another address, too.
- */
+/* What the processor uses by itself. One page is not both: an event sets bits of page tables. */
+#define OF_PROCESSOR (SPACE_TABLE | SPACE_EVENT)
+
+/* What the view has to have executable, for the kernel's events, could be run by ring 3, written by
+ * the portion, whose caller says where, or begin the kernel's handling in the view; or events write
+ * what they are judged by; or ring 3 has the portion's own pages at another address, too. */
 static bool is_unsafe(const struct space_page *page, const struct plan_page *own)
 {
-    if (page->kinds & SPACE_TABLE)
-        return own != NULL || page->kinds & (SPACE_HANDLER | SPACE_CODE);
+    if (page->kinds & OF_PROCESSOR)
+        return own != NULL ||
+               page->kinds & (SPACE_HANDLER | SPACE_CODE | SPACE_DATA | SPACE_MIXED) ||
+               (page->kinds & OF_PROCESSOR) == OF_PROCESSOR;
     if (page->kinds & SPACE_TWICE && own != NULL && own->rights != 0)
         return true;
     return page->kinds & SPACE_HANDLER && own != NULL && own->rights & MEZZ_EPT_EXECUTE;
@@ -107,7 +112,7 @@ static bool is_unsafe(const struct space_page *page, const struct plan_page *own
 /* Whoever tolerates it gives the kernel a way in, and nobody rights on the portion's own pages. */
 static bool is_tolerable(const struct space_page *page, const struct plan_page *own)
 {
-    return own == NULL || !(page->kinds & (SPACE_TABLE | SPACE_TWICE));
+    return own == NULL || !(page->kinds & (OF_PROCESSOR | SPACE_TWICE));
 }
 
 static int add_space(struct view_plan *plan, const struct filling *filling, bool tolerates)
@@ -122,7 +127,7 @@ static int add_space(struct view_plan *plan, const struct filling *filling, bool
 
         if (is_unsafe(page, own) && !(tolerates && is_tolerable(page, own)))
             code = -EPERM;
-        else if (page->kinds & SPACE_TABLE ||
+        else if (page->kinds & OF_PROCESSOR ||
                  (own == NULL && !filling->strict && (page->kinds | SPACE_TWICE) == ONLY_DATA))
             code = add(plan, page->frame, MEZZ_EPT_RWX);
     }
