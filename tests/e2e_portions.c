@@ -99,6 +99,24 @@ START_TEST(error_with_stack_inside)
 }
 END_TEST
 
+/* What it would return to cannot be looked at: it is not come back to. */
+START_TEST(return_address_in_no_memory)
+{
+    struct mezz_process mezz;
+    json_t *json;
+
+    portion_run(&mezz, &(struct portion_run){engines[_i], "-absent", "", false, NULL}, NULL);
+    mezz_expect(&mezz, 0, "");
+    json = mezz_json(&mezz);
+    ck_assert(!mezz_tiny_says(json, "the attack"));
+    ck_assert(mezz_tiny_says(json, "general protection"));
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.allowed.call-out"), 1);
+    ck_assert_int_eq(mezz_count_at(json, "levels.l2.tiny.portions.refusals.return-address"), 1);
+    json_decref(json);
+    mezz_end(&mezz, 2);
+}
+END_TEST
+
 /* An honest program on each engine, with data served access by access, too. */
 START_TEST(honest)
 {
@@ -392,6 +410,7 @@ END_TEST
 
 RUN_CASES_IF(mezz_obstacle, "e2e_portions", 300, ONCE(stack),
              EACH(engine, ELEMENTS(engines) * ELEMENTS(attacks)), ONCE(error_with_stack_inside),
+             EACH(return_address_in_no_memory, ELEMENTS(engines)),
              EACH(honest, 2 * ELEMENTS(engines)), ONCE(beside_others), ONCE(out_of_time),
              ONCE(no_guard_beside), ONCE(undeclared), EACH(answer, ELEMENTS(answers)),
              EACH(l1_decides, ELEMENTS(asked)), ONCE(log_is_whole))

@@ -283,6 +283,13 @@ START_TEST(return_address_changed)
     write_return(MAIN);
     world_go_back(MIDDLE, STACK - 64, VERDICT_SWITCH, REASON_RESUME_POINT);
     ck_assert(outcome.restore);
+    /* No page: the portion's return will be a fault first. One that cannot be read: it will not. */
+    world_interrupt(MIDDLE, true, REASON_INTERRUPT);
+    world_map(0x1000, STACK, FRAMES);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_KILL, REASON_RETURN_ADDRESS);
+    world_map(0x1000, STACK, 0);
+    world_go_back(MIDDLE, STACK - 64, VERDICT_SWITCH, REASON_RESUME_POINT);
+    world_map(0x1000, STACK, STACK_FRAME);
     /* Only logged: it is come back to all the same, with its registers. */
     world_tolerate(REASON_RETURN_ADDRESS);
     world_interrupt(MIDDLE, true, REASON_INTERRUPT);

@@ -200,40 +200,37 @@ static bool has_own(const struct portion *portion, uint64_t first, uint64_t last
     return false;
 }
 
-/* What lies at the address that the call was entered with; false: nothing. */
-static bool read_return(struct portion_guard *guard, const struct portion_guard_facts *facts,
-                        uint64_t *address)
+/* Whether the address that the call was entered with is still there. If there is no page now it
+ * will be looked at after the fault that this causes; where nobody but the processor can read, as
+ * in a device, may be anything. */
+static bool returns_as_before(struct portion_guard *guard, const struct portion_guard_facts *facts)
 {
     const struct portion_guard_memory *memory = guard->memory;
     const uint64_t at = facts->resumed->entry_rsp;
     uint64_t frame;
 
-    if (memory->translate(memory->context, facts->access->cr3, at & ~(PAGE_SIZE - 1), &frame) !=
-            0 ||
-        memory->read(memory->context, frame & ~(PAGE_SIZE - 1), guard->seen) != 0)
-        return false;
-    memcpy(address, guard->seen + at % PAGE_SIZE, sizeof(*address));
-    return true;
+    if (memory->translate(memory->context, facts->access->cr3, at & ~(PAGE_SIZE - 1), &frame) != 0)
+        return true;
+    return memory->read(memory->context, frame & ~(PAGE_SIZE - 1), guard->seen) == 0 &&
+           memcmp(guard->seen + at % PAGE_SIZE, &facts->resumed->return_address,
+                  sizeof(facts->resumed->return_address)) == 0;
 }
 
 /* Where the portion is come back to its stack pointer is its own affair, but the address that it
- * was called from has to be there still. If there is no page now it will be looked at after the
- * fault that this causes. */
+ * was called from has to be there still. */
 static enum portion_stack find_stack(struct portion_guard *guard,
                                      const struct portion_guard_facts *facts)
 {
     const struct portion_guard_access *access = facts->access;
     const uint64_t below = access->rsp < PAGE_SIZE ? 0 : access->rsp - PAGE_SIZE;
-    uint64_t address;
 
     if (facts->resumed != NULL)
-        return facts->resumed->return_matters && read_return(guard, facts, &address) &&
-                       address != facts->resumed->return_address
+        return facts->resumed->return_matters && !returns_as_before(guard, facts)
                    ? STACK_RETURNS_INSIDE
                    : STACK_OUTSIDE;
     if (access->rsp <= UINT64_MAX - 7 && has_own(facts->portion, below, access->rsp + 7))
         return STACK_INSIDE;
-    return !access->stack_known || access->rsp % sizeof(address) != 0 ||
+    return !access->stack_known || access->rsp % sizeof(access->stack) != 0 ||
                    has_own(facts->portion, access->stack, access->stack)
                ? STACK_RETURNS_INSIDE
                : STACK_OUTSIDE;
