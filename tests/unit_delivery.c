@@ -5,6 +5,7 @@
 
 #include "runner.h"
 #include "space_world.h"
+#include "vmm/protect/portions/call_site.h"
 
 static const struct {
     uint16_t selector;
@@ -80,5 +81,28 @@ START_TEST(what_an_event_writes)
 }
 END_TEST
 
+/* A call in the first bytes of the program, before which no page is. */
+static const struct {
+    uint64_t at; /* in the program's page */
+    uint8_t bytes[5];
+    bool call;
+} first_calls[] = {
+    {2, {0xff, 0xd0}, true},  {5, {0xe8}, true},   {3, {0xff, 0x50, 0x08}, true},
+    {2, {0xff, 0xe0}, false}, {0, {0}, false},     {1, {0xd0}, false},
+    {4, {0, 0, 0, 0}, false}, {0x802, {0}, false},
+};
+
+START_TEST(first_call)
+{
+    begin();
+    guest_memory_look(&memory, guest_vcpu);
+    memory.paging.cr3 = cr3;
+    memcpy(pages[PROGRAM / PAGE_SIZE], first_calls[_i].bytes, sizeof(first_calls[_i].bytes));
+    ck_assert(call_site_is_before(&memory, cr3, LINEAR + first_calls[_i].at) ==
+              first_calls[_i].call);
+    end();
+}
+END_TEST
+
 RUN_CASES("delivery", 30, EACH(segment_of_a_gate, ELEMENTS(segments)),
-          EACH(what_an_event_writes, ELEMENTS(places)))
+          EACH(what_an_event_writes, ELEMENTS(places)), EACH(first_call, ELEMENTS(first_calls)))

@@ -31,13 +31,9 @@ static bool is_alone(const struct l2 *l2)
 static bool find_stack(const struct portions *portions, uint64_t cr3, uint64_t rsp, uint64_t *stack,
                        bool *after_call)
 {
-    uint8_t before[CALL_SITE_BYTES];
-
     if (guest_memory_read_linear(&portions->memory, cr3, rsp, stack, sizeof(*stack)) != 0)
         return false;
-    *after_call = guest_memory_read_linear(&portions->memory, cr3, *stack - sizeof(before), before,
-                                           sizeof(before)) == 0 &&
-                  call_site_ends_here(before);
+    *after_call = call_site_is_before(&portions->memory, cr3, *stack);
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/protect/portions/call_site.h"
 
+#include <string.h>
+
 #define CALL_NEAR     0xe8
 #define CALL_INDIRECT 0xff
 #define NEAR_LENGTH   5U
@@ -37,4 +39,18 @@ bool call_site_ends_here(const uint8_t bytes[CALL_SITE_BYTES])
             return true;
     }
     return false;
+}
+
+bool call_site_is_before(const struct guest_memory *memory, uint64_t cr3, uint64_t address)
+{
+    const size_t here = (size_t)(address % PAGE_SIZE);
+    uint8_t bytes[CALL_SITE_BYTES];
+
+    if (guest_memory_read_linear(memory, cr3, address - sizeof(bytes), bytes, sizeof(bytes)) == 0)
+        return call_site_ends_here(bytes);
+    memset(bytes, 0, sizeof(bytes));
+    return here < sizeof(bytes) &&
+           guest_memory_read_linear(memory, cr3, address - here, bytes + sizeof(bytes) - here,
+                                    here) == 0 &&
+           call_site_ends_here(bytes);
 }
