@@ -140,6 +140,23 @@ START_TEST(a_sibling_unmaps)
 }
 END_TEST
 
+/* Another vCPU could have written the frame, and the gate by which a fault is a call. */
+START_TEST(a_call_beside_a_sibling)
+{
+    struct machine *machine;
+
+    engine = (enum engine_kind)_i;
+    machine = run_group("group=called", 0);
+    ck_assert_uint_eq(count(machine, REASON_ENTRY), 1);
+    ck_assert_uint_eq(count(machine, REASON_INTERRUPT_FRAME), 1);
+    end(machine);
+    machine = run_group("group=asked", 0);
+    ck_assert_uint_eq(count(machine, REASON_ENTRY), 1);
+    ck_assert_uint_eq(count(machine, REASON_INTERRUPT), 1);
+    end(machine);
+}
+END_TEST
+
 /* One vCPU, and a kernel that would be led into the view by the portion's own `syscall` or
  * `sysenter`. */
 static const char *const targets[] = {"group=lstar", "group=cstar", "group=sysenter", "group=off"};
@@ -175,6 +192,6 @@ START_TEST(a_kernel_finds_no_flags)
 END_TEST
 
 RUN_CASES_IF(test_machine_obstacle, "portions: siblings", 120, EACH(a_sibling_reads, ENGINE_KINDS),
-             EACH(a_sibling_unmaps, ENGINE_KINDS),
+             EACH(a_sibling_unmaps, ENGINE_KINDS), EACH(a_call_beside_a_sibling, ENGINE_KINDS),
              EACH(a_kernel_waits_inside, TARGETS *ENGINE_KINDS),
              EACH(a_kernel_finds_no_flags, ENGINE_KINDS))

@@ -5,7 +5,8 @@
  *
  * "kept", "lost": it reads the key while the first one is inside; the portion is protected in the
  * one and not in the other. "unmapped": it takes the key's page out of the page tables under the
- * feet of the first one, and reads it by another address.
+ * feet of the first one, and reads it by another address. "called", "asked": the portion calls its
+ * kernel, with and without the second vCPU, which could have made a fault a call.
  */
 #include "vault_pair.h"
 
@@ -33,15 +34,17 @@
 #define SYSENTER_CODE 8ULL
 
 /* Of a kernel, in the page of the TSS, and what it is made of. */
-#define SEGMENTS      0x80ULL
-#define GATES         0x100ULL
-#define CODE          8ULL
-#define CODE_64       0x00af9b000000ffffULL
-#define GATE          0x8e00ULL
-#define PAGE_FAULT    14
-#define NOWHERE       0x40a000ULL
-#define FLAG_1        2ULL     /* which is always set */
-#define PROGRAM_FLAGS 0x8d5ULL /* CF, PF, AF, ZF, SF, OF */
+#define SEGMENTS        0x80ULL
+#define GATES           0x100ULL
+#define CODE            8ULL
+#define CODE_64         0x00af9b000000ffffULL
+#define GATE            0x8e00ULL
+#define GATE_OF_PROGRAM 0xee00ULL
+#define VECTOR_INVALID  6
+#define PAGE_FAULT      14
+#define NOWHERE         0x40a000ULL
+#define FLAG_1          2ULL     /* which is always set */
+#define PROGRAM_FLAGS   0x8d5ULL /* CF, PF, AF, ZF, SF, OF */
 
 /* At RBX. */
 enum {
@@ -95,6 +98,10 @@ KIT_CODE(thief_unmaps, "1: cmpq $0, 48(%rbx)\n"
 /* What a page fault pushes: an error code, RIP, CS, RFLAGS. */
 KIT_CODE(kernel_looks, "movq 24(%rsp), %rax\n"
                        "hlt\n");
+
+/* By a call of the portion's, and by the invalid opcode that some hosts make of it. */
+KIT_CODE(kernel_called, "hlt\n");
+KIT_CODE(kernel_invalid, "hlt\n");
 
 static struct kit_guest guests[2];
 static uint64_t *pages[PAGES];
@@ -162,19 +169,16 @@ static void prepare(struct kit_guest *guest, uint64_t cr3)
     vmcs->regs.gpr[MEZZ_RSI] = VAULT_KEY;
 }
 
-static void prepare_both(const void *thief, uint64_t tries)
+/* Returns CR3. */
+static uint64_t prepare_first(uint32_t l2, uint64_t tries)
 {
-    uint32_t l2 = (uint32_t)kit_l2_create("pair");
     uint64_t *first;
-    uint64_t *second;
     uint64_t cr3;
 
     kit_open_in(&guests[0], l2, KIT_USER, vault_main);
-    kit_open_in(&guests[1], l2, KIT_LONG, thief);
     make_memory();
     cr3 = make_tables();
     prepare(&guests[0], cr3);
-    prepare(&guests[1], cr3);
     first = guests[0].vmcs->regs.gpr;
     guests[0].vmcs->regs.guest_rip = MAIN;
     first[MEZZ_RSP] = STACK + MEZZ_PAGE_SIZE - 64;
@@ -182,6 +186,17 @@ static void prepare_both(const void *thief, uint64_t tries)
     first[MEZZ_RBP] = CALLS;
     first[MEZZ_R9] = VAULT_CODE;
     first[MEZZ_R10] = BELL;
+    return cr3;
+}
+
+static void prepare_both(const void *thief, uint64_t tries)
+{
+    uint32_t l2 = (uint32_t)kit_l2_create("pair");
+    const uint64_t cr3 = prepare_first(l2, tries);
+    uint64_t *second;
+
+    kit_open_in(&guests[1], l2, KIT_LONG, thief);
+    prepare(&guests[1], cr3);
     second = guests[1].vmcs->regs.gpr;
     second[MEZZ_RDI] = VAULT_SECRET;
     second[MEZZ_R11] = TABLE + (VAULT_KEY - VAULT_CODE) / MEZZ_PAGE_SIZE * 8;
@@ -278,22 +293,28 @@ static void off(void)
     CHECK_EQ("the portion was run", words()[WORD_RIGHT], CALLS);
 }
 
+static void set_gate(unsigned int vector, const void *code, uint64_t kind)
+{
+    const uint64_t handler = kit_address(code);
+    uint64_t *gate = pages[(TASK - VAULT_CODE) / MEZZ_PAGE_SIZE] + GATES / 8 + 2 * vector;
+
+    gate[0] = (handler & 0xffff) | CODE << 16 | kind << 32 | (handler >> 16 & 0xffff) << 48;
+    gate[1] = handler >> 32;
+}
+
 /* GDT, IDT and the stack behind the TSS. */
 static void make_kernel(void)
 {
-    const uint64_t handler = kit_address(kernel_looks);
     uint64_t *task = pages[(TASK - VAULT_CODE) / MEZZ_PAGE_SIZE];
     struct mezz_vmcs12 *vmcs = guests[0].vmcs;
-    uint64_t *gate = task + GATES / 8 + 2 * PAGE_FAULT;
 
     task[0] = (TASK + MEZZ_PAGE_SIZE) << 32; /* RSP0: bytes 4 to 11 */
     task[1] = (TASK + MEZZ_PAGE_SIZE) >> 32;
     task[SEGMENTS / 8 + 1] = CODE_64;
-    gate[0] = (handler & 0xffff) | CODE << 16 | GATE << 32 | (handler >> 16 & 0xffff) << 48;
-    gate[1] = handler >> 32;
+    set_gate(PAGE_FAULT, kernel_looks, GATE);
     vmcs->system.gdtr = (struct mezz_descriptor_table){.base = TASK + SEGMENTS, .limit = 15};
     vmcs->system.idtr =
-        (struct mezz_descriptor_table){.base = TASK + GATES, .limit = 16 * (PAGE_FAULT + 1) - 1};
+        (struct mezz_descriptor_table){.base = TASK + GATES, .limit = 16 * (VAULT_CALL + 1) - 1};
 }
 
 /* Where there is another vCPU what was pushed is not believed, and hidden all the same: the portion
@@ -333,10 +354,35 @@ static void unmapped(void)
     CHECK_EQ("nor did the portion", words()[WORD_TURNS], words()[WORD_THEN]);
 }
 
+/* The kernel's end. */
+static void call_kernel(void)
+{
+    make_kernel();
+    set_gate(VECTOR_INVALID, kernel_invalid, GATE);
+    set_gate(VAULT_CALL, kernel_called, GATE_OF_PROGRAM);
+    guests[0].vmcs->regs.gpr[MEZZ_R8] = 1;
+    CHECK_EQ("the kernel's end", kit_exit(&guests[0]), MEZZ_EXIT_HLT);
+}
+
+static void called(void)
+{
+    prepare_both(thief_reads, 0);
+    call_kernel();
+    CHECK_EQ("the kernel sees nothing", guests[0].vmcs->regs.gpr[MEZZ_RAX], 0);
+}
+
+static void asked(void)
+{
+    prepare_first((uint32_t)kit_l2_create("alone"), 0);
+    call_kernel();
+    CHECK_EQ("the kernel is asked", guests[0].vmcs->regs.gpr[MEZZ_RAX], VAULT_SECRET);
+}
+
 const struct kit_group kit_groups[] = {
     {"kept", kept, true},   {"lost", lost, true},   {"unmapped", unmapped, true},
     {"lstar", lstar, true}, {"cstar", cstar, true}, {"sysenter", sysenter, true},
-    {"off", off, true},     {"flags", flags, true}, {NULL, NULL, false},
+    {"off", off, true},     {"flags", flags, true}, {"called", called, true},
+    {"asked", asked, true}, {NULL, NULL, false},
 };
 
 KIT_PROGRAM

@@ -68,8 +68,13 @@ static void find_kernel_entry(const struct portions *portions, const struct kvm_
     struct kernel_entry *entry = &facts->entry;
 
     kernel_entry_find(entry, &portions->memory);
-    access->frame_of_interrupt.known = entry->known;
     access->frame_of_interrupt.trusted = is_alone(portions->l2);
+    /* Nor is the IDT, by which another vCPU could have a fault be a call. */
+    if (!access->frame_of_interrupt.trusted) {
+        entry->system_call = false;
+        entry->call_handler = 0;
+    }
+    access->frame_of_interrupt.known = entry->known;
     access->frame_of_interrupt.cpl = ring_of(entry->cs & 3U);
     access->frame_of_interrupt.rip = entry->rip;
     access->frame_of_interrupt.next_rip = entry->next_rip;
