@@ -289,7 +289,41 @@ START_TEST(more_memory_than_the_host)
 }
 END_TEST
 
+/* L1 gets an error code for what it asks for; who runs it is told what the host lacks. The first
+ * limit that a machine can be made with is too low for an L2, or for its views. */
+START_TEST(too_few_files)
+{
+    static const char text[] =
+        "local s = mezz.stack { memory = '96M' }\n"
+        "local l1 = s:l1 { image = 'conformance_l1.elf', memory = '64M',\n"
+        "    cmdline = 'group=gate' }\n"
+        "l1:l2 { name = 'gate', image = 'tiny-os.elf', memory = '2M', engine = 'flip' }\n"
+        "s:run { timeout = '20s', may_die = true }\n";
+    struct mezz_process mezz;
+    bool told = false;
+
+    for (rlim_t files = 10; files < 64 && !told; files++) {
+        mezz_begin(&mezz);
+        mezz.resource = RLIMIT_NOFILE;
+        mezz.limit = (struct rlimit){files, files};
+        mezz_run_text(&mezz, text);
+        told = mezz.status == 0;
+        if (told) {
+            ck_assert_msg(mezz_lines(mezz.err) == 1 &&
+                              strstr(mezz.err, "mezz: t.lua:5: the host failed, and L1 was told "
+                                               "so: memory of L2 ") == mezz.err &&
+                              strstr(mezz.err, "Too many open files\n") != NULL,
+                          "%u files: %s", (unsigned int)files, mezz.err);
+        } else {
+            ck_assert_int_eq(mezz.status, 3);
+        }
+        mezz_end(&mezz, 1);
+    }
+    ck_assert(told);
+}
+END_TEST
+
 RUN_CASES_IF(mezz_obstacle, "bad_input", 60, EACH(stack, ELEMENTS(stacks)), EACH(truncated, 6),
              EACH(same_file, ELEMENTS(same_files)), EACH(command, ELEMENTS(commands)),
              EACH(help_and_version, HELPS), ONCE(no_kvm), ONCE(kvm_without_permission),
-             ONCE(loop_without_interrupts), ONCE(more_memory_than_the_host))
+             ONCE(loop_without_interrupts), ONCE(more_memory_than_the_host), ONCE(too_few_files))

@@ -49,6 +49,8 @@ struct space_config {
     /* Whether what runs is over, so that long work (slots, the walk of an EPT12) is left undone, as
      * after -EINTR of the host. NULL: never. */
     bool (*over)(void *context);
+    /* The host does not give a VM or a vCPU: what it said. NULL: nobody wants to know. */
+    void (*failed)(void *context, const struct error *error);
     void *context;
 };
 

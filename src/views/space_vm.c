@@ -25,7 +25,14 @@ static int enable_rings(const struct kvm_vm *vm, uint32_t entries, struct error 
     return 0;
 }
 
-int view_vm_create(struct space *space, struct view_vm **created, struct error *error)
+static int told(const struct space_config *config, int code, const struct error *error)
+{
+    if (code != 0 && config->failed != NULL)
+        config->failed(config->context, error);
+    return code;
+}
+
+static int create_vm(struct space *space, struct view_vm **created, struct error *error)
 {
     const struct space_config *config = &space->config;
     struct view_vm *vm = aligned_alloc(VIEW_VM_ALIGNMENT, round_up(sizeof(*vm), VIEW_VM_ALIGNMENT));
@@ -70,6 +77,11 @@ destroy_vm:
 free_vm:
     free(vm);
     return code;
+}
+
+int view_vm_create(struct space *space, struct view_vm **created, struct error *error)
+{
+    return told(&space->config, create_vm(space, created, error), error);
 }
 
 void view_vm_destroy(struct view_vm *vm)
@@ -139,8 +151,8 @@ static void leave_place(struct view_vm *vm, struct view_core *core)
         free(core);
 }
 
-int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **created,
-                     struct error *error)
+static int create_core(struct view_vm *vm, uint32_t number, struct view_core **created,
+                       struct error *error)
 {
     const struct space_config *config = &vm->space->config;
     struct view_core *core = take_place(vm);
@@ -170,6 +182,12 @@ int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **cre
     vm->core[number] = core;
     *created = core;
     return 0;
+}
+
+int view_core_create(struct view_vm *vm, uint32_t number, struct view_core **created,
+                     struct error *error)
+{
+    return told(&vm->space->config, create_core(vm, number, created, error), error);
 }
 
 void view_core_leave(struct view_core *core)

@@ -50,6 +50,13 @@ static bool over(void *context)
     return true;
 }
 
+static void failed(void *context, const struct error *error)
+{
+    const struct l2 *l2 = context;
+
+    machine_note_trouble(l2->machine, "memory of L2 %s: %s", l2->name, error->text);
+}
+
 static int create_space(struct l2 *l2)
 {
     struct machine *machine = l2->machine;
@@ -60,6 +67,7 @@ static int create_space(struct l2 *l2)
         .vm_created = vm_created,
         .vcpu_created = vcpu_created,
         .over = over,
+        .failed = failed,
         .context = l2,
     };
     struct error error;

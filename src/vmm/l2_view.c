@@ -2,6 +2,7 @@
 #include "vmm/l2_view.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "host/hot.h"
@@ -122,6 +123,9 @@ HOT static int in_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const st
         code = attempt(vcpu, wish);
     if (code == -EBUSY)
         code = take_turn(vcpu, attempt, wish);
+    if (code < 0 && code != -EAGAIN && code != -EINTR)
+        machine_note_trouble(vcpu->l2->machine, "a view of L2 %s: %s", vcpu->l2->name,
+                             strerror(-code));
     vcpu->kvm = vcpu->place.kvm;
     return code;
 }

@@ -43,6 +43,19 @@ void machine_end(struct machine *machine, enum machine_end end, const char *form
     pthread_cond_broadcast(&machine->changed);
 }
 
+void machine_note_trouble(struct machine *machine, const char *format, ...)
+{
+    va_list arguments;
+    char line[sizeof(machine->report.trouble.text)];
+
+    if (machine->report.trouble.text[0] != '\0')
+        return;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    error_set(&machine->report.trouble, EIO, "%s", line);
+}
+
 void machine_note_l2_output(struct machine *machine)
 {
     if (machine->report.first_l2_output_ns == 0)

@@ -113,6 +113,10 @@ uint64_t machine_time(const struct machine *machine);
 void machine_end(struct machine *machine, enum machine_end end, const char *format, ...)
     __attribute__((cold, format(printf, 3, 4)));
 
+/* The host failed, and L1 hears of it as MEZZ_E_HOST: the first time counts. */
+void machine_note_trouble(struct machine *machine, const char *format, ...)
+    __attribute__((cold, format(printf, 2, 3)));
+
 /* An L2 has written to its console: the first time counts. */
 void machine_note_l2_output(struct machine *machine);
 

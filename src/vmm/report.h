@@ -132,7 +132,9 @@ struct machine_report {
     uint64_t duration_ns;        /* of machine_run */
     uint64_t first_l2_output_ns; /* from the start of the process; 0: none */
     struct error error;          /* one line; empty when all is well */
-    const char *last_words;      /* the fatal tail of L1, several lines; otherwise "" */
+    /* What the host failed at first while L1 went on, and was told MEZZ_E_HOST; otherwise empty. */
+    struct error trouble;
+    const char *last_words; /* the fatal tail of L1, several lines; otherwise "" */
     struct cage_facts cage;
     struct l1_report l1;
     const struct l2_report *l2; /* in the order of the stack file, then those L1 made of its own */

@@ -98,6 +98,9 @@ void show_run(struct terminal *terminal, const char *file, const struct script_r
 {
     if (!run->quiet || verbose)
         show_levels(terminal, &run->report, verbose);
+    if (run->report.trouble.text[0] != '\0')
+        cli_complain("%s:%u: the host failed, and L1 was told so: %s", file, run->line,
+                     run->report.trouble.text);
     if (!run->may_die)
         complain(file, run);
 }

@@ -254,6 +254,7 @@ static json_t *l1_of(struct builder *builder, const struct machine_report *repor
     set(builder, object, "other_exits", count_of(l1->other_exits));
     set(builder, object, "kvm_runs", count_of(l1->kvm_runs));
     set(builder, object, "run_ms", ms_of(l1->run_ns));
+    set(builder, object, "trouble", string_of(report->trouble.text));
     set(builder, object, "last_words", string_of(report->last_words));
     return object;
 }
