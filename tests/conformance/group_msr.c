@@ -130,9 +130,46 @@ static void known(uint32_t msr, const char *read_label, const char *write_label,
     kit_close(&guest);
 }
 
+/* Those by which KVM serves its guests, and Hyper-V's: some name a page that KVM then writes. */
+static const uint32_t host_msrs[] = {
+    0x11,       0x12,       0x4b564d00, 0x4b564d01, 0x4b564d02, 0x4b564d03, 0x4b564d04,
+    0x4b564d05, 0x4b564d06, 0x4b564d07, 0x4b564d08, 0x4b564dff, 0x40000000, 0x40000001,
+    0x40000020, 0x40000021, 0x40000073, 0x40000083, 0x40000118, 0x400001ff,
+};
+#define HOST_MSRS (sizeof(host_msrs) / sizeof(host_msrs[0]))
+
+/* An L2 has none of them: they are as unknown as any other. */
+static void of_the_host(void)
+{
+    for (unsigned int i = 0; i < HOST_MSRS; i++) {
+        const uint32_t msr = host_msrs[i];
+
+        KIT_LABEL("RDMSR of one of the host's");
+        open_msr(msr_read, msr, 0);
+        check_exit(MEZZ_EXIT_RDMSR, msr, 0, msr_read);
+        guest.vmcs->completion.flags = MEZZ_COMPLETION_FAULT;
+        check_fault();
+        kit_close(&guest);
+        KIT_LABEL("WRMSR of one of the host's");
+        open_msr(msr_write, msr, 0x1001);
+        check_exit(MEZZ_EXIT_WRMSR, msr, 0x1001, msr_write);
+        guest.vmcs->completion.flags = MEZZ_COMPLETION_FAULT;
+        check_fault();
+        kit_close(&guest);
+        KIT_LABEL("one of the host's, with a bitmap without bits");
+        open_with_bitmap(msr_write, msr, 0x1001);
+        if (msr < 0x2000)
+            check_fault();
+        else
+            check_exit(MEZZ_EXIT_WRMSR, msr, 0x1001, msr_write);
+        kit_close(&guest);
+    }
+}
+
 void group_msr(void)
 {
     unknown();
+    of_the_host();
     known(KERNEL_GS_BASE, "a read of KERNEL_GS_BASE", "a write of KERNEL_GS_BASE",
           "KERNEL_GS_BASE without bits");
     known(SYSENTER_ESP, "a read of SYSENTER_ESP", "a write of SYSENTER_ESP",

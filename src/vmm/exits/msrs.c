@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/exits/msrs.h"
 
+#include <asm/kvm_para.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -13,6 +14,23 @@
 #define BITMAP_BYTES 1024U /* of 0x2000 MSRs */
 #define HIGH_MSRS    0xc0000000U
 #define RANGE_MSRS   0x2000U
+#define MSR_KINDS    4U /* low and high ones, to be read and written */
+
+/*
+ * MSRs by which KVM serves a guest that knows it: its clock, stolen time, asynchronous page faults,
+ * the end of an interrupt, and Hyper-V's. Many name a page that KVM then writes by itself, whatever
+ * the guest's view has there. CPUID tells no L2 of them, and for an L2 there are none.
+ */
+static const struct host_msrs {
+    uint32_t first;
+    uint32_t count;
+} host_msrs[] = {
+    {MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME + 1 - MSR_KVM_WALL_CLOCK}, /* in the low range */
+    {0x40000000U, 0x200},                                               /* Hyper-V's */
+    {MSR_KVM_WALL_CLOCK_NEW, 0x100},
+};
+#define HOST_MSRS  (sizeof(host_msrs) / sizeof(host_msrs[0]))
+#define MOST_HOSTS 0x200U
 
 /* In the order of struct mezz_vmcs12_msrs. */
 static const uint32_t group_msr[] = {
@@ -138,23 +156,56 @@ static void add_carried(uint8_t *page)
     }
 }
 
+static bool is_host_msr(uint32_t msr)
+{
+    for (size_t i = 0; i < HOST_MSRS; i++)
+        if (msr - host_msrs[i].first < host_msrs[i].count)
+            return true;
+    return false;
+}
+
+/* Where the filter's page has bits for them, these exit; the others get ranges of their own. */
+static void add_host_msrs(struct kvm_msr_filter *filter, uint8_t *page)
+{
+    static uint8_t none[MOST_HOSTS / 8];
+    uint32_t ranges = MSR_KINDS;
+
+    for (size_t i = 0; i < HOST_MSRS; i++) {
+        const struct host_msrs *hosts = &host_msrs[i];
+        uint32_t offset, bit;
+
+        if (!locate(hosts->first, false, &offset, &bit)) {
+            filter->ranges[ranges++] = (struct kvm_msr_filter_range){
+                .flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+                .nmsrs = hosts->count,
+                .base = hosts->first,
+                .bitmap = none,
+            };
+            continue;
+        }
+        for (; bit < hosts->first + hosts->count; bit++) {
+            page[bit / 8] &= (uint8_t) ~(1U << bit % 8);
+            page[2 * BITMAP_BYTES + bit / 8] &= (uint8_t) ~(1U << bit % 8);
+        }
+    }
+}
+
 int msrs_set_filter(const struct l2 *l2, const struct kvm_vm *vm)
 {
-    static const uint8_t nothing[PAGE_SIZE];
     struct kvm_msr_filter filter = {.flags = KVM_MSR_FILTER_DEFAULT_ALLOW};
-    const bool any = memcmp(l2->msr_filter, nothing, PAGE_SIZE) != 0;
     uint8_t page[PAGE_SIZE];
 
     /* In the filter a set bit allows. */
     for (size_t i = 0; i < PAGE_SIZE; i++)
         page[i] = (uint8_t)~l2->msr_filter[i];
-    for (uint32_t i = 0; any && i < 4; i++)
+    for (uint32_t i = 0; i < MSR_KINDS; i++)
         filter.ranges[i] = (struct kvm_msr_filter_range){
             .flags = i < 2 ? KVM_MSR_FILTER_READ : KVM_MSR_FILTER_WRITE,
             .nmsrs = RANGE_MSRS,
             .base = i % 2 == 0 ? 0 : HIGH_MSRS,
             .bitmap = page + i * BITMAP_BYTES,
         };
+    add_host_msrs(&filter, page);
     return ioctl(vm->fd, KVM_X86_SET_MSR_FILTER, &filter) < 0 ? -errno : 0;
 }
 
@@ -201,7 +252,8 @@ static enum root_verdict write_for_l2(struct l2_vcpu *vcpu)
 
 enum root_verdict msrs_rule(struct l2_vcpu *vcpu)
 {
-    bool filtered = vcpu->kvm->run->msr.reason == KVM_MSR_EXIT_REASON_FILTER;
+    bool filtered =
+        vcpu->kvm->run->msr.reason == KVM_MSR_EXIT_REASON_FILTER && !is_host_msr(vcpu->exit.msr);
     bool write = vcpu->exit.reason == MEZZ_EXIT_WRMSR;
     uint64_t value = 0;
     bool fault = true;
