@@ -101,6 +101,11 @@ HOT void space_overlay_wall_off(struct space_overlay *overlay, const struct spac
     overlay->walled_off = from;
 }
 
+void space_overlay_set_aside(struct space_overlay *overlay)
+{
+    overlay->aside = true;
+}
+
 HOT bool space_has_walls(const struct space *space)
 {
     return space->engine == &engine_remap && space->config.host->paging.kind != PAGING_HARDWARE;

@@ -41,6 +41,10 @@ void space_overlay_wall_off(struct space_overlay *overlay, const struct space_ov
 /* Whether that makes a difference. */
 bool space_has_walls(const struct space *space);
 
+/* The caller's word, before any vCPU is in it, that no kernel of the guest runs under it: such
+ * views may be on side 1 of a VM (side.h), and all others that have an overlay are on side 0. */
+void space_overlay_set_aside(struct space_overlay *overlay);
+
 /* -EBUSY while a vCPU is in it. */
 int space_overlay_destroy(struct space_overlay *overlay);
 

@@ -89,6 +89,7 @@ struct space_overlay {
     size_t count;
     struct view_patch found; /* the one that was found last; its page may be none's */
     uint32_t others;
+    bool aside;                             /* space_overlay_set_aside() */
     const struct space_overlay *walled_off; /* space_overlay_wall_off() */
     struct space_view *latest;              /* of its views, the one that was got last; or NULL */
 };

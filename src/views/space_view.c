@@ -25,12 +25,21 @@ uint64_t space_view_builds(const struct space_view *view)
     return view->builds;
 }
 
-/* What was shown last stays on its side: the other one's turn it is, whatever is there. */
+/* What KVM writes for a hypercall goes to side 0, whichever its vCPU sees: there is the view of
+ * whoever makes one, if others have what it has not. Otherwise what was shown last stays on its
+ * side, and the other one's turn it is, whatever is there. */
+static bool is_on_other_side(const struct view_vm *vm, const struct space_view *view)
+{
+    if (view->overlay != NULL)
+        return vm->side != (view->overlay->aside ? 1 : 0);
+    return vm->view != view && (vm->view != NULL || vm->other.view == view);
+}
+
 static void turn(struct view_vm *vm, const struct space_view *view)
 {
     const struct view_side now = {vm->view, vm->slots, vm->window};
 
-    if (vm->view == view || (vm->view == NULL && vm->other.view != view))
+    if (!is_on_other_side(vm, view))
         return;
     vm->view = vm->other.view;
     vm->slots = vm->other.slots;

@@ -114,11 +114,14 @@ COLD static int remake(struct hook_policy *guard, uint32_t number, uint64_t vers
     code = hook_each_patch(guard->hooks, number, add_patch, guard);
     if (code != 0)
         return code;
-    if (view->overlay == NULL)
+    if (view->overlay == NULL) {
         code = space_overlay_create(&view->overlay, guard->l2->space, guard->patch, guard->patches,
                                     MEZZ_EPT_RWX);
-    else
+        if (code == 0 && number != 0)
+            space_overlay_set_aside(view->overlay);
+    } else {
         code = space_overlay_replace(view->overlay, guard->patch, guard->patches, MEZZ_EPT_RWX);
+    }
     if (code == 0)
         view->version = version;
     return code;

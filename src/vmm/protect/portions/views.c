@@ -39,11 +39,14 @@ static int set(struct portions *portions, uint32_t number)
     if (view->overlay != NULL && view_plan_same(&view->plan, &portions->plan))
         return 0;
     code = patches_of(portions, &portions->plan);
-    if (code == 0 && view->overlay == NULL)
+    if (code == 0 && view->overlay == NULL) {
         code = space_overlay_create(&view->overlay, portions->l2->space, portions->patch,
                                     portions->plan.count, others);
-    else if (code == 0)
+        if (code == 0 && number != 0)
+            space_overlay_set_aside(view->overlay);
+    } else if (code == 0) {
         code = space_overlay_replace(view->overlay, portions->patch, portions->plan.count, others);
+    }
     if (code != 0)
         return code;
     view->plan = portions->plan;
