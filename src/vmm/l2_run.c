@@ -7,6 +7,7 @@
 #include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/exits/drain.h"
+#include "vmm/exits/ept_violation.h"
 #include "vmm/exits/exit_rules.h"
 #include "vmm/exits/paging_tables.h"
 #include "vmm/exits/trace.h"
@@ -313,7 +314,10 @@ COLD static void interrupted(struct l1_vcpu *l1, struct l2_vcpu *vcpu)
     l1_check_time(l1);
     if (l1->machine->ended)
         return;
-    if (l2_policies_end_quiet(vcpu)) {
+    if (emulation_stands_still(vcpu)) {
+        if (dispatch(l1, vcpu))
+            l2_resume(l1, vcpu);
+    } else if (l2_policies_end_quiet(vcpu)) {
         vcpu->exit_count++;
         l2_reflect(l1, vcpu);
     } else if (!l1->machine->ended) {

@@ -64,10 +64,21 @@ HOT static bool ept12_has(const struct l2_vcpu *vcpu)
            now.rights != 0;
 }
 
+/* KVM has read a part of the kernel's operand, and will not take the rest: it would ask again. */
+COLD static bool would_ask_again(struct l2_vcpu *vcpu)
+{
+    struct operand operands[OPERANDS_LIMIT];
+
+    return l2_sregs(vcpu)->ss.dpl != 3 && operands_of_endless(vcpu, operands) != 0;
+}
+
 HOT static enum root_verdict ask_policies(struct l2_vcpu *vcpu, uint32_t right)
 {
-    enum l2_verdict verdict = l2_policies_violation(vcpu, right);
+    enum l2_verdict verdict;
 
+    if (right == MEZZ_EPT_READ && !vcpu->exit.unserved && vcpu->l2->policy != NULL)
+        vcpu->exit.unserved = would_ask_again(vcpu);
+    verdict = l2_policies_violation(vcpu, right);
     if (verdict != L2_HANDLED)
         return ROOT_LEFT;
     /* What a policy left to be read is nothing. */
@@ -138,13 +149,21 @@ HOT __attribute__((noinline)) static enum root_verdict judge(struct l2_vcpu *vcp
     return own || ept12_allows(vcpu, right) ? serve(vcpu, right) : ROOT_LEFT;
 }
 
-/* Asks the policies about one page of what the instruction accesses. True: they have settled it.
- * *served: the overlay allows it, but access by access, for it has no slot there. */
+/* One page of what the instruction accesses. */
+typedef bool operand_page(struct l2_vcpu *vcpu, uint64_t gpa, const struct operand *operand,
+                          bool *served);
+
+static uint32_t wanted_by(const struct operand *operand)
+{
+    return (operand->read ? MEZZ_EPT_READ : 0) | (operand->written ? MEZZ_EPT_WRITE : 0);
+}
+
+/* Asks the policies about it. True: they have settled it. *served: the overlay allows it, but
+ * access by access, for it has no slot there. */
 static bool page_is_settled(struct l2_vcpu *vcpu, uint64_t gpa, const struct operand *operand,
                             bool *served)
 {
-    const uint32_t wanted =
-        (operand->read ? MEZZ_EPT_READ : 0) | (operand->written ? MEZZ_EPT_WRITE : 0);
+    const uint32_t wanted = wanted_by(operand);
     uint32_t missing;
     uint32_t rights;
     bool own;
@@ -163,7 +182,21 @@ static bool page_is_settled(struct l2_vcpu *vcpu, uint64_t gpa, const struct ope
            vcpu->exit.reason != MEZZ_EXIT_EPT_VIOLATION;
 }
 
-static bool is_settled(struct l2_vcpu *vcpu, const struct operand *operand, bool *served)
+/* There is no slot with what is wanted. */
+static bool page_is_closed(struct l2_vcpu *vcpu, uint64_t gpa, const struct operand *operand,
+                           bool *served)
+{
+    const uint32_t wanted = wanted_by(operand) | MEZZ_EPT_EXECUTE;
+    bool own;
+
+    (void)served;
+    vcpu->exit.gpa = gpa;
+    return wanted & ~overlaid_rights(vcpu, &own);
+}
+
+/* True: it is of one of the operand's pages. */
+static bool is_of_any(struct l2_vcpu *vcpu, const struct operand *operand, operand_page *is,
+                      bool *served)
 {
     const struct kvm_regs *regs = l2_regs(vcpu);
     const struct kvm_sregs *sregs = l2_sregs(vcpu);
@@ -181,7 +214,7 @@ static bool is_settled(struct l2_vcpu *vcpu, const struct operand *operand, bool
         struct guest_fault fault;
 
         if (guest_walk(&to, &paging, at, GUEST_ANY, &reader, &fault) == 0 &&
-            page_is_settled(vcpu, to.address.value, operand, served))
+            is(vcpu, to.address.value, operand, served))
             return true;
         if (at / PAGE_SIZE == last / PAGE_SIZE)
             return false;
@@ -229,13 +262,43 @@ COLD enum root_verdict emulation_failure_rule(struct l2_vcpu *vcpu)
         return ROOT_LEFT;
     count = operands_of(vcpu, operands);
     for (size_t i = 0; i < count; i++)
-        if (is_settled(vcpu, &operands[i], &served))
+        if (is_of_any(vcpu, &operands[i], page_is_settled, &served))
             return vcpu->exit.done ? ROOT_HANDLED : ROOT_LEFT;
     vcpu->exit = exit;
     if (served)
         return raise_invalid(vcpu);
     l2_policies_end(vcpu);
     return ROOT_LEFT;
+}
+
+/* An event is on its way into the vCPU: its handler runs before the instruction does. */
+static bool takes_event(struct l2_vcpu *vcpu)
+{
+    const struct kvm_vcpu_events *events = &vcpu->kvm->run->s.regs.events;
+
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_EVENTS);
+    return events->exception.injected || events->exception.pending || events->nmi.injected ||
+           events->interrupt.injected;
+}
+
+COLD bool emulation_stands_still(struct l2_vcpu *vcpu)
+{
+    const struct l2_exit exit = vcpu->exit;
+    struct operand operands[OPERANDS_LIMIT];
+    bool still = false;
+    bool served;
+    size_t count;
+
+    if (vcpu->l2->policy == NULL || vcpu->place.overlay == NULL || vcpu->halted)
+        return false;
+    l2_regs(vcpu);
+    l2_sregs(vcpu);
+    count = l2_has_registers(vcpu) ? operands_of_endless(vcpu, operands) : 0;
+    for (size_t i = 0; i < count && !still; i++)
+        still = is_of_any(vcpu, &operands[i], page_is_closed, &served);
+    still = still && !takes_event(vcpu);
+    vcpu->exit = still ? (struct l2_exit){.reason = MEZZ_EXIT_EMULATION_FAILURE} : exit;
+    return still;
 }
 
 HOT enum root_verdict ept_violation_rule(struct l2_vcpu *vcpu)

@@ -12,4 +12,9 @@ enum root_verdict ept_violation_rule(struct l2_vcpu *vcpu);
  * matter of the policies, as an access by any other instruction is. */
 enum root_verdict emulation_failure_rule(struct l2_vcpu *vcpu);
 
+/* Of a KVM_RUN that something interrupted: KVM would try the instruction for ever, for it stores
+ * where an overlay has left no slot, or loads from there, and takes that for no reason to exit.
+ * Then vcpu->exit is what it is when KVM cannot run one. */
+bool emulation_stands_still(struct l2_vcpu *vcpu);
+
 #endif
