@@ -29,7 +29,7 @@ START_TEST(stack)
     json = mezz_json(&mezz);
     expectations = mezz_at(json, "expectations");
     /* Two of each attack, if this host has what it needs. */
-    ck_assert_uint_ge(json_array_size(expectations), portion_lane_is_host() ? 206 : 218);
+    ck_assert_uint_ge(json_array_size(expectations), portion_lane_is_host() ? 246 : 258);
     json_array_foreach(expectations, i, one)
     {
         ck_assert(json_is_true(mezz_at(one, "passed")));

@@ -27,13 +27,21 @@
 #define TINY_CALL_RECEIVE 11 /* (buffer, length): its length, or -TINY_EAGAIN if none waits */
 
 /* With the kernel's option `hostile` only, for attackers to whom the kernel belongs. */
-#define TINY_CALL_FRAME  20 /* (pid or 0 for oneself, address): the physical page, or an error */
-#define TINY_CALL_MAP    21 /* (address, physical page, TINY_MAP_* or 0 for nothing): 0 */
-#define TINY_CALL_WRMSR  22 /* (MSR, value): 0, or the kernel's end */
-#define TINY_CALL_STEP   23 /* (abi/steps.h): the kernel single-steps it from now on; 0 */
-#define TINY_CALL_TABLE  24 /* (abi/tables.h: what, where, address): 0 */
-#define TINY_CALL_SEEN   25 /* (buffer): what the kernel saw in steps, a struct tiny_seen; 0 */
-#define TINY_CALL_RING   26 /* (1 to 3): the caller goes on in this ring; 0 */
+#define TINY_CALL_FRAME 20 /* (pid or 0 for oneself, address): the physical page, or an error */
+#define TINY_CALL_MAP   21 /* (address, physical page, TINY_MAP_* or 0 for nothing): 0 */
+#define TINY_CALL_WRMSR 22 /* (MSR, value): 0, or -TINY_EFAULT if the processor refuses */
+#define TINY_CALL_STEP  23 /* (abi/steps.h): the kernel single-steps it from now on; 0 */
+#define TINY_CALL_TABLE 24 /* (abi/tables.h: what, where, address): 0 */
+#define TINY_CALL_SEEN  25 /* (buffer): what the kernel saw in steps, a struct tiny_seen; 0 */
+#define TINY_CALL_RING  26 /* (1 to 3): the caller goes on in this ring; 0 */
+#define TINY_CALL_ASK   27 /* (number, a, b): a hypercall of KVM; its result */
+#define TINY_CALL_USE   28 /* (TINY_USE_*, physical page): 0, or the kernel's end */
+
+/* The kernel's one instruction that uses the page. */
+#define TINY_USE_SGDT    0
+#define TINY_USE_LGDT    1
+#define TINY_USE_SIDT    2
+#define TINY_USE_LIDT    3
 
 #define TINY_MAP_READ    1
 #define TINY_MAP_WRITE   2

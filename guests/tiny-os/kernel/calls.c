@@ -132,6 +132,16 @@ static int64_t call_ring(const struct arguments *args)
     return hostile_ring(args->a);
 }
 
+static int64_t call_ask(const struct arguments *args)
+{
+    return hostile_ask(args->a, args->b, args->c);
+}
+
+static int64_t call_use(const struct arguments *args)
+{
+    return hostile_use(args->a, args->b);
+}
+
 static int64_t (*const calls[])(const struct arguments *) = {
     [TINY_CALL_EXIT] = call_exit,     [TINY_CALL_WRITE] = call_write,
     [TINY_CALL_YIELD] = call_yield,   [TINY_CALL_TIME] = call_time,
@@ -142,7 +152,8 @@ static int64_t (*const calls[])(const struct arguments *) = {
     [TINY_CALL_FRAME] = call_frame,   [TINY_CALL_MAP] = call_map,
     [TINY_CALL_WRMSR] = call_wrmsr,   [TINY_CALL_STEP] = call_step,
     [TINY_CALL_TABLE] = call_table,   [TINY_CALL_SEEN] = call_seen,
-    [TINY_CALL_RING] = call_ring,
+    [TINY_CALL_RING] = call_ring,     [TINY_CALL_ASK] = call_ask,
+    [TINY_CALL_USE] = call_use,
 };
 
 void call_dispatch(struct frame *frame)

@@ -3,6 +3,7 @@
 #ifndef TINY_KERNEL_CPU_H
 #define TINY_KERNEL_CPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 static inline void out8(uint16_t port, uint8_t value)
@@ -39,12 +40,13 @@ static inline void write_cr3(uint64_t value)
     __asm__ volatile("movq %0, %%cr3" : : "r"(value) : "memory");
 }
 
-static inline void write_msr(uint32_t msr, uint64_t value)
+/* Which of the two instructions is a hypercall. */
+static inline bool is_of_amd(void)
 {
-    __asm__ volatile("wrmsr"
-                     :
-                     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
-                     : "memory");
+    uint32_t a = 0, b, c, d;
+
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
+    return b == 0x68747541u; /* "Auth" of AuthenticAMD */
 }
 
 /* What LIDT and LGDT load. */

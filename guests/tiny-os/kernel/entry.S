@@ -140,6 +140,19 @@ user_copy_fault:
     movq $-TINY_EFAULT, %rax
     ret
 
+/* long try_write_msr(uint32_t msr, uint64_t value): 0, or -TINY_EFAULT if the processor refuses. */
+    .globl try_write_msr
+    .globl try_write_msr_end
+try_write_msr:
+    movl %edi, %ecx
+    movl %esi, %eax
+    movq %rsi, %rdx
+    shrq $32, %rdx
+    wrmsr
+    xorl %eax, %eax
+    ret
+try_write_msr_end:
+
 /* Stub n at 16 * n: the IDT is data of the image and counts on it. */
     .section .text.vectors, "ax"
     .balign 4096

@@ -98,8 +98,49 @@ int64_t hostile_write_msr(uint64_t msr, uint64_t value)
     if (!allowed) {
         return -TINY_ENOSYS;
     }
-    write_msr((uint32_t)msr, value);
-    return 0;
+    return try_write_msr((uint32_t)msr, value);
+}
+
+int64_t hostile_ask(uint64_t number, uint64_t a, uint64_t b)
+{
+    int64_t result;
+
+    if (!allowed) {
+        return -TINY_ENOSYS;
+    }
+    if (is_of_amd()) {
+        __asm__ volatile("vmmcall" : "=a"(result) : "a"(number), "b"(a), "c"(b) : "memory");
+    } else {
+        __asm__ volatile("vmcall" : "=a"(result) : "a"(number), "b"(a), "c"(b) : "memory");
+    }
+    return result;
+}
+
+int64_t hostile_use(uint64_t way, uint64_t where)
+{
+    uint64_t at = DIRECT_BASE + where;
+
+    if (!allowed) {
+        return -TINY_ENOSYS;
+    }
+    switch (way) {
+    case TINY_USE_SGDT:
+        __asm__ volatile("sgdt (%0)" : : "r"(at) : "memory");
+        return 0;
+    case TINY_USE_LGDT:
+        __asm__ volatile("lgdt (%0)" : : "r"(at) : "memory");
+        load_gdt(&gdt_pointer);
+        return 0;
+    case TINY_USE_SIDT:
+        __asm__ volatile("sidt (%0)" : : "r"(at) : "memory");
+        return 0;
+    case TINY_USE_LIDT:
+        __asm__ volatile("lidt (%0)" : : "r"(at) : "memory");
+        load_idt(&idt_pointer);
+        return 0;
+    default:
+        return -TINY_EINVAL;
+    }
 }
 
 /* Selectors of a ring's code and data: those of rings 1 and 2 are the last of the GDT. */

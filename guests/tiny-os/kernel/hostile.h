@@ -33,8 +33,14 @@ int64_t hostile_table(uint64_t kind, uint64_t where, uint64_t vaddr);
 /* A page fault of the program is what it waits for (TINY_TABLE_LANDING): its frame goes on. */
 bool hostile_lands(const struct frame *frame);
 
-/* One that the processor refuses is the kernel's end. */
+/* -TINY_EFAULT: the processor refuses it. */
 int64_t hostile_write_msr(uint64_t msr, uint64_t value);
+
+/* A hypercall as KVM has them. */
+int64_t hostile_ask(uint64_t number, uint64_t a, uint64_t b);
+
+/* One instruction with a physical page as its operand. way: TINY_USE_*. */
+int64_t hostile_use(uint64_t way, uint64_t where);
 
 /* Between hostile.c and hostile_steps.c: gates of the IDT. */
 #define GATE_SIZE       16

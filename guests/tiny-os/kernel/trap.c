@@ -15,7 +15,7 @@
 
 #define CALL_INSTRUCTION_LENGTH 2
 
-extern const char user_copy_fault[];
+extern const char user_copy_fault[], try_write_msr_end[];
 
 static const char *const fault_names[32] = {
     [0] = "divide error",        [1] = "debug exception", [2] = "NMI",
@@ -88,6 +88,9 @@ void trap_from_kernel(struct frame *frame)
         timer_interrupt(frame->vector - VECTOR_IRQ); /* only in wait_for_interrupt */
     } else if (frame->vector == VECTOR_PAGE_FAULT && frame->rip >= (uint64_t)user_copy &&
                frame->rip < (uint64_t)user_copy_fault) {
+        frame->rip = (uint64_t)user_copy_fault;
+    } else if (frame->vector == VECTOR_PROTECTION && frame->rip >= (uint64_t)try_write_msr &&
+               frame->rip < (uint64_t)try_write_msr_end) {
         frame->rip = (uint64_t)user_copy_fault;
     } else {
         panic(fault_name(frame->vector), frame);

@@ -26,5 +26,6 @@ _Noreturn void return_to(struct frame *frame);
 
 /* entry.S: 0, or -TINY_EFAULT when a page is missing; the caller has checked the range. */
 int64_t user_copy(void *to, const void *from, uint64_t n);
+int64_t try_write_msr(uint32_t msr, uint64_t value);
 
 #endif
