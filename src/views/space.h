@@ -15,14 +15,16 @@
  * A space is the memory of one L2 as several views show it. A view is what one EPT12 says; the
  * EPTP list gives views their index. The engine is how a vCPU gets from one view into another:
  *
- *   flip    a VM for each view, all over the same memory; a switch runs the sibling vCPU. vCPUs are
- *           in different views at the same time.
+ *   flip    a VM for each view, all over the same memory; a switch runs the sibling vCPU. Where the
+ *           processor walks page tables vCPUs are in different views at the same time; where KVM
+ *           shadows them a VM hears of what others wrote only before it runs, so they take turns.
  *   remap   one VM; what differs in its backing is mapped anew behind the slots, what differs in
  *           its rights is done by slots.
  *   slots   one VM; slots are deleted and created.
  *
  * With remap and slots all vCPUs of the L2 share the current view: view_vcpu_prepare() of a vCPU
- * whose view is another one changes it, and says -EBUSY while another vCPU runs.
+ * whose view is another one changes it, and says -EBUSY while another vCPU runs. So it does with
+ * flip on shadowed tables while a vCPU runs in another view.
  *
  * A space and its vCPUs are used under one lock, which is released only around KVM_RUN.
  *

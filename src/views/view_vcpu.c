@@ -316,6 +316,20 @@ HOT int view_vcpu_prepare(struct view_vcpu *vcpu, struct ept12_fault *fault)
     return 0;
 }
 
+/* Where KVM shadows page tables a VM hears before it runs of what was written in others: so no
+ * other one writes while it runs. */
+static bool has_to_wait(const struct view_vcpu *vcpu)
+{
+    const struct space *space = vcpu->space;
+
+    if (!space->engine->vm_per_view || space->config.host->paging.kind == PAGING_HARDWARE)
+        return false;
+    for (const struct view_vcpu *other = space->vcpus; other != NULL; other = other->next)
+        if (other->running && other->core->vm != vcpu->core->vm)
+            return true;
+    return false;
+}
+
 int view_vcpu_hold(struct view_vcpu *vcpu)
 {
     struct space *space = vcpu->space;
@@ -332,6 +346,8 @@ int view_vcpu_hold(struct view_vcpu *vcpu)
             return code;
         vm = vcpu->core->vm;
     }
+    if (space->vcpu_count > 1 && has_to_wait(vcpu))
+        return -EBUSY;
     if (space->vcpu_count > 1)
         for (const struct view_vcpu *other = space->vcpus; other != NULL; other = other->next)
             if (code == 0 && other->core->vm != vm && dirty_ring_has(&other->core->ring))

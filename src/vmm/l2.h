@@ -26,7 +26,8 @@ struct l2 {
     char name[MEZZ_NAME_SIZE];
     struct space *space;
     enum engine_kind engine; /* that it gets when it needs one; ENGINE_KINDS: what suits the host */
-    struct l2_vcpu *claim;   /* the vCPU that waits for a turn (l2_view.h), or NULL */
+    struct l2_vcpu *claim;   /* the vCPU that has the next turn (l2_view.h), or NULL */
+    uint64_t waited;         /* how often one waited for a turn */
     struct l2_vcpu *judged;  /* the vCPU that policies are at work for, or NULL */
     bool stopped;            /* by MEZZ_ACTION_STOP_L2: not entered again */
     unsigned int entered;    /* vCPUs that are inside MEZZ_CALL_ENTER */
@@ -58,6 +59,7 @@ struct l2_vcpu {
     uint32_t id;                /* in calls; 1 + index in machine->vcpu */
     struct view_vcpu place;     /* which view it is in, and how */
     struct kvm_vcpu *kvm;       /* place.kvm: a switch of the view alters it */
+    uint64_t waits_since;       /* l2->waited when it began to wait for a turn; 0: it does not */
     struct mezz_vmcs12 *vmcs12; /* the page shared with L1: every field may change at any moment */
 
     /* Copies of the groups that KVM does not hold. */

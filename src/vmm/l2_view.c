@@ -39,16 +39,53 @@ static void kick_others(const struct l2_vcpu *vcpu)
     }
 }
 
-/* True: the time is over, and nobody told of a change. */
-static bool wait_for_change(struct machine *machine)
+static struct timespec turn_end(void)
 {
-    struct timespec until;
+    struct timespec end;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += TURN_NS;
-    until.tv_sec += until.tv_nsec / NS;
-    until.tv_nsec %= NS;
-    return pthread_cond_timedwait(&machine->changed, &machine->lock, &until) == ETIMEDOUT;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_nsec += TURN_NS;
+    end.tv_sec += end.tv_nsec / NS;
+    end.tv_nsec %= NS;
+    return end;
+}
+
+/* True: the time is over. */
+static bool wait_for_change(struct machine *machine, const struct timespec *end)
+{
+    return pthread_cond_timedwait(&machine->changed, &machine->lock, end) == ETIMEDOUT;
+}
+
+static void begin_waiting(struct l2_vcpu *vcpu)
+{
+    vcpu->waits_since = ++vcpu->l2->waited;
+}
+
+/* Of those that wait, who has waited longest: nobody waits for more than a turn of each of the
+ * others. */
+COLD static bool has_claim(struct l2_vcpu *vcpu)
+{
+    struct l2 *l2 = vcpu->l2;
+
+    for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS && l2->claim == NULL; i++) {
+        const struct l2_vcpu *other = l2->machine->vcpu[i];
+
+        if (other != NULL && other->l2 == l2 && other->waits_since != 0 &&
+            other->waits_since < vcpu->waits_since)
+            return false;
+    }
+    if (l2->claim == NULL)
+        l2->claim = vcpu;
+    return l2->claim == vcpu;
+}
+
+/* What it goes on with before it releases machine->lock belongs to its turn: nobody has a claim. */
+static void end_waiting(struct l2_vcpu *vcpu)
+{
+    vcpu->waits_since = 0;
+    if (vcpu->l2->claim == vcpu)
+        vcpu->l2->claim = NULL;
+    pthread_cond_broadcast(&vcpu->l2->machine->changed);
 }
 
 COLD static bool others_run(const struct l2_vcpu *vcpu)
@@ -72,18 +109,17 @@ HOT bool l2_view_others_run(const struct l2_vcpu *vcpu)
 /* Whoever has left KVM_RUN does not begin another one while there is a claim. */
 COLD static void await_others(struct l2_vcpu *vcpu)
 {
-    struct l2 *l2 = vcpu->l2;
-    struct machine *machine = l2->machine;
+    struct machine *machine = vcpu->l2->machine;
 
+    begin_waiting(vcpu);
+    has_claim(vcpu);
     do {
-        if (l2->claim == NULL)
-            l2->claim = vcpu;
+        const struct timespec end = turn_end();
+
         kick_others(vcpu);
-        wait_for_change(machine);
-    } while (!machine->ended && (l2_view_others_run(vcpu) || l2->claim != vcpu));
-    if (l2->claim == vcpu)
-        l2->claim = NULL;
-    pthread_cond_broadcast(&machine->changed);
+        wait_for_change(machine, &end);
+    } while (!machine->ended && (l2_view_others_run(vcpu) || !has_claim(vcpu)));
+    end_waiting(vcpu);
 }
 
 void l2_view_stop_others(struct l2_vcpu *vcpu)
@@ -97,21 +133,27 @@ COLD static int take_turn(struct l2_vcpu *vcpu, attempt_function *attempt, const
 {
     struct l2 *l2 = vcpu->l2;
     struct machine *machine = l2->machine;
+    struct timespec end = turn_end();
+    bool is_next = false;
     int code = -EBUSY;
 
+    begin_waiting(vcpu);
     while (!machine->ended) {
-        if (l2->claim == NULL)
-            l2->claim = vcpu;
-        if (l2->claim == vcpu)
+        if (has_claim(vcpu))
             code = attempt(vcpu, wish);
         if (code != -EBUSY)
             break;
-        if (wait_for_change(machine) && l2->claim == vcpu)
+        /* The turn of the one before begins now. */
+        if (l2->claim == vcpu && !is_next)
+            end = turn_end();
+        is_next = l2->claim == vcpu;
+        if (!wait_for_change(machine, &end))
+            continue;
+        if (is_next)
             kick_others(vcpu);
+        end = turn_end();
     }
-    if (l2->claim == vcpu)
-        l2->claim = NULL;
-    pthread_cond_broadcast(&machine->changed);
+    end_waiting(vcpu);
     return code == -EBUSY ? -EAGAIN : code;
 }
 
