@@ -10,6 +10,7 @@
 
 #include "host/kick.h"
 #include "runner.h"
+#include "views/carry.h"
 #include "views_guest.h"
 
 /* A switch that the root forces at any instruction: all state goes along. */
@@ -21,7 +22,6 @@
 /* There are emulated hosts whose timers hardly ever end a KVM_RUN: no use to go on for long. */
 #define SECONDS_SLOW 5
 #define KICKS_SLOW   200
-#define MSRS         7
 #define MIX_PART     2000000ULL
 
 static void create(struct guest_views *guest, enum engine_kind engine)
@@ -127,9 +127,22 @@ START_TEST(random_instructions)
 }
 END_TEST
 
-static const uint32_t msr_index[MSRS] = {
-    0x174, 0x175, 0x176, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102,
+/* Of those that go along always, when they were written, and unheard: MTRRs, machine checks,
+ * TSC_ADJUST. */
+static const struct kvm_msr_entry filled[] = {
+    {.index = 0x174, .data = 0x1000},      {.index = 0x175, .data = 0x1010},
+    {.index = 0x176, .data = 0x1020},      {.index = 0xc0000082, .data = 0x1030},
+    {.index = 0xc0000083, .data = 0x1040}, {.index = 0xc0000084, .data = 0x1050},
+    {.index = 0xc0000102, .data = 0x1060}, {.index = 0x200, .data = 0x10000006},
+    {.index = 0x201, .data = 0xfff00800},  {.index = 0x250, .data = 0x0606060606060606},
+    {.index = 0x26f, .data = 0x0505},      {.index = 0x2ff, .data = 0xc06},
+    {.index = 0x17a, .data = 1},           {.index = 0x402, .data = 0x123456},
+    {.index = 0x47f, .data = 0x654321},    {.index = 0x3b, .data = 0x123456789},
 };
+#define MSRS        ELEMENTS(filled)
+#define KERNEL_BASE 0xc0000102
+#define MTRR_BASE   0x200
+#define MC0_ADDR    0x402
 
 struct state {
     uint32_t xsave[1024]; /* struct kvm_xsave */
@@ -158,8 +171,8 @@ static void get_state(struct kvm_vcpu *vcpu, struct state *state)
     memset(state, 0, sizeof(*state));
     ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_XSAVE, state->xsave), 0);
     ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_DEBUGREGS, &state->debug), 0);
-    for (int i = 0; i < MSRS; i++)
-        ck_assert_int_eq(access_msr(vcpu, KVM_GET_MSRS, msr_index[i], &state->msr[i]), 1);
+    for (size_t i = 0; i < MSRS; i++)
+        ck_assert_int_eq(access_msr(vcpu, KVM_GET_MSRS, filled[i].index, &state->msr[i]), 1);
 }
 
 static void set_msr(struct kvm_vcpu *vcpu, uint32_t index, uint64_t value)
@@ -167,8 +180,28 @@ static void set_msr(struct kvm_vcpu *vcpu, uint32_t index, uint64_t value)
     ck_assert_int_eq(access_msr(vcpu, KVM_SET_MSRS, index, &value), 1);
 }
 
-static void fill_state(struct kvm_vcpu *vcpu)
+static uint64_t get_msr(struct kvm_vcpu *vcpu, uint32_t index)
 {
+    uint64_t value = 0;
+
+    ck_assert_int_eq(access_msr(vcpu, KVM_GET_MSRS, index, &value), 1);
+    return value;
+}
+
+/* As the root does, which hears of most of them. */
+static void write_msr(struct view_vcpu *vcpu, uint32_t index, uint64_t value)
+{
+    const enum view_msr_kind kind = view_msr_kind(index);
+
+    ck_assert_int_ne(kind, VIEW_MSR_OTHER);
+    set_msr(vcpu->kvm, index, value);
+    if (kind != VIEW_MSR_UNHEARD)
+        view_vcpu_msr_changed(vcpu, index);
+}
+
+static void fill_state(struct view_vcpu *whole)
+{
+    struct kvm_vcpu *vcpu = whole->kvm;
     struct state state;
     uint8_t *legacy = (uint8_t *)state.xsave;
 
@@ -186,8 +219,8 @@ static void fill_state(struct kvm_vcpu *vcpu)
         state.debug.db[i] = 0x12345000ULL + i * 0x1010;
     state.debug.dr7 = 0x400;
     ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_SET_DEBUGREGS, &state.debug), 0);
-    for (uint32_t i = 0; i < MSRS; i++)
-        set_msr(vcpu, msr_index[i], 0x1000 + i * 0x10);
+    for (size_t i = 0; i < MSRS; i++)
+        write_msr(whole, filled[i].index, filled[i].data);
 }
 
 static void fill_run_page(struct kvm_run *run)
@@ -229,7 +262,7 @@ START_TEST(every_register)
         guest_switch(&guest, view, CARRY_GATE);
         guest_run(&guest, &read);
     }
-    fill_state(guest.vcpu.kvm);
+    fill_state(&guest.vcpu);
     get_state(guest.vcpu.kvm, &expected);
     fill_run_page(guest.vcpu.kvm->run);
     exchange(guest.vcpu.kvm);
@@ -297,54 +330,90 @@ END_TEST
 START_TEST(msrs_at_a_gate)
 {
     struct guest_views guest;
-    struct state state;
 
     create(&guest, (enum engine_kind)_i);
     guest_switch(&guest, 1, CARRY_GATE);
-    set_msr(guest.vcpu.kvm, 0xc0000102, 0x5000);
-    view_vcpu_msrs_changed(&guest.vcpu);
+    write_msr(&guest.vcpu, KERNEL_BASE, 0x5000);
     for (uint32_t i = 0; i < 2 * VIEWS; i++) {
         guest_switch(&guest, i % VIEWS, CARRY_GATE);
-        get_state(guest.vcpu.kvm, &state);
-        ck_assert_uint_eq(state.msr[MSRS - 1], 0x5000);
+        ck_assert_uint_eq(get_msr(guest.vcpu.kvm, KERNEL_BASE), 0x5000);
+    }
+    for (uint64_t value = 0x1006; value < 0x5006; value += 0x1000) {
+        write_msr(&guest.vcpu, MTRR_BASE, value);
+        for (uint32_t i = 0; i < 2 * VIEWS; i++) {
+            guest_switch(&guest, i % VIEWS, CARRY_GATE);
+            ck_assert_uint_eq(get_msr(guest.vcpu.kvm, MTRR_BASE), value);
+        }
     }
     guest_destroy(&guest);
 }
 END_TEST
 
-/* What an earlier vCPU left behind in the KVM vCPUs: the types of memory, a base, XCR0. */
+/* SWAPGS, about which nobody tells: where the base of GS has another value than the sibling's, ring
+ * 0 has one, or WRGSBASE may have altered the one that is put away. */
+START_TEST(swapped_base)
+{
+    const struct guest_run read = {.code = CODE_READ, .ring = 3, .rbx = GUEST_DATA};
+    struct kvm_sregs *sregs;
+    struct guest_views guest;
+
+    create(&guest, ENGINE_FLIP);
+    for (uint32_t i = 0; i < 2 * VIEWS; i++) {
+        guest_switch(&guest, i % VIEWS, CARRY_GATE);
+        guest_run(&guest, &read);
+    }
+    sregs = &guest.vcpu.kvm->run->s.regs.sregs;
+    sregs->cr4 |= CR4_FSGSBASE;
+    for (uint32_t i = 0; i < 2 * VIEWS; i++) {
+        set_msr(guest.vcpu.kvm, KERNEL_BASE, 0x7000 + i * 0x1000);
+        guest_switch(&guest, i % VIEWS, CARRY_GATE);
+        ck_assert_uint_eq(get_msr(guest.vcpu.kvm, KERNEL_BASE), 0x7000 + i * 0x1000);
+        kvm_vcpu_need(guest.vcpu.kvm, KVM_SYNC_ALL);
+    }
+    guest_destroy(&guest);
+}
+END_TEST
+
+/* What an earlier vCPU left behind in the KVM vCPUs: the types of memory, a base, the address of an
+ * error, XCR0, CR8. */
 static void leave_behind(struct kvm_vcpu *vcpu)
 {
     struct kvm_xcrs xcrs;
 
     set_msr(vcpu, 0x2ff, 0xc06);
-    set_msr(vcpu, 0xc0000102, 0x7000);
+    set_msr(vcpu, KERNEL_BASE, 0x7000);
+    set_msr(vcpu, MC0_ADDR, 0x8000);
     ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_XCRS, &xcrs), 0);
     xcrs.xcrs[0].value = 3;
     ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_SET_XCRS, &xcrs), 0);
+    kvm_vcpu_need(vcpu, KVM_SYNC_ALL);
+    vcpu->run->cr8 = vcpu->run->s.regs.sregs.cr8 = 9;
+    kvm_vcpu_replaced(vcpu, KVM_SYNC_X86_SREGS);
+    exchange(vcpu);
+    ck_assert_uint_eq(vcpu->run->s.regs.sregs.cr8, 9);
 }
 
 static void check_fresh(struct kvm_vcpu *vcpu, uint64_t types)
 {
     struct kvm_xcrs xcrs;
-    uint64_t value = 0;
 
-    ck_assert_int_eq(access_msr(vcpu, KVM_GET_MSRS, 0x2ff, &value), 1);
-    ck_assert_uint_eq(value, types);
-    ck_assert_int_eq(access_msr(vcpu, KVM_GET_MSRS, 0xc0000102, &value), 1);
-    ck_assert_uint_eq(value, 0);
+    ck_assert_uint_eq(get_msr(vcpu, 0x2ff), types);
+    ck_assert_uint_eq(get_msr(vcpu, KERNEL_BASE), 0);
+    ck_assert_uint_eq(get_msr(vcpu, MC0_ADDR), 0);
     ck_assert_int_ge(kvm_vcpu_ioctl(vcpu, KVM_GET_XCRS, &xcrs), 0);
     ck_assert_uint_eq(xcrs.xcrs[0].value, 1);
+    exchange(vcpu);
+    ck_assert_uint_eq(vcpu->run->s.regs.sregs.cr8, 0);
 }
 
 START_TEST(a_new_vcpu_inherits_nothing)
 {
     struct guest_views guest;
     struct error error;
-    uint64_t types = 0;
+    uint64_t types;
 
     create(&guest, (enum engine_kind)_i);
-    ck_assert_int_eq(access_msr(guest.vcpu.kvm, KVM_GET_MSRS, 0x2ff, &types), 1);
+    types = get_msr(guest.vcpu.kvm, 0x2ff);
     ck_assert_uint_ne(types, 0xc06);
     for (uint32_t view = 0; view < VIEWS; view++) {
         guest_switch(&guest, view, CARRY_GATE);
@@ -400,6 +469,6 @@ START_TEST(time_goes_on)
 END_TEST
 
 RUN_CASES_IF(guest_obstacle, "views: carry", 120, EACH(every_register, ENGINE_KINDS),
-             ONCE(what_seldom_changes), EACH(msrs_at_a_gate, ENGINE_KINDS),
+             ONCE(what_seldom_changes), EACH(msrs_at_a_gate, ENGINE_KINDS), ONCE(swapped_base),
              EACH(a_new_vcpu_inherits_nothing, ENGINE_KINDS), EACH(time_goes_on, ENGINE_KINDS),
              EACH(random_instructions, ENGINE_KINDS))

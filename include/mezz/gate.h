@@ -12,8 +12,10 @@
  * the other view. What the root refuses is an exit MEZZ_EXIT_GATE; the store has then retired, and
  * L2 is in the view in which it was. Reads of the page give ones.
  *
- * A switch at the gate hands general, control and segment registers over, and pending events. XMM,
- * x87 and debug registers are undefined behind it: the code around the gate keeps what it needs.
+ * A switch at the gate hands general, control and segment registers over, MSRs that were written,
+ * and pending events. XMM, x87 and debug registers and XCR0 are undefined behind it: the code
+ * around the gate keeps what it needs. KERNEL_GS_BASE is, too, if CR4.FSGSBASE is clear and GS was
+ * loaded from a descriptor between two SWAPGS since the other view was left.
  *
  * Only an L2 that has an EPTP list, or that the root protects, has a gate.
  */

@@ -2,29 +2,12 @@
 #include "views/carry.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "views/space.h"
 #include "views/step.h"
 
 #define CR3_PWT     0x8ULL
 #define XSAVE_BYTES 4096
-
-/* SYSENTER_CS, _ESP, _EIP, PAT, STAR, LSTAR, CSTAR, SFMASK, KERNEL_GS_BASE, TSC_AUX, MISC_ENABLE,
- * XSS, SPEC_CTRL. FS_BASE, GS_BASE and EFER are system registers. */
-const uint32_t view_carried_msrs[] = {
-    0x174,      0x175,      0x176,      0x277, 0xc0000081, 0xc0000082, 0xc0000083,
-    0xc0000084, 0xc0000102, 0xc0000103, 0x1a0, 0xda0,      0x48,
-};
-const uint32_t view_carried_msr_count = sizeof(view_carried_msrs) / sizeof(view_carried_msrs[0]);
-_Static_assert(sizeof(view_carried_msrs) / sizeof(view_carried_msrs[0]) <= CARRIED_MSRS,
-               "CARRIED_MSRS");
-
-union msr_list {
-    struct kvm_msrs header;
-    uint8_t bytes[sizeof(struct kvm_msrs) + CARRIED_MSRS * sizeof(struct kvm_msr_entry)];
-};
 
 void carry_seldom(struct kvm_vcpu *to, struct kvm_vcpu *from)
 {
@@ -54,58 +37,6 @@ void carry_run_page(struct kvm_vcpu *to, struct kvm_vcpu *from)
     carry_seldom(to, from);
     to->run->s.regs.regs = from->run->s.regs.regs;
     carry_general(to, from);
-}
-
-void carry_find_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu)
-{
-    msrs->count = 0;
-    for (uint32_t i = 0; i < view_carried_msr_count; i++) {
-        union msr_list one = {.header = {.nmsrs = 1}};
-
-        one.header.entries[0] = (struct kvm_msr_entry){.index = view_carried_msrs[i]};
-        if (kvm_vcpu_ioctl(vcpu, KVM_GET_MSRS, &one) == 1)
-            msrs->index[msrs->count++] = view_carried_msrs[i];
-    }
-}
-
-/* In ring 3 a kernel has its own base put away, and the other one is in GS, where a change shows;
- * in ring 0 it may have been changed while it was in GS. */
-bool carry_base_may_differ(struct kvm_vcpu *to, struct kvm_vcpu *from)
-{
-    const struct kvm_sregs *there = &from->run->s.regs.sregs;
-
-    kvm_vcpu_need(from, KVM_SYNC_X86_SREGS);
-    if (!(to->fresh & KVM_SYNC_X86_SREGS) || there->gs.base != to->run->s.regs.sregs.gs.base)
-        return true;
-    return there->gs.base != 0 && there->ss.dpl == 0;
-}
-
-int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from, const struct carried_msrs *msrs)
-{
-    union msr_list list = {.header = {.nmsrs = msrs->count}};
-    int done;
-
-    for (uint32_t i = 0; i < msrs->count; i++)
-        list.header.entries[i] = (struct kvm_msr_entry){.index = msrs->index[i]};
-    done = kvm_vcpu_ioctl(from, KVM_GET_MSRS, &list);
-    if (done < 0 || (uint32_t)done != msrs->count)
-        return done < 0 ? done : -EIO;
-    done = kvm_vcpu_ioctl(to, KVM_SET_MSRS, &list);
-    if (done < 0 || (uint32_t)done == msrs->count)
-        return done < 0 ? done : 0;
-    /* One that can be read and not written, then: no matter as long as both have the same. */
-    for (uint32_t i = 0; i < msrs->count; i++) {
-        const struct kvm_msr_entry wanted = list.header.entries[i];
-        union msr_list one = {.header = {.nmsrs = 1}};
-
-        one.header.entries[0] = wanted;
-        if (kvm_vcpu_ioctl(to, KVM_SET_MSRS, &one) == 1)
-            continue;
-        if (kvm_vcpu_ioctl(to, KVM_GET_MSRS, &one) != 1 ||
-            one.header.entries[0].data != wanted.data)
-            return -EIO;
-    }
-    return 0;
 }
 
 void carry_tsc(struct kvm_vcpu *to, struct kvm_vcpu *from)

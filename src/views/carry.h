@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "host/kvm.h"
+#include "views/space.h"
 
 /* What a flip hands from one KVM vCPU to its sibling. Neither has an instruction pending. */
 
@@ -36,21 +37,30 @@ static inline void carry_general(struct kvm_vcpu *to, struct kvm_vcpu *from)
 /* No pending events, x87 and vector registers as of a processor that starts. Negative errno. */
 int carry_clear(struct kvm_vcpu *vcpu);
 
-#define CARRIED_MSRS 16
+#define CARRIED_MSRS 192
+#define CR4_FSGSBASE (1ULL << 16)
 
-/* Those of view_carried_msrs that this KVM has. */
+/* Those of the MSRs that go along that this KVM has. */
 struct carried_msrs {
     uint32_t index[CARRIED_MSRS];
     uint32_t count;
+    uint32_t at_gates; /* the first of them, that CARRY_GATE has, too */
 };
 void carry_find_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu);
+/* Those that guests write when they start, if ever. */
+void carry_find_seldom_msrs(struct carried_msrs *msrs, struct kvm_vcpu *vcpu);
 
 /* SWAPGS alters KERNEL_GS_BASE, and no filter tells: whether the two may have different ones. A
- * guest without a base in GS has no use for it. */
+ * guest without a base in GS has no use for it, unless it has WRGSBASE. */
 bool carry_base_may_differ(struct kvm_vcpu *to, struct kvm_vcpu *from);
+static inline bool carry_base_may_have_changed(const struct kvm_sregs *of_both)
+{
+    return (of_both->cr4 & CR4_FSGSBASE) != 0 || (of_both->gs.base != 0 && of_both->ss.dpl == 0);
+}
 
-/* The MSRs that are no part of the system registers. Negative errno. */
-int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from, const struct carried_msrs *msrs);
+/* The MSRs, which are no part of the system registers. Negative errno. */
+int carry_msrs(struct kvm_vcpu *to, struct kvm_vcpu *from, const struct carried_msrs *msrs,
+               enum view_carry what);
 
 /* x87, XMM and all that XSAVE knows, XCR0, debug registers, the time stamp's offset. Negative
  * errno. */

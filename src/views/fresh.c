@@ -5,26 +5,21 @@
 #include <string.h>
 
 #include "views/carry.h"
+#include "views/space.h"
 
-/* What a guest can write and KVM keeps, a vCPU's own each. Not the time stamp counter, which is
- * the offset's, and nothing that is in the system registers. */
-static const uint32_t fresh_msrs[] = {
-    0x3a,       0x3b,       0x48,       0xe1,       0x122,      0x140, /* FEAT_CTL TSC_ADJUST ... */
-    0x174,      0x175,      0x176,      0x1a0,      0x1c4,      0x1c5,      0x1d9,      0xd90,
-    0xda0,      0x17a,      0x17b,                                     /* DEBUGCTL MCG_STATUS */
-    0x200,      0x201,      0x202,      0x203,      0x204,      0x205, /* MTRRs */
-    0x206,      0x207,      0x208,      0x209,      0x20a,      0x20b,      0x20c,      0x20d,
-    0x20e,      0x20f,      0x250,      0x258,      0x259,      0x268,      0x269,      0x26a,
-    0x26b,      0x26c,      0x26d,      0x26e,      0x26f,      0x2ff,      0x277,      0xc1,
-    0xc2,       0xc3,       0xc4,       0x186,      0x187, /* counters */
-    0x188,      0x189,      0x38d,      0x38f,      0x6a0,      0x6a2,      0x6a4,      0x6a5,
-    0x6a6,      0x6a7,      0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102, 0xc0000103,
-    0xc0000104, 0xc0010000, 0xc0010001, 0xc0010002, 0xc0010003, 0xc0010004, 0xc0010005, 0xc0010006,
-    0xc0010007, 0xc0010015, 0xc0010117, 0xc0010140, 0xc0010141, 0xc001011f, 0xc0011029, 0x11,
-    0x12,       0x4b564d00, 0x4b564d01, 0x4b564d02, 0x4b564d03, /* KVM's own: some */
-    0x4b564d04, 0x4b564d05, 0x4b564d06,                         /* name pages that KVM writes */
+/* What a guest can write and KVM keeps, a vCPU's own each, beside those of view_msrs. Not the time
+ * stamp counter, which is the offset's, and nothing that is in the system registers. */
+static const uint32_t fresh_msrs[] =
+    {
+        0x3b,       0x1c4,      0x1c5,      0xc1,       0xc2,       0xc3,
+        0xc4,                                                              /* TSC_ADJUST ... */
+        0x186,      0x187,      0x188,      0x189,      0x38d,      0x38f, /* counters */
+        0x6a0,      0x6a2,      0x6a4,      0x6a5,      0x6a6,      0x6a7, /* CET */
+        0xc0010000, 0xc0010001, 0xc0010002, 0xc0010003, 0xc0010004, 0xc0010005,
+        0xc0010006, 0xc0010007, 0x11,       0x12,       0x4b564d00, 0x4b564d01,
+        0x4b564d02,                                     /* KVM's own: some */
+        0x4b564d03, 0x4b564d04, 0x4b564d05, 0x4b564d06, /* name pages that KVM writes */
 };
-_Static_assert(sizeof(fresh_msrs) / sizeof(fresh_msrs[0]) <= FRESH_MSRS, "FRESH_MSRS");
 
 union msr_list {
     struct kvm_msrs header;
@@ -50,6 +45,14 @@ static int tsc_offset(struct kvm_vcpu *vcpu, unsigned long request, uint64_t *of
     return kvm_vcpu_ioctl(vcpu, request, &attribute);
 }
 
+static void take_msr(struct fresh_vcpu *fresh, struct kvm_vcpu *vcpu, uint32_t index)
+{
+    struct kvm_msr_entry entry = {.index = index};
+
+    if (fresh->count < FRESH_MSRS && one_msr(vcpu, KVM_GET_MSRS, &entry) == 0)
+        fresh->msr[fresh->count++] = entry;
+}
+
 void fresh_take(struct fresh_vcpu *fresh, struct kvm_vcpu *vcpu)
 {
     const uint64_t ioctls = vcpu->other_ioctls;
@@ -57,13 +60,13 @@ void fresh_take(struct fresh_vcpu *fresh, struct kvm_vcpu *vcpu)
     if (fresh->taken)
         return;
     fresh->taken = true;
-    for (size_t i = 0; i < sizeof(fresh_msrs) / sizeof(fresh_msrs[0]); i++) {
-        struct kvm_msr_entry *entry = &fresh->msr[fresh->count];
-
-        *entry = (struct kvm_msr_entry){.index = fresh_msrs[i]};
-        if (one_msr(vcpu, KVM_GET_MSRS, entry) == 0)
-            fresh->count++;
-    }
+    for (size_t i = 0; i < sizeof(fresh_msrs) / sizeof(fresh_msrs[0]); i++)
+        take_msr(fresh, vcpu, fresh_msrs[i]);
+    for (uint32_t i = 0; i < view_msrs_count; i++)
+        for (uint32_t k = 0; k < view_msrs[i].count; k++)
+            if (view_msrs[i].kind != VIEW_MSR_SWAPPED)
+                take_msr(fresh, vcpu, view_msrs[i].first + k);
+    fresh->has_sregs = kvm_vcpu_ioctl(vcpu, KVM_GET_SREGS, &fresh->sregs) >= 0;
     fresh->has_xcrs = kvm_vcpu_ioctl(vcpu, KVM_GET_XCRS, &fresh->xcrs) >= 0;
     fresh->has_tsc_offset = tsc_offset(vcpu, KVM_GET_DEVICE_ATTR, &fresh->tsc_offset) >= 0;
     vcpu->other_ioctls = ioctls;
@@ -104,6 +107,16 @@ static int restore_msrs(const struct fresh_vcpu *fresh, struct kvm_vcpu *vcpu)
     return 0;
 }
 
+/* What of them no entry loads: the priority of tasks, the place of the APIC. KVM takes the former
+ * from the run page alone. */
+static void restore_sregs(const struct fresh_vcpu *fresh, struct kvm_vcpu *vcpu)
+{
+    vcpu->run->s.regs.sregs = fresh->sregs;
+    vcpu->run->cr8 = fresh->sregs.cr8;
+    vcpu->run->apic_base = fresh->sregs.apic_base;
+    kvm_vcpu_replaced(vcpu, KVM_SYNC_X86_SREGS);
+}
+
 int fresh_restore(const struct fresh_vcpu *fresh, struct kvm_vcpu *vcpu)
 {
     struct kvm_xcrs xcrs = fresh->xcrs;
@@ -112,6 +125,8 @@ int fresh_restore(const struct fresh_vcpu *fresh, struct kvm_vcpu *vcpu)
 
     if (code == 0)
         code = restore_msrs(fresh, vcpu);
+    if (code == 0 && fresh->has_sregs)
+        restore_sregs(fresh, vcpu);
     if (code == 0 && fresh->has_xcrs)
         code = kvm_vcpu_ioctl(vcpu, KVM_SET_XCRS, &xcrs);
     if (code >= 0 && fresh->has_tsc_offset)

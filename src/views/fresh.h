@@ -10,17 +10,19 @@
 /*
  * KVM vCPUs are used again, by other vCPUs of the same L2. What a guest can leave behind in one
  * beyond what each entry loads - MSRs that are not in the VMCS12, XCR0, x87 and vector registers,
- * the time stamp's offset - becomes what it was in the space's first one before anything ran.
+ * CR8, the time stamp's offset - becomes what it was in the space's first one before anything ran.
  */
 
-#define FRESH_MSRS 96
+#define FRESH_MSRS 256
 
 struct fresh_vcpu {
     bool taken;
+    bool has_sregs;
     bool has_xcrs;
     bool has_tsc_offset;
     uint32_t count;
     uint64_t tsc_offset;
+    struct kvm_sregs sregs;
     struct kvm_xcrs xcrs;
     struct kvm_msr_entry msr[FRESH_MSRS]; /* those that this KVM has */
 };

@@ -61,12 +61,6 @@ INLINE void copy_general(struct kvm_run *to, struct kvm_run *from)
     to->s.regs.regs.rflags = from->s.regs.regs.rflags;
 }
 
-/* SWAPGS may have altered KERNEL_GS_BASE (carry_base_may_differ). */
-INLINE bool base_may_differ(const struct kvm_sregs *of_both)
-{
-    return of_both->gs.base != 0 && of_both->ss.dpl == 0;
-}
-
 /* Where the vCPU is in a VM of its own for the view, which has run for it, and has all that
  * CARRY_GATE would fetch by an ioctl. NULL: the long way. */
 INLINE struct view_core *sibling(const struct view_vcpu *vcpu, const struct space_view *view)
@@ -132,7 +126,7 @@ INLINE int go_over(struct view_vcpu *vcpu, struct space_view *view, uint32_t ind
         return otherwise(vcpu, view, index, CARRY_GATE, fault);
     if (__builtin_expect(seldom_differs(to->kvm.run, vcpu->kvm->run), false))
         return hand_all(vcpu, view, index, fault, otherwise);
-    if (base_may_differ(&vcpu->kvm->run->s.regs.sregs))
+    if (carry_base_may_have_changed(&vcpu->kvm->run->s.regs.sregs))
         return otherwise(vcpu, view, index, CARRY_GATE, fault);
     return hand_over(vcpu, to, view, index);
 }

@@ -113,6 +113,11 @@ bool space_has_engine(const struct space *space)
     return space->config.host != &nobody_looked;
 }
 
+bool space_hands_over(const struct space *space)
+{
+    return space->engine->vm_per_view;
+}
+
 enum engine_kind space_engine(const struct space *space)
 {
     return space->config.engine;

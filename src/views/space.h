@@ -65,6 +65,8 @@ void space_destroy(struct space *space);
 int space_set_engine(struct space *space, enum engine_kind engine, const struct host_traits *host,
                      struct error *error);
 enum engine_kind space_engine(const struct space *space);
+/* A switch of the view is one to another KVM vCPU, which is given what the first one has. */
+bool space_hands_over(const struct space *space);
 /* Has an engine: may have several views. */
 bool space_has_engine(const struct space *space);
 
@@ -178,8 +180,9 @@ struct view_vcpu {
     struct view_core *core;
     struct view_vcpu *next;
     uint32_t number;
-    uint64_t msrs;  /* counts view_vcpu_msrs_changed() */
-    int ring_error; /* of a full dirty ring, until the next run is prepared; 0: none */
+    uint64_t msrs;   /* counts changes of MSRs */
+    uint64_t seldom; /* and of those of VIEW_MSR_SELDOM */
+    int ring_error;  /* of a full dirty ring, until the next run is prepared; 0: none */
     bool running;
     bool spoilt; /* set by the user: KVM cannot end its instruction; nobody gets this KVM vCPU */
 };
@@ -214,11 +217,26 @@ int view_vcpu_switch(struct view_vcpu *vcpu, uint32_t index, enum view_carry car
 int view_vcpu_overlay(struct view_vcpu *vcpu, struct space_overlay *overlay, enum view_carry carry,
                       struct ept12_fault *fault);
 
-/* The MSRs that CARRY_GATE leaves behind unless this was called: after whoever loaded one of
- * view_carried_msrs, or let the guest write one. */
+/* An MSR that the guest has written goes along with each switch, once: so the user has a filter for
+ * writes to those of view_msrs that it is to be told of. */
+enum view_msr_kind {
+    VIEW_MSR_OTHER,
+    VIEW_MSR_CARRIED,
+    VIEW_MSR_SWAPPED, /* GS_BASE: a system register, until SWAPGS makes it one of the former */
+    VIEW_MSR_SELDOM,  /* what a guest writes when it starts, if ever */
+    VIEW_MSR_UNHEARD  /* no filter: goes along with each CARRY_ALL, and at gates stays behind */
+};
+struct view_msrs {
+    uint32_t first;
+    uint32_t count;
+    enum view_msr_kind kind;
+};
+extern const struct view_msrs view_msrs[];
+extern const uint32_t view_msrs_count;
+enum view_msr_kind view_msr_kind(uint32_t msr);
+/* After whoever loaded those of VIEW_MSR_CARRIED; or loaded an MSR, or let the guest write one. */
 void view_vcpu_msrs_changed(struct view_vcpu *vcpu);
-extern const uint32_t view_carried_msrs[];
-extern const uint32_t view_carried_msr_count;
+void view_vcpu_msr_changed(struct view_vcpu *vcpu, uint32_t msr);
 
 /* Before each KVM_RUN, in a view: reads stale EPT12s again, makes page tables that changed
  * elsewhere known. -EBUSY: another vCPU of the L2 must leave KVM_RUN first. A positive mezz_error:

@@ -35,6 +35,7 @@ struct view_core {
     uint8_t step;   /* enum step_left */
     uint64_t tlb;   /* vm->tlb.address when it was attached to it; 0: never */
     struct dirty_ring ring;
+    uint64_t seldom; /* view_vcpu.seldom when it had those last */
 };
 
 /* What the way of a gate touches stands first, and is aligned so that it lies in one page. */
@@ -137,6 +138,7 @@ struct space {
     uint64_t changes;     /* space_changes() */
     struct table_log log; /* its head first: from here on it is large, and seldom looked at */
     struct carried_msrs msrs;
+    struct carried_msrs seldom;
     struct fresh_vcpu fresh;
     struct space_view *list[MEZZ_MAX_VIEWS]; /* list_count of them */
 };
@@ -164,6 +166,13 @@ bool view_vcpu_go_over(struct view_vcpu *vcpu, struct space_view *view);
 /* The long way of view_vcpu_switch. */
 int view_vcpu_switch_to(struct view_vcpu *vcpu, struct space_view *view, uint32_t index,
                         enum view_carry what, struct ept12_fault *fault);
+/* hand_over.c */
+int view_core_make_fresh(struct view_core *core);
+/* The vCPU goes on in this one, with what it has, as far as `what` says. */
+int view_vcpu_hand_over(struct view_vcpu *vcpu, struct view_core *to, bool is_new,
+                        enum view_carry what);
+
+/* view_vcpu.c */
 /* Into another VM, with everything. */
 int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *error);
 

@@ -6,22 +6,14 @@
 #include "views/carry.h"
 #include "views/space_internal.h"
 
-/* As one that never ran: KVM has forgotten the record that it was attached to, too. */
-static int make_fresh(struct view_core *core)
-{
-    core->tlb = 0;
-    core->ask = NULL;
-    step_elsewhere(&core->step);
-    return fresh_restore(&core->vm->space->fresh, &core->kvm);
-}
-
 /* One that a vCPU left there, cleared, or a new one. */
 static int take_core(struct view_vm *vm, uint32_t number, struct view_core **core,
                      struct error *error)
 {
     *core = vm->core[number];
     /* What its TLB has is of page tables that are gone. */
-    if (*core != NULL && carry_flush(&(*core)->kvm, &(*core)->kvm) == 0 && make_fresh(*core) == 0)
+    if (*core != NULL && carry_flush(&(*core)->kvm, &(*core)->kvm) == 0 &&
+        view_core_make_fresh(*core) == 0)
         return 0;
     if (*core != NULL)
         view_core_destroy(*core);
@@ -82,64 +74,17 @@ void view_vcpu_msrs_changed(struct view_vcpu *vcpu)
     vcpu->core->msrs = vcpu->msrs;
 }
 
-static bool attach(struct view_vcpu *vcpu, struct view_core *to)
+void view_vcpu_msr_changed(struct view_vcpu *vcpu, uint32_t msr)
 {
-    struct view_vm *vm = to->vm;
+    const enum view_msr_kind kind = view_msr_kind(msr);
 
-    if (!vcpu->space->config.host->flushes_on_request ||
-        tlb_page_place(&vm->tlb, &vm->slots, vm->slots.limit) != 0)
-        return false;
-    if (to->tlb != vm->tlb.address && tlb_page_attach(&vm->tlb, &to->kvm, vcpu->number))
-        to->tlb = vm->tlb.address;
-    return to->tlb == vm->tlb.address;
-}
-
-/* The processor may have translations of the sibling from before the guest altered its page tables
- * in another view; of a new one it has none. */
-static int empty_tlb(struct view_vcpu *vcpu, struct view_core *to, bool is_new)
-{
-    const bool attached = attach(vcpu, to);
-
-    to->ask = attached ? tlb_page_byte(&to->vm->tlb, vcpu->number) : NULL;
-    if (is_new)
-        return 0;
-    if (!attached)
-        return carry_flush(&to->kvm, &vcpu->core->kvm);
-    tlb_page_ask_by(to->ask);
-    return 0;
-}
-
-static int carry(struct view_vcpu *vcpu, struct view_core *to, bool is_new, enum view_carry what)
-{
-    struct view_core *from = vcpu->core;
-    int code = 0;
-
-    if (!to->used) {
-        what = CARRY_ALL;
-        if (!is_new)
-            code = make_fresh(to);
-    }
-    if (vcpu->space->msrs.count == 0)
-        carry_find_msrs(&vcpu->space->msrs, &from->kvm);
-    if (code == 0 && what == CARRY_ALL)
-        code = carry_rest(&to->kvm, &from->kvm);
-    if (code == 0 && (what == CARRY_ALL || to->msrs != vcpu->msrs ||
-                      carry_base_may_differ(&to->kvm, &from->kvm)))
-        code = carry_msrs(&to->kvm, &from->kvm, &vcpu->space->msrs);
-    if (code != 0)
-        return code;
-    step_elsewhere(&to->step);
-    to->msrs = vcpu->msrs;
-    to->ask = &to->nobody;
-    if (vcpu->space->config.host->paging.kind == PAGING_HARDWARE)
-        code = empty_tlb(vcpu, to, is_new);
-    if (code != 0)
-        return code;
-    carry_run_page(&to->kvm, &from->kvm);
-    to->used = true;
-    vcpu->core = to;
-    vcpu->kvm = &to->kvm;
-    return 0;
+    /* A gate looks at one count alone. */
+    if (kind == VIEW_MSR_CARRIED || kind == VIEW_MSR_SWAPPED || kind == VIEW_MSR_SELDOM)
+        view_vcpu_msrs_changed(vcpu);
+    if (kind != VIEW_MSR_SELDOM)
+        return;
+    vcpu->seldom++;
+    vcpu->core->seldom = vcpu->seldom;
 }
 
 static int move_to(struct view_vcpu *vcpu, struct view_vm *vm, enum view_carry what,
@@ -154,7 +99,7 @@ static int move_to(struct view_vcpu *vcpu, struct view_vm *vm, enum view_carry w
         code = view_core_create(vm, vcpu->number, &core, error);
     if (code == 0 && dirty_ring_has(&vcpu->core->ring))
         code = view_vm_harvest(vcpu->core->vm);
-    return code != 0 ? code : carry(vcpu, core, is_new, what);
+    return code != 0 ? code : view_vcpu_hand_over(vcpu, core, is_new, what);
 }
 
 /* Puts the vCPU where its view is. */
@@ -171,8 +116,11 @@ static int move(struct view_vcpu *vcpu, struct space_view *view, enum view_carry
 
 int view_vcpu_move(struct view_vcpu *vcpu, struct view_vm *to, struct error *error)
 {
-    int code = move_to(vcpu, to, CARRY_ALL, error);
+    int code;
 
+    /* Nobody heard of what it wrote so far. */
+    vcpu->seldom++;
+    code = move_to(vcpu, to, CARRY_ALL, error);
     if (code != 0 && error->text[0] == '\0')
         error_set(error, -code, "a vCPU's state: %s", strerror(-code));
     return code;

@@ -28,6 +28,25 @@ KIT_CODE(gate_swap, GATE "movl $1, %eax\n movl %eax, (%rdx)\n xorl %eax, %eax\n 
                          "swapgs\n movl $1, %eax\n movl %eax, (%rdx)\n swapgs\n"
                          "movq %gs:0, %rcx\n" KIT_SPIN);
 
+/* The kernel's base is altered while it is in GS, and put away again: what is in GS is at each gate
+ * what it was. In ring 0; by WRMSR, and by WRGSBASE, in a kernel whose ring 3 takes the gate. */
+#define WRITE_MSR(msr, value) \
+    "movl $" msr ", %ecx\n movl $" value ", %eax\n xorl %edx, %edx\n wrmsr\n"
+#define READ_BASE       "movl $0xc0000101, %ecx\n rdmsr\n movl %eax, %ecx\n"
+#define GO(view)        GATE "movl $" view ", %eax\n movl %eax, (%rdx)\n"
+#define BASE            "0xc0000101"
+#define BASE_PUT_AWAY   "0xc0000102"
+#define BOTH_HAVE_BASES WRITE_MSR(BASE_PUT_AWAY, "0x1000") WRITE_MSR(BASE, "0") GO("1") GO("0")
+#define TO_RING_3                                                               \
+    "movq %rsp, %rbx\n pushq $0x23\n pushq %rbx\n pushq $0x202\n pushq $0x2b\n" \
+    "leaq 3f(%rip), %rax\n pushq %rax\n iretq\n 3: " GO("1") KIT_SPIN
+KIT_CODE(gate_base_0, BOTH_HAVE_BASES WRITE_MSR(BASE, "0x2000") "swapgs\n" WRITE_MSR(BASE, "0")
+                          GO("1") "swapgs\n" READ_BASE KIT_SPIN);
+KIT_CODE(gate_base_3, BOTH_HAVE_BASES "swapgs\n" WRITE_MSR(BASE, "0x2000") "swapgs\n" TO_RING_3);
+KIT_CODE(gate_wrgsbase, BOTH_HAVE_BASES "swapgs\n movl $0x2000, %eax\n wrgsbase %rax\n"
+                                        "swapgs\n" TO_RING_3);
+KIT_CODE(gate_base_read, "swapgs\n" READ_BASE KIT_SPIN);
+
 static struct kit_views views;
 
 static void open_views(enum kit_mode mode, const void *code, uint64_t rax)
@@ -319,6 +338,42 @@ static void swapped_bases(void)
     kit_close(&views.guest);
 }
 
+/* What the kernel has put away behind a gate of ring 3. */
+static int64_t read_base(void)
+{
+    kit_system_state(&views.guest.vmcs->system, KIT_LONG);
+    again(gate_base_read, 0);
+    kit_wrote(&views.guest, MEZZ_GROUP_BIT(MEZZ_GROUP_SYSTEM));
+    return kit_exit_or_spin(&views.guest);
+}
+
+static void altered_base(const char *label, const void *code, uint64_t cr4)
+{
+    const bool in_ring_3 = code != gate_base_0;
+    uint64_t base = 0x2000;
+    uint32_t leaf[4];
+    int64_t reason = MEZZ_EXIT_EMULATION_FAILURE;
+
+    KIT_LABEL(label);
+    kit_cpuid(7, leaf);
+    open_views(KIT_LONG, code, 0);
+    views.guest.vmcs->system.guest_cr4 |= cr4;
+    if (cr4 == 0 || leaf[1] & 1)
+        reason = kit_exit_or_spin(&views.guest);
+    if (reason == MEZZ_EXIT_PREEMPTION_TIMER && in_ring_3)
+        reason = read_base();
+    CHECK("runs, or cannot",
+          reason == MEZZ_EXIT_PREEMPTION_TIMER || reason == MEZZ_EXIT_EMULATION_FAILURE);
+    if (reason == MEZZ_EXIT_PREEMPTION_TIMER)
+        base = views.guest.vmcs->regs.gpr[MEZZ_RCX];
+    else
+        kit_note("this machine has not the instructions");
+    CHECK_EQ("the base is what the kernel made it", base, 0x2000);
+    kit_close(&views.guest);
+}
+
+#define CR4_FSGSBASE (1ULL << 16)
+
 void group_gate(void)
 {
     no_gate();
@@ -328,6 +383,9 @@ void group_gate(void)
     refusals(KIT_USER);
     parts();
     swapped_bases();
+    altered_base("WRMSR, ring 0", gate_base_0, 0);
+    altered_base("WRMSR, ring 3", gate_base_3, 0);
+    altered_base("WRGSBASE", gate_wrgsbase, CR4_FSGSBASE);
     sites();
     another_list();
     callback();

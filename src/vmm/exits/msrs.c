@@ -29,8 +29,14 @@ static const struct host_msrs {
     {0x40000000U, 0x200},                                               /* Hyper-V's */
     {MSR_KVM_WALL_CLOCK_NEW, 0x100},
 };
-#define HOST_MSRS  (sizeof(host_msrs) / sizeof(host_msrs[0]))
-#define MOST_HOSTS 0x200U
+#define HOST_MSRS          (sizeof(host_msrs) / sizeof(host_msrs[0]))
+#define MOST_HOSTS         0x200U
+
+#define MC0_STATUS         0x401U
+#define MC_BANKS           32U
+#define MC_BANK_MSRS       4U
+#define HWCR               0xc0010015U
+#define HWCR_STATUS_WRITES (1ULL << 18)
 
 /* In the order of struct mezz_vmcs12_msrs. */
 static const uint32_t group_msr[] = {
@@ -60,8 +66,13 @@ static int set_msr(struct l2_vcpu *vcpu, uint32_t index, uint64_t value)
     union msr_list msr = {.list = {.nmsrs = 1}};
 
     msr.list.entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
-    view_vcpu_msrs_changed(&vcpu->place);
-    return kvm_vcpu_ioctl(vcpu->kvm, KVM_SET_MSRS, &msr) == 1 ? 0 : -EINVAL;
+    view_vcpu_msr_changed(&vcpu->place, index);
+    if (kvm_vcpu_ioctl(vcpu->kvm, KVM_SET_MSRS, &msr) != 1)
+        return -EINVAL;
+    /* The run page has that one, too. */
+    if (view_msr_kind(index) == VIEW_MSR_SWAPPED)
+        vcpu->kvm->run->s.regs.sregs.gs.base = value;
+    return 0;
 }
 
 int msrs_load(struct l2_vcpu *vcpu, const struct mezz_vmcs12_msrs *msrs)
@@ -148,11 +159,15 @@ static void add_wishes(uint8_t *page, const struct l2_vcpu *vcpu)
 /* A switch of the view hands MSRs over that changed: KVM does not say of itself that they did. */
 static void add_carried(uint8_t *page)
 {
-    for (uint32_t i = 0; i < view_carried_msr_count; i++) {
-        uint32_t offset, bit;
+    for (uint32_t i = 0; i < view_msrs_count; i++) {
+        const bool heard = view_msrs[i].kind != VIEW_MSR_UNHEARD;
 
-        if (locate(view_carried_msrs[i], true, &offset, &bit))
-            page[offset + bit / 8] |= (uint8_t)(1U << bit % 8);
+        for (uint32_t k = 0; heard && k < view_msrs[i].count; k++) {
+            uint32_t offset, bit;
+
+            if (locate(view_msrs[i].first + k, true, &offset, &bit))
+                page[offset + bit / 8] |= (uint8_t)(1U << bit % 8);
+        }
     }
 }
 
@@ -219,7 +234,7 @@ int msrs_update_filter(struct l2 *l2)
     struct machine *machine = l2->machine;
     uint8_t page[PAGE_SIZE] = {0};
 
-    if (space_has_engine(l2->space))
+    if (space_hands_over(l2->space))
         add_carried(page);
     for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
         if (machine->vcpu[i] != NULL && machine->vcpu[i]->l2 == l2)
@@ -230,12 +245,25 @@ int msrs_update_filter(struct l2 *l2)
     return space_each_vm(l2->space, set_filter, l2);
 }
 
+/* What KVM takes from the root and not from a guest: an error in a bank of machine checks, unless
+ * AMD's HWCR lets it. */
+static bool is_for_root(struct l2_vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+    uint64_t hwcr = 0;
+
+    if (msr - MC0_STATUS >= MC_BANKS * MC_BANK_MSRS || (msr - MC0_STATUS) % MC_BANK_MSRS != 0)
+        return false;
+    get_msr(vcpu, HWCR, &hwcr);
+    return value != 0 && !(hwcr & HWCR_STATUS_WRITES);
+}
+
 /* The root writes an MSR in L2's place: the shadow and RIP change under L1. */
 static enum root_verdict write_for_l2(struct l2_vcpu *vcpu)
 {
     uint64_t *shadow = (uint64_t *)&vcpu->msr_shadow;
     uint32_t msr = vcpu->exit.msr;
-    bool refused = set_msr(vcpu, msr, vcpu->exit.value) != 0;
+    bool refused =
+        is_for_root(vcpu, msr, vcpu->exit.value) || set_msr(vcpu, msr, vcpu->exit.value) != 0;
 
     for (size_t i = 0; i < GROUP_MSRS && !refused; i++) {
         if (group_msr[i] == msr) {

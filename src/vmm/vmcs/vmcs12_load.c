@@ -151,6 +151,17 @@ static uint64_t load_view(struct l2_vcpu *vcpu, const struct mezz_vmcs12_ept *ep
     return MEZZ_CHECK_NONE;
 }
 
+/* A base that L1 writes in L2's place is as one that L2 writes: it may be KERNEL_GS_BASE soon. */
+static void load_system(struct l2_vcpu *vcpu, const struct mezz_vmcs12_system *system)
+{
+    const struct kvm_sregs *before = &vcpu->kvm->run->s.regs.sregs;
+
+    kvm_vcpu_need(vcpu->kvm, KVM_SYNC_X86_SREGS);
+    if (before->gs.base != system->segment[MEZZ_GS].base)
+        view_vcpu_msrs_changed(&vcpu->place);
+    vmcs12_system_to_run(vcpu->kvm, system);
+}
+
 /* The loads that may still be refused by the host come first: MSRs, debug registers, memory. */
 static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
 {
@@ -171,7 +182,7 @@ static uint64_t commit(struct l2_vcpu *vcpu, const struct candidate *c)
     if (is_dirty(c, MEZZ_GROUP_REGS))
         vmcs12_regs_to_run(vcpu->kvm, &c->regs);
     if (is_dirty(c, MEZZ_GROUP_SYSTEM))
-        vmcs12_system_to_run(vcpu->kvm, &c->system);
+        load_system(vcpu, &c->system);
     if (is_dirty(c, MEZZ_GROUP_EVENTS))
         load_events(vcpu, &c->events);
     if (is_dirty(c, MEZZ_GROUP_REGS))
