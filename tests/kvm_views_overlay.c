@@ -327,6 +327,52 @@ START_TEST(a_hole)
 }
 END_TEST
 
+/* Where the root's own pages are, if it has any (tlb_page_free_address). */
+#define ROOTS 0xfbad5000ULL
+#define FLAGS 0x67ULL
+
+/* Whether the guest can read what is at ROOTS, in the overlay, after switches between which it
+ * wrote page tables. */
+static bool finds_a_page(struct guest_views *guest, struct space_overlay *overlay)
+{
+    const uint64_t table = GUEST_TABLES + NEXT / PAGE_SIZE * 8;
+    const struct guest_run read = {.code = CODE_READ, .rbx = PAGE};
+    bool found = false;
+
+    *guest_leaf(guest, PAGE) = ROOTS | FLAGS;
+    for (unsigned int round = 0; round < 4; round++) {
+        const struct guest_run write = {.code = CODE_INVLPG,
+                                        .rax = (NEXT + round * PAGE_SIZE) | FLAGS,
+                                        .rbx = table,
+                                        .rdx = NEXT};
+
+        ck_assert_uint_eq(guest_run(guest, &write).denied, 0);
+        enter(guest, overlay);
+        found |= guest_run(guest, &read).denied == 0;
+        enter(guest, NULL);
+    }
+    return found;
+}
+
+/* A kernel that looks for the root's pages, and would have them executed. */
+START_TEST(nothing_of_the_root)
+{
+    struct space_overlay *overlay;
+    struct guest_views guest;
+
+    guest_create(&guest, (enum engine_kind)((unsigned int)_i % ENGINE_KINDS));
+    guest_use_views(&guest);
+    overlay = lay(&guest, NULL, 0, RWX);
+    if ((unsigned int)_i < ENGINE_KINDS)
+        space_overlay_bare(overlay);
+    ck_assert(finds_a_page(&guest, overlay) ==
+              ((unsigned int)_i >= ENGINE_KINDS && (unsigned int)_i % ENGINE_KINDS == ENGINE_FLIP &&
+               (guest.host.flushes_on_request || guest.host.logs_each_write)));
+    leave(&guest, overlay);
+    guest_destroy(&guest);
+}
+END_TEST
+
 /* The engine comes when the vCPU has been running for a while: it goes on. */
 START_TEST(an_engine_comes_later)
 {
@@ -361,4 +407,4 @@ RUN_CASES_IF(guest_obstacle, "views: overlays", 60,
              EACH(replaced_beneath_a_vcpu, ENGINE_KINDS),
              EACH(over_views_of_the_list, ENGINE_KINDS), ONCE(many_overlays),
              ONCE(patches_that_are_none), EACH(a_hole, ENGINE_KINDS),
-             EACH(an_engine_comes_later, ENGINE_KINDS))
+             EACH(an_engine_comes_later, ENGINE_KINDS), EACH(nothing_of_the_root, 2 * ENGINE_KINDS))

@@ -6,6 +6,7 @@
 #include "runner.h"
 #include "space_world.h"
 #include "vmm/protect/portions/call_site.h"
+#include "vmm/vmcs/x86.h"
 
 static const struct {
     uint16_t selector;
@@ -33,6 +34,22 @@ START_TEST(segment_of_a_gate)
     ck_assert_int_eq(address_space_read(&space, &memory, cr3, NULL), -EFAULT);
     /* Where ring 3 does not get to run it nobody cares. */
     pages[TABLES / PAGE_SIZE][16 * 3 + 5] = 0;
+    ck_assert_int_eq(address_space_read(&space, &memory, cr3, NULL), 0);
+    end();
+}
+END_TEST
+
+/* A handler that ring 0 cannot fetch: frame upon frame would be pushed. */
+static const uint64_t no_handlers[] = {0, HANDLER | W, HANDLER | P | W | NX};
+
+START_TEST(handler_that_cannot_run)
+{
+    begin();
+    run.s.regs.sregs.efer |= EFER_NXE;
+    set_entry(KERNEL_1, HANDLER / PAGE_SIZE, no_handlers[_i]);
+    guest_memory_look(&memory, guest_vcpu);
+    ck_assert_int_eq(address_space_read(&space, &memory, cr3, NULL), -EFAULT);
+    set_entry(KERNEL_1, HANDLER / PAGE_SIZE, HANDLER | P | W);
     ck_assert_int_eq(address_space_read(&space, &memory, cr3, NULL), 0);
     end();
 }
@@ -104,5 +121,6 @@ START_TEST(first_call)
 }
 END_TEST
 
-RUN_CASES("delivery", 30, EACH(segment_of_a_gate, ELEMENTS(segments)),
-          EACH(what_an_event_writes, ELEMENTS(places)), EACH(first_call, ELEMENTS(first_calls)))
+RUN_CASES("delivery", 30, EACH(handler_that_cannot_run, ELEMENTS(no_handlers)),
+          EACH(segment_of_a_gate, ELEMENTS(segments)), EACH(what_an_event_writes, ELEMENTS(places)),
+          EACH(first_call, ELEMENTS(first_calls)))

@@ -19,7 +19,7 @@ static bool attach(struct view_vcpu *vcpu, struct view_core *to)
 {
     struct view_vm *vm = to->vm;
 
-    if (!vcpu->space->config.host->flushes_on_request ||
+    if (!vcpu->space->config.host->flushes_on_request || view_is_bare(vm->view) ||
         tlb_page_place(&vm->tlb, &vm->slots, vm->slots.limit) != 0)
         return false;
     if (to->tlb != vm->tlb.address && tlb_page_attach(&vm->tlb, &to->kvm, vcpu->number))

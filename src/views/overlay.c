@@ -128,6 +128,11 @@ int space_overlay_destroy(struct space_overlay *overlay)
     return 0;
 }
 
+void space_overlay_bare(struct space_overlay *overlay)
+{
+    overlay->bare = true;
+}
+
 size_t space_overlay_patches(const struct space_overlay *overlay)
 {
     return overlay->count;

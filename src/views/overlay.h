@@ -45,6 +45,12 @@ bool space_has_walls(const struct space *space);
  * views may be on side 1 of a VM (side.h), and all others that have an overlay are on side 0. */
 void space_overlay_set_aside(struct space_overlay *overlay);
 
+/* Before it is first shown: with flip its VMs have nothing that L1's memory and the patches have
+ * not, neither the page of TLB records (tlb_page.h) nor the program that tells of page tables
+ * (table_log.h), both of which a kernel could find and have executed. A switch into it then empties
+ * the TLB by a KVM_RUN more, and a page table that was written elsewhere costs all translations. */
+void space_overlay_bare(struct space_overlay *overlay);
+
 /* -EBUSY while a vCPU is in it. */
 int space_overlay_destroy(struct space_overlay *overlay);
 

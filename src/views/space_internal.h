@@ -91,6 +91,7 @@ struct space_overlay {
     struct view_patch found; /* the one that was found last; its page may be none's */
     uint32_t others;
     bool aside;                             /* space_overlay_set_aside() */
+    bool bare;                              /* space_overlay_bare() */
     const struct space_overlay *walled_off; /* space_overlay_wall_off() */
     struct space_view *latest;              /* of its views, the one that was got last; or NULL */
 };
@@ -154,6 +155,10 @@ void view_core_leave(struct view_core *core);
 void view_core_destroy(struct view_core *core);
 /* Its page of records gives way to extents. */
 void view_vm_forget_tlb(struct view_vm *vm);
+static inline bool view_is_bare(const struct space_view *view)
+{
+    return view != NULL && view->overlay != NULL && view->overlay->bare;
+}
 /* The view that is on one of its sides is no more. */
 void view_vm_lose(struct view_vm *vm, const struct space_view *view);
 /* Puts what the vCPUs of the VM wrote since the last time into the log. */

@@ -48,6 +48,13 @@ static void turn(struct view_vm *vm, const struct space_view *view)
     vm->side ^= 1;
 }
 
+/* A page of the root's. */
+static bool is_in_the_way(uint64_t address, const struct space_view *view,
+                          const struct extent_table *extents)
+{
+    return view_is_bare(view) || extent_table_find(extents, l2_at(address)) != NULL;
+}
+
 /* What is in the rings names slots, which are about to change. */
 static int show(struct view_vm *vm, struct space_view *view, const struct extent_table *extents)
 {
@@ -65,9 +72,9 @@ static int show(struct view_vm *vm, struct space_view *view, const struct extent
     vm->space->figures.shown++;
     if (code != 0)
         return code;
-    if (vm->tlb.address != 0 && extent_table_find(extents, l2_at(vm->tlb.address)) != NULL)
+    if (vm->tlb.address != 0 && is_in_the_way(vm->tlb.address, view, extents))
         view_vm_forget_tlb(vm);
-    if (vm->sync.program != 0 && extent_table_find(extents, l2_at(vm->sync.program)) != NULL)
+    if (vm->sync.program != 0 && is_in_the_way(vm->sync.program, view, extents))
         table_sync_leave(&vm->sync, &vm->slots, vm->slots.limit);
     code = vm->space->engine->show(vm, view, extents);
     if (code != 0 && before != NULL && before != view &&

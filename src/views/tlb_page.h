@@ -12,8 +12,9 @@
  * guest asks for a flush of a vCPU that does not run by a bit in that vCPU's steal time record, and
  * KVM looks at the record each time the vCPU is loaded (Documentation/virt/kvm/x86/msr.rst,
  * MSR_KVM_STEAL_TIME). Here the root asks. The records are in a page that the root puts where the
- * guest has nothing; a guest that finds it can do no more than keep its own TLB stale. Each VM has
- * a page of its own: from one view nobody gets at what the root asks for another one.
+ * guest has nothing; a guest that finds it can keep its own TLB stale, and have it executed, which
+ * is why some views have none (space_overlay_bare). Each VM has a page of its own: from one view
+ * nobody gets at what the root asks for another one.
  */
 struct tlb_page {
     uint8_t *page;

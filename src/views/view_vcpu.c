@@ -206,8 +206,11 @@ static int synchronise(struct view_vm *vm)
 {
     struct space *space = vm->space;
     struct table_sync_result result;
-    int code = table_sync_run(&vm->sync, &vm->slots, &space->log, vm, space->config.host,
-                              vm->slots.limit, &result);
+    int code;
+
+    vm->sync.zap |= view_is_bare(vm->view);
+    code = table_sync_run(&vm->sync, &vm->slots, &space->log, vm, space->config.host,
+                          vm->slots.limit, &result);
 
     space->figures.syncs += result.pages > 0;
     space->figures.synced += result.pages;

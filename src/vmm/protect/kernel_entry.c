@@ -5,6 +5,7 @@
 
 #include "vmm/l2.h"
 #include "vmm/protect/gate.h"
+#include "vmm/vmcs/x86.h"
 
 #define TSS_SIZE        104U
 #define TSS_RSP0        4U
@@ -127,13 +128,15 @@ static void find_system_call(struct kernel_entry *entry, const struct guest_memo
 }
 
 /* `syscall` and `sysenter` push no frame, and leave RSP where a caller or the kernel has it: what
- * lies there may look like one. The shadow is true, see address_space.c. */
+ * lies there may look like one. The shadow is true, see portions/delivery.c. */
 static bool is_without_frame(const struct guest_memory *memory)
 {
     const struct mezz_vmcs12_msrs *msrs = &memory->vcpu->msr_shadow;
-    const uint64_t rip = memory->vcpu->kvm->run->s.regs.regs.rip;
+    const struct kvm_sync_regs *regs = &memory->vcpu->kvm->run->s.regs;
+    const uint64_t rip = regs->regs.rip;
 
-    return rip == msrs->lstar || rip == msrs->cstar || rip == msrs->sysenter_eip;
+    return (regs->sregs.efer & EFER_SCE && (rip == msrs->lstar || rip == msrs->cstar)) ||
+           (msrs->sysenter_cs != 0 && rip == msrs->sysenter_eip);
 }
 
 void kernel_entry_find(struct kernel_entry *entry, const struct guest_memory *memory)
@@ -141,14 +144,18 @@ void kernel_entry_find(struct kernel_entry *entry, const struct guest_memory *me
     const uint64_t cr3 = memory->vcpu->kvm->run->s.regs.sregs.cr3;
     const uint64_t at = frame_at(memory);
     uint64_t frame[INTERRUPT_FRAME / 8];
+    bool on_stack;
+    bool without;
 
     *entry = (struct kernel_entry){.known = false};
-    if (is_without_frame(memory) ||
-        guest_memory_read_linear(memory, cr3, at, frame, sizeof(frame)) != 0)
+    if (guest_memory_read_linear(memory, cr3, at, frame, sizeof(frame)) != 0)
         return;
-    if ((frame[1] & 3U) == 3)
+    without = is_without_frame(memory);
+    /* A kernel may also let both lead to one handler. */
+    on_stack = is_on_stack(memory, at);
+    if ((frame[1] & 3U) == 3 && (on_stack || !without))
         *entry = (struct kernel_entry){.flags_at = at + FRAME_RFLAGS, .rflags = frame[2]};
-    if (!is_on_stack(memory, at))
+    if (without || !on_stack)
         return;
     entry->known = true;
     entry->frame = at;

@@ -71,8 +71,9 @@ static int note_table(void *context, l2_address address, void *to, size_t length
     return kept_space_read_entry(reading->kept, reading->memory, address.value, entry);
 }
 
-/* *frame: where it is. */
-static int add_linear(struct reading *reading, uint64_t linear, uint32_t kinds, uint64_t *frame)
+/* access: of ring 0, as guest_walk() has it. *frame: where it is. */
+static int add_linear(struct reading *reading, uint64_t linear, unsigned int access, uint32_t kinds,
+                      uint64_t *frame)
 {
     const struct guest_reader reader = {note_table, reading};
     struct guest_paging paging = reading->memory->paging;
@@ -80,7 +81,7 @@ static int add_linear(struct reading *reading, uint64_t linear, uint32_t kinds, 
     struct guest_fault fault;
 
     paging.cr3 = reading->cr3;
-    if (guest_walk(&translation, &paging, linear, GUEST_ANY, &reader, &fault) != 0)
+    if (guest_walk(&translation, &paging, linear, access, &reader, &fault) != 0)
         return -EFAULT;
     *frame = translation.address.value & ~(PAGE_SIZE - 1);
     return reading->code != 0 ? reading->code : address_space_add(reading->space, *frame, kinds);
@@ -110,7 +111,7 @@ static int add_range(struct reading *reading, struct range range, void *bytes, s
         const uint64_t here = left < PAGE_SIZE - offset ? left : PAGE_SIZE - offset;
         const size_t part = size < here ? size : (size_t)here;
 
-        code = add_linear(reading, range.linear + i * PAGE_SIZE, SPACE_EVENT, &frame);
+        code = add_linear(reading, range.linear + i * PAGE_SIZE, GUEST_ANY, SPACE_EVENT, &frame);
         if (code == 0)
             code = add_piece(reading, range.part, frame + offset, here);
         left -= here;
@@ -183,10 +184,10 @@ static int add_handlers(struct reading *reading, const struct kvm_sregs *sregs)
         if (code != 0 || handler / PAGE_SIZE == last)
             continue;
         last = handler / PAGE_SIZE;
-        /* One that is not mapped is the kernel's misfortune. */
-        code = add_linear(reading, handler, SPACE_HANDLER, &frame);
-        if (code == -EFAULT)
-            code = 0;
+        /* One that ring 0 cannot fetch would be a page fault on top of the frame that was pushed,
+         * and so on: the first frame is then not found, and the stack goes down over whatever is
+         * there. */
+        code = add_linear(reading, handler, GUEST_FETCH, SPACE_HANDLER, &frame);
     }
     return code;
 }
@@ -210,7 +211,7 @@ static int add_call_targets(struct reading *reading, const struct kvm_sregs *sre
 
     for (size_t i = 0; i < sizeof(target) / sizeof(target[0]) && code == 0; i++) {
         if (target[i].used)
-            code = add_linear(reading, target[i].address, SPACE_HANDLER, &frame);
+            code = add_linear(reading, target[i].address, GUEST_ANY, SPACE_HANDLER, &frame);
         if (code == -EFAULT)
             code = 0;
     }

@@ -42,8 +42,10 @@ static int set(struct portions *portions, uint32_t number)
     if (code == 0 && view->overlay == NULL) {
         code = space_overlay_create(&view->overlay, portions->l2->space, portions->patch,
                                     portions->plan.count, others);
-        if (code == 0 && number != 0)
+        if (code == 0 && number != 0) {
             space_overlay_set_aside(view->overlay);
+            space_overlay_bare(view->overlay);
+        }
     } else if (code == 0) {
         code = space_overlay_replace(view->overlay, portions->patch, portions->plan.count, others);
     }
