@@ -4,6 +4,7 @@
 #include "vmm/callbacks/callbacks.h"
 #include "vmm/exits/drain.h"
 #include "vmm/l2_gate.h"
+#include "vmm/l2_log.h"
 #include "vmm/l2_policy.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
@@ -126,9 +127,18 @@ static int end_for_other_view(struct l2_vcpu *vcpu, bool fault)
     return l2_drain(vcpu);
 }
 
+static void tell_switch(struct l2_vcpu *vcpu, const char *reason, bool refused, uint32_t from,
+                        uint64_t to)
+{
+    const struct l2_view_event event = {1, reason, refused, from, to, l2_regs(vcpu)->rip};
+
+    l2_log_view(vcpu, &event);
+}
+
 static int64_t action_switch_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, struct answer *answer)
 {
     const struct space *space = vcpu->l2->space;
+    const uint32_t from = vcpu->ept.eptp_index;
     int64_t error;
 
     if (answer->value >= space_list_count(space) || !space_list_has(space, (uint32_t)answer->value))
@@ -136,6 +146,9 @@ static int64_t action_switch_view(struct l1_vcpu *l1, struct l2_vcpu *vcpu, stru
     if (end_for_other_view(vcpu, answer->fault) != 0)
         return -MEZZ_E_HOST;
     error = l2_switch_view(vcpu, answer->value, CARRY_ALL);
+    if (l1->machine->log != NULL)
+        tell_switch(vcpu, error == 0 ? "callback" : "callback-view", error != 0, from,
+                    answer->value);
     if (error != 0)
         return error < 0 ? -MEZZ_E_HOST : -error;
     answer->event = 0;

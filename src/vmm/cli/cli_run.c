@@ -304,7 +304,7 @@ int cli_run(int argc, char **argv, const struct cli_command *command)
          "write the decision on each L2 exit to this file, as lines of JSON; - as for --json",
          .text = &run.outputs.trace_path},
         {"log", NULL, "FILE",
-         "write what portions and guards allowed and refused to this new file, as a log",
+         "write each switch of a view, and each refusal, to this new file, as a log",
          .text = &run.outputs.log_path},
         {"verbose", "v", NULL,
          "say more: L1's calls by name, every expectation, what quiet runs write",

@@ -4,6 +4,7 @@
 #include "host/hot.h"
 #include "mezz/errors.h"
 #include "vmm/l2_gate.h"
+#include "vmm/l2_log.h"
 #include "vmm/l2_policy.h"
 #include "vmm/l2_run.h"
 #include "vmm/machine_state.h"
@@ -25,8 +26,25 @@ static bool is_whole(struct l2_vcpu *vcpu)
     return vcpu->queued == 0;
 }
 
+COLD static void tell(struct l2_vcpu *vcpu, const char *reason, bool refused, uint32_t from)
+{
+    const struct l2_view_event event = {
+        2, reason, refused, from, vcpu->exit.value, l2_regs(vcpu)->rip,
+    };
+
+    l2_log_view(vcpu, &event);
+}
+
 static enum root_verdict refuse(struct l2_vcpu *vcpu, enum mezz_gate_refusal why)
 {
+    static const char *const reasons[] = {
+        [MEZZ_GATE_INDEX] = "gate-index",
+        [MEZZ_GATE_SITE] = "gate-site",
+        [MEZZ_GATE_STORE] = "gate-store",
+    };
+
+    if (vcpu->l2->machine->log != NULL)
+        tell(vcpu, reasons[why], true, vcpu->ept.eptp_index);
     vcpu->exit.reason = MEZZ_EXIT_GATE;
     vcpu->exit.qualification = why;
     vcpu->exit.done = true;
@@ -37,6 +55,7 @@ static enum root_verdict refuse(struct l2_vcpu *vcpu, enum mezz_gate_refusal why
 static enum root_verdict switch_view(struct l2_vcpu *vcpu, uint64_t rip)
 {
     const uint64_t index = vcpu->exit.value;
+    const uint32_t from = vcpu->ept.eptp_index;
     int error;
 
     if (index >= space_list_count(vcpu->l2->space) ||
@@ -46,6 +65,8 @@ static enum root_verdict switch_view(struct l2_vcpu *vcpu, uint64_t rip)
                               (uint32_t)index))
         return refuse(vcpu, MEZZ_GATE_SITE);
     error = l2_switch_view(vcpu, index, CARRY_GATE);
+    if (vcpu->l2->machine->log != NULL)
+        tell(vcpu, error == 0 ? "gate" : "gate-view", error != 0, from);
     if (error == 0 || vcpu->l2->machine->ended)
         return ROOT_HANDLED;
     /* Its EPT12 has a mistake by now. */

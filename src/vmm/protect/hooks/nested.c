@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "host/hot.h"
+#include "vmm/l2_log.h"
 #include "vmm/machine_state.h"
 #include "vmm/protect/hooks/policy_state.h"
-#include "vmm/protect/policy_log.h"
 
 static void log_call(struct hook_policy *guard, const struct hook_access *access,
                      const struct hook_outcome *outcome, const struct mezz_guard_nested_call *call)
@@ -37,7 +37,7 @@ static void log_call(struct hook_policy *guard, const struct hook_access *access
         .more = field,
         .more_count = count,
     };
-    if (!policy_log(guard->l2, &event, false))
+    if (!l2_log(guard->l2, &event, false))
         guard->l2->record->report.guard.unlogged++;
 }
 

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "host/hot.h"
+#include "vmm/l2_log.h"
 #include "vmm/machine_state.h"
 #include "vmm/protect/hooks/policy_state.h"
-#include "vmm/protect/policy_log.h"
 
 #define VECTOR_PAGE_FAULT 14U
 
@@ -254,7 +254,7 @@ static void log_event(struct hook_policy *guard, const struct hook_access *acces
         .more = field,
         .more_count = count,
     };
-    if (!policy_log(guard->l2, &event, hook_is_refusal(outcome->reason)))
+    if (!l2_log(guard->l2, &event, hook_is_refusal(outcome->reason)))
         guard->l2->record->report.guard.unlogged++;
 }
 

@@ -8,8 +8,8 @@
 
 #include "mezz/errors.h"
 #include "vmm/exits/fatal.h"
+#include "vmm/l2_log.h"
 #include "vmm/machine_state.h"
-#include "vmm/protect/policy_log.h"
 #include "vmm/protect/portions/state.h"
 
 /* A violation that the guard has nothing against, again and again at one address: the view and the
@@ -135,7 +135,7 @@ static void note(const struct portions *portions, const struct portion_guard_acc
     if (portions->l2->machine->log == NULL)
         return;
     portion_guard_describe(portions->guard, access, outcome, &event);
-    if (!policy_log(portions->l2, &event.event, decision->refused))
+    if (!l2_log(portions->l2, &event.event, decision->refused))
         report->unlogged++;
 }
 
