@@ -8,11 +8,11 @@
 #include "mezz_process.h"
 #include "runner.h"
 
-#define STACK                                                                            \
-    "local s = mezz.stack { memory = '64M' }\n"                                          \
-    "local l1 = s:l1 { image = 'conformance_l1.elf', memory = '48M', vcpus = 1,\n"       \
-    "    cmdline = 'group=%s' }\n"                                                       \
-    "l1:l2 { name = '%s', image = 'tiny-os.elf', memory = '2M', engine = '%s' }\n"    \
+#define STACK                                                                      \
+    "local s = mezz.stack { memory = '64M' }\n"                                    \
+    "local l1 = s:l1 { image = 'conformance_l1.elf', memory = '48M', vcpus = 1,\n" \
+    "    cmdline = 'group=%s' }\n"                                                 \
+    "l1:l2 { name = '%s', image = 'tiny-os.elf', memory = '2M', engine = '%s' }\n" \
     "s:run { timeout = '60s' }\n"
 
 static const char *const engines[] = {"flip", "remap", "slots"};
@@ -54,7 +54,8 @@ START_TEST(gate)
     char *log = run(&mezz, "gate", engines[_i]);
     json_t *json = mezz_json(&mezz);
 
-    ck_assert_uint_ge(occurrences(log, "\"level\":2,\"l2\":\"gate\",\"from\":0,\"to\":2,\"rip\":\"0x"), 1);
+    ck_assert_uint_ge(
+        occurrences(log, "\"level\":2,\"l2\":\"gate\",\"from\":0,\"to\":2,\"rip\":\"0x"), 1);
     ck_assert_uint_ge(occurrences(log, "\"reason\":\"gate\",\"verdict\":\"switch\""), 100);
     ck_assert_uint_ge(occurrences(log, "\"reason\":\"gate-index\",\"verdict\":\"exit\""), 6);
     ck_assert_uint_ge(occurrences(log, "\"reason\":\"gate-site\",\"verdict\":\"exit\""), 3);

@@ -4,6 +4,7 @@
 
 #include "mezz/abi.h"
 #include "vmm/cli/info.h"
+#include "vmm/cli/json_lines.h"
 
 /* What the probe's answer means to somebody who runs stacks here. */
 static const char *const meanings[] = {
@@ -132,14 +133,10 @@ char *info_json(const struct info *info)
     json_t *more =
         info->has_kvm ? kvm_json(info) : json_pack("{s:s}", "error", info->kvm_error.text);
     char *text = NULL;
-    char *line = NULL;
 
     if (json_object_update(object, more) == 0)
-        text = json_dumps(object, JSON_INDENT(2));
+        text = json_lines(object);
     json_decref(object);
     json_decref(more);
-    if (text != NULL && asprintf(&line, "%s\n", text) < 0)
-        line = NULL;
-    free(text);
-    return line;
+    return text;
 }

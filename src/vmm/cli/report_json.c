@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mezz/abi.h"
+#include "vmm/cli/json_lines.h"
 #include "vmm/cli/report_text.h"
 
 /* Jansson's *_new functions take NULL for a value and fail, and a container that lost a value is
@@ -368,7 +369,6 @@ char *report_json(const struct report_facts *facts)
     struct builder builder = {.lost = false};
     json_t *object = json_object();
     char *text = NULL;
-    char *lines = NULL;
 
     set(&builder, object, "mezz", string_of(MEZZ_PROGRAM_VERSION));
     set(&builder, object, "abi", count_of(MEZZ_ABI_VERSION));
@@ -387,10 +387,7 @@ char *report_json(const struct report_facts *facts)
     if (record->run_count > 1)
         set(&builder, object, "runs", runs_of(&builder, record));
     if (object != NULL && !builder.lost)
-        text = json_dumps(object, JSON_INDENT(2));
+        text = json_lines(object);
     json_decref(object);
-    if (text != NULL && asprintf(&lines, "%s\n", text) < 0)
-        lines = NULL;
-    free(text);
-    return lines;
+    return text;
 }
