@@ -5,8 +5,8 @@
 #include <jansson.h>
 
 /* The value as indented text with an end of line, for the caller to free; NULL: no memory, or
- * `value` is NULL. It is measured first: where a string has to grow, Jansson's json_dumps() may miss
- * that there was no memory for it, and leave a piece out. */
+ * `value` is NULL. It is measured first: where a string has to grow, Jansson's json_dumps() may
+ * miss that there was no memory for it, and leave a piece out. */
 char *json_lines(const json_t *value);
 
 #endif

@@ -140,20 +140,24 @@ static bool l1_intercepts(const struct l2_vcpu *vcpu, uint32_t msr, bool write)
     return bitmap_has(vcpu->msr_bitmap + offset, bit);
 }
 
+static void add_group_writes(uint8_t *page)
+{
+    for (size_t i = 0; i < GROUP_MSRS; i++) {
+        uint32_t offset, bit;
+
+        locate(group_msr[i], true, &offset, &bit);
+        page[offset + bit / 8] |= (uint8_t)(1U << bit % 8);
+    }
+}
+
 /* ORs what one vCPU wants to see into the page. */
 static void add_wishes(uint8_t *page, const struct l2_vcpu *vcpu)
 {
     if (vcpu->controls.cpu_based & MEZZ_CPU_USE_MSR_BITMAPS)
         for (size_t i = 0; i < PAGE_SIZE; i++)
             page[i] |= vcpu->msr_bitmap[i];
-    if (vcpu->controls.exit_controls & MEZZ_VMEXIT_SAVE_MSRS) {
-        for (size_t i = 0; i < GROUP_MSRS; i++) {
-            uint32_t offset, bit;
-
-            locate(group_msr[i], true, &offset, &bit);
-            page[offset + bit / 8] |= (uint8_t)(1U << bit % 8);
-        }
-    }
+    if (vcpu->controls.exit_controls & MEZZ_VMEXIT_SAVE_MSRS)
+        add_group_writes(page);
 }
 
 /* A switch of the view hands MSRs over that changed: KVM does not say of itself that they did. */
@@ -234,6 +238,9 @@ int msrs_update_filter(struct l2 *l2)
     struct machine *machine = l2->machine;
     uint8_t page[PAGE_SIZE] = {0};
 
+    /* Policies look at where `syscall` leads: the shadow is true for any L2 that may have one. */
+    if (space_has_engine(l2->space))
+        add_group_writes(page);
     if (space_hands_over(l2->space))
         add_carried(page);
     for (unsigned int i = 0; i < MEZZ_MAX_L2_VCPUS; i++)
