@@ -80,6 +80,7 @@ int dirty_ring_full(struct dirty_ring *ring, const struct slot_set *slots, struc
 struct table_sync {
     uint64_t seen; /* of the log */
     bool zap;      /* all translations are to be made anew */
+    bool bare;     /* the program is not to be there: what came in costs all translations */
     bool has_helper;
     struct kvm_vcpu helper;
     struct dirty_ring helper_ring;

@@ -158,7 +158,7 @@ static int tell(struct table_sync *sync, const struct slot_set *slots,
         return 0;
     /* Where ring 0 runs natively a write may do no more than mark a shadow as out of date until the
      * guest empties its TLB. */
-    if (!host->logs_each_write)
+    if (!host->logs_each_write || sync->bare)
         return -EXFULL;
     if (!sync->has_helper)
         code = make_helper(sync, slots, host);

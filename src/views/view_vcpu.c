@@ -208,7 +208,7 @@ static int synchronise(struct view_vm *vm)
     struct table_sync_result result;
     int code;
 
-    vm->sync.zap |= view_is_bare(vm->view);
+    vm->sync.bare = view_is_bare(vm->view);
     code = table_sync_run(&vm->sync, &vm->slots, &space->log, vm, space->config.host,
                           vm->slots.limit, &result);
 
