@@ -314,15 +314,6 @@ static char *log_of(const struct mezz_process *mezz, size_t *length)
     return text;
 }
 
-static size_t occurrences(const char *text, const char *part)
-{
-    size_t count = 0;
-
-    for (; (text = strstr(text, part)) != NULL; text++)
-        count++;
-    return count;
-}
-
 /* L1 decides by a callback. */
 static const struct {
     const char *attack;
@@ -350,8 +341,8 @@ START_TEST(l1_decides)
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     text = log_of(&mezz, &length);
-    ck_assert_uint_ge(occurrences(text, "\"by\":\"l1\""), 1);
-    ck_assert_uint_eq(occurrences(text, "\"by\":\"stack\""), 0);
+    ck_assert_uint_ge(mezz_occurrences(text, "\"by\":\"l1\""), 1);
+    ck_assert_uint_eq(mezz_occurrences(text, "\"by\":\"stack\""), 0);
     free(text);
     ck_assert_msg(mezz_tiny_says(json, asked[_i].console), "%s", mezz.out);
     ck_assert_msg(strstr(mezz.out, asked[_i].said) != NULL, "%s", mezz.out);
@@ -383,15 +374,16 @@ START_TEST(log_is_whole)
     mezz_expect(&mezz, 0, "");
     json = mezz_json(&mezz);
     text = log_of(&mezz, &length);
-    ck_assert_uint_eq(occurrences(text, "\"verdict\":\"switch\""),
+    ck_assert_uint_eq(mezz_occurrences(text, "\"verdict\":\"switch\""),
                       (size_t)mezz_count_at(json, "levels.l2.tiny.portions.switches"));
-    ck_assert_uint_eq(occurrences(text, "\"reason\":\"entry\""), 1);
-    ck_assert_uint_eq(occurrences(text, "\"reason\":\"return\""), 1);
-    ck_assert_uint_eq(occurrences(text, "\"symbol\":\"vault_sign\",\"reason\":\"entry\""), 1);
-    ck_assert_uint_eq(occurrences(text, "\"symbol\":\"main\",\"reason\":\"read-outside\""), 1);
-    ck_assert_uint_eq(occurrences(text, "\"verdict\":\"kill\""), 1);
-    ck_assert_uint_eq(occurrences(text, "\"by\":\"stack\""), 1);
-    ck_assert_uint_eq(occurrences(text, "\"run\":1,"), occurrences(text, "\"type\":\"event\""));
+    ck_assert_uint_eq(mezz_occurrences(text, "\"reason\":\"entry\""), 1);
+    ck_assert_uint_eq(mezz_occurrences(text, "\"reason\":\"return\""), 1);
+    ck_assert_uint_eq(mezz_occurrences(text, "\"symbol\":\"vault_sign\",\"reason\":\"entry\""), 1);
+    ck_assert_uint_eq(mezz_occurrences(text, "\"symbol\":\"main\",\"reason\":\"read-outside\""), 1);
+    ck_assert_uint_eq(mezz_occurrences(text, "\"verdict\":\"kill\""), 1);
+    ck_assert_uint_eq(mezz_occurrences(text, "\"by\":\"stack\""), 1);
+    ck_assert_uint_eq(mezz_occurrences(text, "\"run\":1,"),
+                      mezz_occurrences(text, "\"type\":\"event\""));
     ck_assert_int_eq(verify(&mezz, "events.log"), 0);
 
     rip = strstr(text, "\"rip\":\"0x5");

@@ -17,15 +17,6 @@
 
 static const char *const engines[] = {"flip", "remap", "slots"};
 
-static size_t occurrences(const char *text, const char *part)
-{
-    size_t count = 0;
-
-    for (text = strstr(text, part); text != NULL; text = strstr(text + 1, part))
-        count++;
-    return count;
-}
-
 /* A run with a log, which is whole. To be freed. */
 static char *run(struct mezz_process *mezz, const char *group, const char *engine)
 {
@@ -55,14 +46,14 @@ START_TEST(gate)
     json_t *json = mezz_json(&mezz);
 
     ck_assert_uint_ge(
-        occurrences(log, "\"level\":2,\"l2\":\"gate\",\"from\":0,\"to\":2,\"rip\":\"0x"), 1);
-    ck_assert_uint_ge(occurrences(log, "\"reason\":\"gate\",\"verdict\":\"switch\""), 100);
-    ck_assert_uint_ge(occurrences(log, "\"reason\":\"gate-index\",\"verdict\":\"exit\""), 6);
-    ck_assert_uint_ge(occurrences(log, "\"reason\":\"gate-site\",\"verdict\":\"exit\""), 3);
-    ck_assert_uint_ge(occurrences(log, "\"reason\":\"gate-store\",\"verdict\":\"exit\""), 1);
-    ck_assert_uint_ge(occurrences(log, "\"index\":512"), 1);
-    ck_assert_uint_ge(occurrences(log, "\"index\":\"18446744073709551615\""), 1);
-    ck_assert_uint_eq(occurrences(log, "\"verdict\":\"exit\""),
+        mezz_occurrences(log, "\"level\":2,\"l2\":\"gate\",\"from\":0,\"to\":2,\"rip\":\"0x"), 1);
+    ck_assert_uint_ge(mezz_occurrences(log, "\"reason\":\"gate\",\"verdict\":\"switch\""), 100);
+    ck_assert_uint_ge(mezz_occurrences(log, "\"reason\":\"gate-index\",\"verdict\":\"exit\""), 6);
+    ck_assert_uint_ge(mezz_occurrences(log, "\"reason\":\"gate-site\",\"verdict\":\"exit\""), 3);
+    ck_assert_uint_ge(mezz_occurrences(log, "\"reason\":\"gate-store\",\"verdict\":\"exit\""), 1);
+    ck_assert_uint_ge(mezz_occurrences(log, "\"index\":512"), 1);
+    ck_assert_uint_ge(mezz_occurrences(log, "\"index\":\"18446744073709551615\""), 1);
+    ck_assert_uint_eq(mezz_occurrences(log, "\"verdict\":\"exit\""),
                       (size_t)(mezz_count_at(json, "levels.l2.gate.exits.gate.reflect") +
                                mezz_count_at(json, "levels.l2.gate.exits.gate.callback")));
     free(log);
@@ -77,8 +68,9 @@ START_TEST(callback)
     struct mezz_process mezz;
     char *log = run(&mezz, "views", engines[_i]);
 
-    ck_assert_uint_ge(occurrences(log, "\"level\":1,\"l2\":\"views\",\"from\":1,\"to\":0,"), 1);
-    ck_assert_uint_ge(occurrences(log, "\"reason\":\"callback\",\"verdict\":\"switch\""), 2);
+    ck_assert_uint_ge(mezz_occurrences(log, "\"level\":1,\"l2\":\"views\",\"from\":1,\"to\":0,"),
+                      1);
+    ck_assert_uint_ge(mezz_occurrences(log, "\"reason\":\"callback\",\"verdict\":\"switch\""), 2);
     free(log);
     mezz_end(&mezz, 3);
 }

@@ -300,6 +300,15 @@ const json_t *mezz_at(const json_t *json, const char *path)
     return json;
 }
 
+size_t mezz_occurrences(const char *text, const char *part)
+{
+    size_t count = 0;
+
+    for (text = strstr(text, part); text != NULL; text = strstr(text + 1, part))
+        count++;
+    return count;
+}
+
 long long mezz_count_at(const json_t *json, const char *path)
 {
     return json_integer_value(mezz_at(json, path));

@@ -62,6 +62,8 @@ const json_t *mezz_at(const json_t *json, const char *path);
 
 /* The number there. */
 long long mezz_count_at(const json_t *json, const char *path);
+/* How often `part` is in the text. */
+size_t mezz_occurrences(const char *text, const char *part);
 /* Whether the console of the L2 "tiny" has the text. */
 bool mezz_tiny_says(const json_t *json, const char *text);
 

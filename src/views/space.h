@@ -182,7 +182,7 @@ struct view_vcpu {
     uint32_t number;
     uint64_t msrs;   /* counts changes of MSRs */
     uint64_t seldom; /* and of those of VIEW_MSR_SELDOM */
-    int ring_error;  /* of a full dirty ring, until the next run is prepared; 0: none */
+    int ring_error;  /* KVM did not take a full dirty ring back: no run is prepared again; or 0 */
     bool running;
     bool spoilt; /* set by the user: KVM cannot end its instruction; nobody gets this KVM vCPU */
 };

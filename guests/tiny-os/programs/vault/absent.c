@@ -24,26 +24,11 @@ __asm__(".pushsection .text\n"
         "    movq %rbp, %rsp\n"
         "    jmp *%rbx\n"
         ".globl check_elsewhere\n"
-        "check_elsewhere:\n"
-        "    pushq %rbx\n"
-        "    pushq %rbp\n"
-        "    pushq %r12\n"
-        "    pushq %r13\n"
-        "    pushq %r14\n"
-        "    pushq %r15\n"
-        "    movq %rsp, stack_before(%rip)\n"
+        "check_elsewhere:\n" ATTACK_KEEP "    movq %rsp, stack_before(%rip)\n"
         "    movl $0x20000ff0, %esp\n" /* STACK, near its end */
         "    leaq confirm(%rip), %rdx\n"
         "    call vault_check\n"
-        "    movq stack_before(%rip), %rsp\n"
-        "    popq %r15\n"
-        "    popq %r14\n"
-        "    popq %r13\n"
-        "    popq %r12\n"
-        "    popq %rbp\n"
-        "    popq %rbx\n"
-        "    ret\n"
-        ".popsection\n");
+        "    movq stack_before(%rip), %rsp\n" ATTACK_RETURN ".popsection\n");
 
 void take_away(void)
 {

@@ -9,6 +9,24 @@
 #define ATTACK_MESSAGE   7
 #define ATTACK_ELSEWHERE 0x20000000 /* where nothing is mapped */
 
+/* In assembly, of a function that loses its stack: what it has to keep for its caller, and with the
+ * stack as it is then, the way back. */
+#define ATTACK_KEEP    \
+    "    pushq %rbx\n" \
+    "    pushq %rbp\n" \
+    "    pushq %r12\n" \
+    "    pushq %r13\n" \
+    "    pushq %r14\n" \
+    "    pushq %r15\n"
+#define ATTACK_RETURN \
+    "    popq %r15\n" \
+    "    popq %r14\n" \
+    "    popq %r13\n" \
+    "    popq %r12\n" \
+    "    popq %rbp\n" \
+    "    popq %rbx\n" \
+    "    ret\n"
+
 static inline int attack_ends(const char *name, bool succeeded)
 {
     tiny_print("%s: %s\n", name, succeeded ? "the attack succeeded" : "the attack failed");

